@@ -1,0 +1,1 @@
+"""One runnable script per figure: compute through the API, draw, save."""

@@ -1,5 +1,7 @@
-from theory.features import Anticorrelated as Anticorrelated
-from theory.features import Correlated as Correlated
-from theory.features import FeatureDistribution as FeatureDistribution
-from theory.features import Independent as Independent
-from theory.problem import Problem as Problem
+from .candidates import Candidate as Candidate
+from .candidates import ideal_candidates as ideal_candidates
+from .features import Anticorrelated as Anticorrelated
+from .features import Correlated as Correlated
+from .features import FeatureDistribution as FeatureDistribution
+from .features import Independent as Independent
+from .problem import Problem as Problem

@@ -1,32 +1,31 @@
-"""Exact losses by enumerating active sets, free of cancellation (few features).
+"""Exact squared errors by enumerating active sets, free of cancellation (few features).
 
-Given which features A are active, output i of the ReLU model contributes
+Given which features A are active and take uniform values u in the cube [0, 1]^A, output i of the ReLU model has
+z = b_i + sum_j g_ij u_j and the squared error e^2 with e = x_i - ReLU z. The textbook evaluates E e^2 by alternating
+sums over the cube's vertices, divided by the product of the couplings, which cancels as soon as a coupling is small.
+The divergence theorem gives a recursion with weights between 0 and 1 instead. Let u0 be a point of the cube where z
+vanishes, and x0 the value of x_i there. Both z and x_i - x0 are homogeneous of degree 1 about u0, so the fields
+(u - u0) e and (u - u0) e^2 have the divergences (|A| + 1) e - x0 and (|A| + 2) e^2 - 2 x0 e, hence
 
-    E[(x_i - ReLU z)^2 | A] = E[x_i^2 | A] + H_A ,   H_A = E[(z - 2 x_i) ReLU z | A] ,   z = b_i + sum_j g_ij x_j .
+    (|A| + 1) E e   = x0       + sum_{j in A} (1 - u0_j) E[e   | u_j = 1] + u0_j E[e   | u_j = 0] ,
+    (|A| + 2) E e^2 = 2 x0 E e + sum_{j in A} (1 - u0_j) E[e^2 | u_j = 1] + u0_j E[e^2 | u_j = 0] .
 
-For uniform values the textbook evaluates H_A by alternating sums over the cube's vertices, divided by the product of
-the couplings, which cancels as soon as a coupling is small. The divergence theorem gives a recursion with weights
-between 0 and 1 instead. Let u0 be a point of the cube [0, 1]^A where z vanishes. The field (u - u0) ReLU(z)^q has
-divergence (|A| + q) ReLU(z)^q, because ReLU(z)^q is homogeneous of degree q about u0, so that
-
-    (|A| + q) E ReLU(z)^q = sum_{j in A} (1 - u0_j) E[ReLU(z)^q | u_j = 1] + u0_j E[ReLU(z)^q | u_j = 0] .
-
-Every term is non-negative and no coupling is divided by. Where z keeps its sign on the cube, H_A is a polynomial.
-A state of the recursion says of each feature whether it is off, fixed at 1, or integrated over: 3^n states, the last
-kind being counted by the state's level. The gradient runs through the same recursion backwards.
+No coupling is divided by. Where z keeps its sign on the cube, both expectations are polynomials. A state of the
+recursion says of each feature whether it is off, fixed at 1, or integrated over: 3^n states, the last kind being
+counted by the state's level. The gradient runs through the same recursion backwards.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-__all__ = ["MAX_FEATURES", "active_patterns", "active_set_terms", "weighted_terms"]
+__all__ = ["MAX_FEATURES", "active_patterns", "expected_squared_error", "own_first", "squared_errors"]
 
-# 3^n states: beyond six features quadrature over characteristic functions (theory.quadrature) is faster.
-MAX_FEATURES = 6
+# Uniform values cost 3^n states, binary values 2^n; beyond this, quadrature (theory.quadrature) is faster.
+MAX_FEATURES = {"uniform": 6, "binary": 16}
 
 # Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache.
 _STATE_ELEMENTS = 60_000
@@ -52,8 +51,7 @@ class _Lattice:
     fixed: ndarray  # (3^n, n) float: feature is fixed at 1
     integrated: ndarray  # (3^n, n) float: feature is integrated over
     levels: tuple[_Level, ...]
-    uniform_tops: ndarray  # (2^n,): the state that integrates over a pattern's active features
-    binary_tops: ndarray  # (2^n,): the state that fixes them at 1
+    tops: ndarray  # (2^n,): the state that integrates over a pattern's active features
 
 
 @lru_cache(maxsize=16)
@@ -78,13 +76,11 @@ def _lattice(n: int) -> _Lattice:
                 is_one_face=digit == 1,
             )
         )
-    patterns = active_patterns(n)
     return _Lattice(
         fixed=(digits == 1).astype(float),
         integrated=(digits == 2).astype(float),
         levels=tuple(levels),
-        uniform_tops=patterns @ (2 * power),
-        binary_tops=patterns @ power,
+        tops=active_patterns(n) @ (2 * power),
     )
 
 
@@ -113,13 +109,38 @@ def active_patterns(n: int) -> Bool[ndarray, "patterns n"]:
     return (np.arange(2**n)[:, None] >> np.arange(n)) % 2 == 1
 
 
+@lru_cache(maxsize=32)
+def own_first(n: int) -> tuple[Int[ndarray, "n n"], Int[ndarray, "n patterns"]]:
+    """
+    Give the orders of features that put each output's own feature first.
+
+    Parameters
+    ----------
+    n : int
+        Number of features.
+
+    Returns
+    -------
+    order : ndarray of int, shape (n, n)
+        Row i exchanges features 0 and i.
+    patterns : ndarray of int, shape (n, 2**n)
+        Row i: where each pattern of the exchanged features stands in ``active_patterns(n)``.
+    """
+    own = np.arange(n)
+    order = np.tile(own, (n, 1))
+    order[own, 0], order[own, own] = own, 0
+    k = np.arange(2**n)
+    differ = (k ^ (k >> own[:, None])) & 1  # bits 0 and i differ: flip both
+    return order, k ^ differ ^ (differ << own[:, None])
+
+
 @dataclass(frozen=True, eq=False)
 class _Forward:
     """Values of the recursion on every state (s) of every row (r), kept for the backward pass."""
 
-    h: ndarray  # (s, r): E (z - 2 x_0) ReLU z
-    first: ndarray  # (s, r): E ReLU z
-    mean: ndarray  # (s, r): E z
+    square: ndarray  # (s, r): E e^2
+    error: ndarray  # (s, r): E e
+    residual: ndarray  # (s, r): E (x_0 - z)
     positive: ndarray  # (s, r): z >= 0 on the whole cube
     mixed: ndarray  # (s, r): z changes sign
     theta: ndarray  # (s, r): where z vanishes on the diagonal from the cube's lowest vertex to its highest
@@ -127,52 +148,54 @@ class _Forward:
     own_at_zero: ndarray  # (s, r): x_0 at the point u0
 
 
-def _lowest_is_one(c: Float[ndarray, "r n"]) -> Bool[ndarray, "r n"]:
+def _lowest_is_one(c: Float[ndarray, "r n"]) -> Bool[ndarray, "n r"]:
     """Whether z is lowest at u_j = 1: there u0_j = 1 - theta instead of theta."""
-    return c < 0
+    return c.T < 0
 
 
 def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> _Forward:
     lattice = _lattice(c.shape[1])
     fixed, integrated = lattice.fixed, lattice.integrated
+    own_fixed, own_free = fixed[:, :1], integrated[:, :1]
     y = b + fixed @ c.T
     low = y + integrated @ np.minimum(c, 0).T
     width = integrated @ np.abs(c).T
-    mean = y + 0.5 * (integrated @ c.T)
     positive = low >= 0
     mixed = ~positive & (low + width > 0)
     theta = np.where(mixed, -low / np.where(mixed, width, 1.0), 0.0)
+    flip = _lowest_is_one(c)
+    own_at_zero = own_fixed + own_free * np.where(flip[0], 1 - theta, theta)
 
-    own_fixed, own_free = fixed[:, :1], integrated[:, :1]
-    u_own = np.where(_lowest_is_one(c)[:, 0], 1 - theta, theta)
-    own_at_zero = own_fixed + own_free * u_own
-
-    first = np.where(positive, mean, 0.0)
-    variance = (integrated @ (c**2).T) / 12
-    own_times_z = (own_fixed + 0.5 * own_free) * mean + own_free * c[:, 0] / 12
-    h = np.where(positive, mean**2 + variance - 2 * own_times_z, 0.0)
-
-    flip = _lowest_is_one(c).T
+    residual = own_fixed + 0.5 * own_free - y - 0.5 * (integrated @ c.T)
+    variance = (integrated @ (c - _own(c)).T ** 2) / 12
+    error = np.where(positive, residual, own_fixed + own_free / 2)
+    square = np.where(positive, residual**2 + variance, own_fixed + own_free / 3)
     for k, level in enumerate(lattice.levels[1:], start=1):
         s = level.states
         t = theta[s][:, None, :]
         u = np.where(flip[level.feature], 1 - t, t)
-        first_faces = ((1 - u) * first[level.at_one] + u * first[level.at_zero]).sum(1)
-        h_faces = ((1 - u) * h[level.at_one] + u * h[level.at_zero]).sum(1)
-        first[s] = np.where(mixed[s], first_faces / (k + 1), first[s])
-        h[s] = np.where(mixed[s], (h_faces - 2 * own_at_zero[s] * first[s]) / (k + 2), h[s])
-    return _Forward(h, first, mean, positive, mixed, theta, width, own_at_zero)
+        error_faces = ((1 - u) * error[level.at_one] + u * error[level.at_zero]).sum(1)
+        square_faces = ((1 - u) * square[level.at_one] + u * square[level.at_zero]).sum(1)
+        x0 = own_at_zero[s]
+        error[s] = np.where(mixed[s], (x0 + error_faces) / (k + 1), error[s])
+        square[s] = np.where(mixed[s], (2 * x0 * error[s] + square_faces) / (k + 2), square[s])
+    return _Forward(square, error, residual, positive, mixed, theta, width, own_at_zero)
+
+
+def _own(c: Float[ndarray, "r n"]) -> Float[ndarray, " n"]:
+    """The coupling that would pass an output's own feature through: 1 for it, 0 for the others."""
+    return np.eye(c.shape[1])[0]
 
 
 def _backward(
-    c: Float[ndarray, "r n"], run: _Forward, adjoint_h: Float[ndarray, "s r"]
+    c: Float[ndarray, "r n"], run: _Forward, adjoint_square: Float[ndarray, "s r"]
 ) -> tuple[Float[ndarray, "r n"], Float[ndarray, " r"]]:
-    """Gradient of sum(adjoint_h * h) in the couplings and the bias; ``adjoint_h`` is used up."""
+    """Gradient of sum(adjoint_square * square) in the couplings and the bias; the adjoint is used up."""
     n = c.shape[1]
     lattice = _lattice(n)
-    flip = _lowest_is_one(c).T
-    adjoint_first = np.zeros_like(adjoint_h)
-    adjoint_theta = np.zeros_like(adjoint_h)
+    flip = _lowest_is_one(c)
+    adjoint_error = np.zeros_like(adjoint_square)
+    adjoint_theta = np.zeros_like(adjoint_square)
     for k in range(n, -1, -1):
         level = lattice.levels[k]
         s = level.states
@@ -180,55 +203,50 @@ def _backward(
             t = run.theta[level.parents]
             u = np.where(flip[level.parent_feature], 1 - t, t)
             share = np.where(level.is_one_face[..., None], 1 - u, u) * run.mixed[level.parents]
-            adjoint_h[s] += (share * adjoint_h[level.parents]).sum(1) / (k + 3)
-            adjoint_first[s] += (share * adjoint_first[level.parents]).sum(1) / (k + 2)
+            adjoint_square[s] += (share * adjoint_square[level.parents]).sum(1) / (k + 3)
+            adjoint_error[s] += (share * adjoint_error[level.parents]).sum(1) / (k + 2)
         if k == 0:
             break
-        from_h = run.mixed[s] * adjoint_h[s] / (k + 2)
-        adjoint_first[s] -= 2 * run.own_at_zero[s] * from_h
-        from_first = run.mixed[s] * adjoint_first[s] / (k + 1)
+        from_square = run.mixed[s] * adjoint_square[s] / (k + 2)
+        adjoint_error[s] += 2 * run.own_at_zero[s] * from_square
+        from_error = run.mixed[s] * adjoint_error[s] / (k + 1)
         sign = np.where(flip[level.feature], -1.0, 1.0)
-        slope_h = (sign * (run.h[level.at_zero] - run.h[level.at_one])).sum(1)
-        slope_first = (sign * (run.first[level.at_zero] - run.first[level.at_one])).sum(1)
+        slope_square = (sign * (run.square[level.at_zero] - run.square[level.at_one])).sum(1)
+        slope_error = (sign * (run.error[level.at_zero] - run.error[level.at_one])).sum(1)
         own_sign = lattice.integrated[s, :1] * np.where(flip[0], -1.0, 1.0)
-        adjoint_theta[s] = from_h * (slope_h - 2 * own_sign * run.first[s]) + from_first * slope_first
-    return _collect(c, run, adjoint_h, adjoint_first, adjoint_theta)
+        adjoint_theta[s] = from_square * (slope_square + 2 * own_sign * run.error[s])
+        adjoint_theta[s] += from_error * (slope_error + own_sign)
+    return _collect(c, run, adjoint_square, adjoint_error, adjoint_theta)
 
 
 def _collect(
     c: Float[ndarray, "r n"],
     run: _Forward,
-    adjoint_h: Float[ndarray, "s r"],
-    adjoint_first: Float[ndarray, "s r"],
+    adjoint_square: Float[ndarray, "s r"],
+    adjoint_error: Float[ndarray, "s r"],
     adjoint_theta: Float[ndarray, "s r"],
 ) -> tuple[Float[ndarray, "r n"], Float[ndarray, " r"]]:
     """Carry the adjoints of the polynomial pieces and of theta over to couplings and bias."""
     lattice = _lattice(c.shape[1])
     fixed, integrated = lattice.fixed, lattice.integrated
-    polynomial = run.positive * adjoint_h
-    mean = polynomial * (2 * run.mean - 2 * fixed[:, :1] - integrated[:, :1]) + run.positive * adjoint_first
+    polynomial = run.positive * adjoint_square
+    mean_z = -2 * run.residual * polynomial - run.positive * adjoint_error
     width = np.where(run.mixed, run.width, 1.0)
     low = -adjoint_theta / width  # theta = -low / width, and low = b + ... has slope 1 in the bias
-    spread = -adjoint_theta * run.theta / width
-    bias = mean + low
-    dc = fixed.T @ bias + integrated.T @ (0.5 * mean)
-    flip = _lowest_is_one(c).T
+    spread = low * run.theta
+    bias = mean_z + low
+    flip = _lowest_is_one(c)
+    dc = fixed.T @ bias + integrated.T @ (0.5 * mean_z)
     dc += flip * (integrated.T @ low) + np.where(flip, -1.0, 1.0) * (integrated.T @ spread)
-    dc += c.T / 6 * (integrated.T @ polynomial)
-    dc[0] -= (integrated[:, 0] @ polynomial) / 6
+    dc += (c - _own(c)).T / 6 * (integrated.T @ polynomial)
     return dc.T, bias.sum(0)
 
 
-def _tops(n: int, values: str) -> ndarray:
-    lattice = _lattice(n)
-    return lattice.uniform_tops if values == "uniform" else lattice.binary_tops
-
-
-def active_set_terms(
+def squared_errors(
     c: Float[ndarray, "r n"], b: Float[ndarray, " r"], values: str
 ) -> Float[ndarray, "r patterns"]:
     """
-    Give E[(z - 2 x_0) ReLU z | A] for every set A of active features, z = b + sum_j c_j x_j.
+    Give E[(x_0 - ReLU z)^2 | A] for every set A of active features, z = b + sum_j c_j x_j.
 
     Parameters
     ----------
@@ -242,17 +260,22 @@ def active_set_terms(
     Returns
     -------
     ndarray, shape (r, 2**n)
-        One number per output and pattern of ``active_patterns(n)``; add E[x_0^2 | A] for the loss.
+        One number per output and pattern of ``active_patterns(n)``.
     """
-    tops = _tops(c.shape[1], values)
-    return np.concatenate([_forward(c[rows], b[rows]).h[tops].T for rows in _blocks(c)])
+    if values == "binary":
+        active = active_patterns(c.shape[1]).astype(float)
+        return np.concatenate(
+            [(active[:, 0] - np.maximum(b[k, None] + c[k] @ active.T, 0)) ** 2 for k in _blocks(c, values)]
+        )
+    tops = _lattice(c.shape[1]).tops
+    return np.concatenate([_forward(c[k], b[k]).square[tops].T for k in _blocks(c, values)])
 
 
-def weighted_terms(
+def expected_squared_error(
     c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"], values: str
 ) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
     """
-    Average ``active_set_terms`` over the active sets, with the gradient.
+    Average ``squared_errors`` over the active sets, with the gradient.
 
     Parameters
     ----------
@@ -268,26 +291,40 @@ def weighted_terms(
     Returns
     -------
     value : ndarray, shape (r,)
-        E[(z - 2 x_0) ReLU z].
+        E (x_0 - ReLU z)^2.
     dc : ndarray, shape (r, n)
         Its gradient in the couplings.
     db : ndarray, shape (r,)
         Its derivative in the bias.
     """
-    tops = _tops(c.shape[1], values)
-    values_, gradients, slopes = [], [], []
-    for rows in _blocks(c):
-        run = _forward(c[rows], b[rows])
-        adjoint = np.zeros_like(run.h)
-        adjoint[tops] = weight[rows].T
-        values_.append((adjoint[tops] * run.h[tops]).sum(0))
-        dc, db = _backward(c[rows], run, adjoint)
-        gradients.append(dc)
-        slopes.append(db)
-    return np.concatenate(values_), np.concatenate(gradients), np.concatenate(slopes)
+    block = _binary_block if values == "binary" else _uniform_block
+    value, dc, db = zip(*(block(c[k], b[k], weight[k]) for k in _blocks(c, values)), strict=True)
+    return np.concatenate(value), np.concatenate(dc), np.concatenate(db)
 
 
-def _blocks(c: Float[ndarray, "r n"]) -> list[slice]:
+def _uniform_block(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"]
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    tops = _lattice(c.shape[1]).tops
+    run = _forward(c, b)
+    adjoint = np.zeros_like(run.square)
+    adjoint[tops] = weight.T
+    value = (adjoint[tops] * run.square[tops]).sum(0)
+    return value, *_backward(c, run, adjoint)
+
+
+def _binary_block(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"]
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    active = active_patterns(c.shape[1]).astype(float)
+    z = b[:, None] + c @ active.T
+    error = active[:, 0] - np.maximum(z, 0)
+    slope = -2 * weight * error * (z > 0)
+    return (weight * error**2).sum(1), slope @ active, slope.sum(1)
+
+
+def _blocks(c: Float[ndarray, "r n"], values: str) -> list[slice]:
     """Cut the rows into blocks whose states fit the cache."""
-    size = max(1, _STATE_ELEMENTS // 3 ** c.shape[1])
-    return [slice(start, start + size) for start in range(0, max(len(c), 1), size)]
+    states = 3 ** c.shape[1] if values == "uniform" else 2 ** c.shape[1]
+    size = max(1, _STATE_ELEMENTS // states)
+    return [slice(start, start + size) for start in range(0, len(c), size)]

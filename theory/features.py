@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -112,6 +112,17 @@ class FeatureDistribution(ABC):
         """Shape of the batch of distributions; () for a single one."""
         return self.density.shape[:-1]
 
+    def reshaped(self, batch: tuple[int, ...]) -> "FeatureDistribution":
+        """Broadcast the distribution over a batch of problems, and flatten that batch to one axis."""
+        if self.batch_shape == ():
+            return self
+        n_sets = len(self.sets)
+        return self.with_density(np.broadcast_to(self.density, (*batch, n_sets)).reshape(-1, n_sets))
+
+    @abstractmethod
+    def with_density(self, density: ArrayLike) -> "FeatureDistribution":
+        """Return the same sets at another density."""
+
     @property
     def value_mean(self) -> float:
         """Mean of an active feature's value."""
@@ -190,6 +201,10 @@ class Independent(FeatureDistribution):
             )
         self._store(tuple((j,) for j in range(p.shape[-1])), p, values)
 
+    def with_density(self, density: ArrayLike) -> "Independent":
+        """Return the same features at another density, shape (n,) or (*batch, n)."""
+        return Independent(density, self.values)
+
     @property
     def feature_density(self) -> Float[ndarray, "*batch n"]:
         """Probability that each feature is active."""
@@ -221,6 +236,10 @@ class _Sets(FeatureDistribution):
         except TypeError:
             raise TypeError(f"sets must be a list of lists of feature numbers, got {sets!r}") from None
         self._store(members, density_array(density), values)
+
+    def with_density(self, density: ArrayLike) -> Self:
+        """Return the same sets at another density, shape () or (n_sets,) or (*batch, n_sets)."""
+        return type(self)(self.sets, density, self.values)
 
 
 class Correlated(_Sets):

@@ -140,7 +140,7 @@ class Problem:
         p = density_array(density)
         if p.ndim == 0:
             p = np.full(len(self.features.sets), p)
-        return replace(self, features=replace(self.features, density=p))
+        return replace(self, features=self.features.with_density(p))
 
     def with_importance(self, importance: ArrayLike) -> "Problem":
         """

@@ -1,0 +1,267 @@
+"""Exact squared errors from characteristic functions, for any number of features.
+
+With ReLU(z) = (z + |z|)/2 and ReLU(z)^2 = (z^2 + z|z|)/2, output i contributes
+
+    E (x_i - ReLU z)^2 = E x_i^2 - E x_i z - E x_i|z| + (E z^2 + E z|z|)/2 ,    z = b_i + sum_j g_ij x_j ,
+
+where only the terms with |z| are not elementary. From |z| = (2/pi) Int (1 - cos zt)/t^2 and
+z|z| = (4/pi) Int (zt - sin zt)/t^3 they follow from phi(t) = E exp(itz) and phi_x(t) = E x_i exp(itz), which are
+products over independent sets of features. The integrands are even, entire, and of exponential type Z = max|z|, so by
+Poisson summation the midpoint rule t_k = (k + 1/2) h is exact for h < 2 pi / Z. Since sum_k t_k^-2 = pi^2 / (2 h^2),
+
+    E z|z|   = (2 pi / h) E z   - (4 h / pi) sum_k Im phi(t_k) / t_k^3 ,
+    E x_i|z| = (pi / h)   E x_i - (2 h / pi) sum_k Re phi_x(t_k) / t_k^2 ,
+
+and the only error is that of cutting the two sums. The part of the distribution with no or one active feature, whose
+phi decays slowest, is taken out and treated in closed form (theory.one_active).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Complex, Float, Int
+from numpy import ndarray
+
+from theory.characteristic import characteristic_function
+from theory.features import FeatureDistribution
+from theory.one_active import interference, own_error
+
+__all__ = ["MAX_NODES", "Quadrature", "quadrature"]
+
+MAX_NODES = 8192
+_FIRST_NODES = 32
+# Complex numbers per array in the inner loop: a handful of such arrays stay in the L2 cache.
+_BLOCK_ELEMENTS = 16_384
+# The tail is judged by the largest of the last few nodes, lest one that happens to be near a zero misleads.
+_TAIL_NODES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Quadrature:
+    """
+    Expected squared error of every output, its gradient, and what is known of its accuracy.
+
+    Attributes
+    ----------
+    value : ndarray, shape (batch, n)
+        E (x_i - ReLU z_i)^2.
+    dG : ndarray, shape (batch, n, n)
+        Row i: derivatives of ``value[i]`` in the couplings g_ij.
+    db : ndarray, shape (batch, n)
+        Derivative of ``value[i]`` in the bias b_i.
+    error : ndarray, shape (batch, n)
+        Estimated absolute error of ``value``.
+    nodes : int
+        Largest number of nodes used.
+    """
+
+    value: Float[ndarray, "batch n"]
+    dG: Float[ndarray, "batch n n"]
+    db: Float[ndarray, "batch n"]
+    error: Float[ndarray, "batch n"]
+    nodes: int
+
+
+def quadrature(
+    G: Float[ndarray, "batch n n"],
+    b: Float[ndarray, "batch n"],
+    features: FeatureDistribution,
+    importance: Float[ndarray, "batch n"],
+    rtol: float = 1e-8,
+    nodes: int | None = None,
+) -> Quadrature:
+    """
+    Compute the expected squared error of every output and its gradient.
+
+    Parameters
+    ----------
+    G : ndarray, shape (batch, n, n)
+        Couplings W^T W of a batch of models.
+    b : ndarray, shape (batch, n)
+        Output biases.
+    features : FeatureDistribution
+        Distribution of the features, with batch shape () or (batch,).
+    importance : ndarray, shape (batch, n)
+        Weights by which errors count when accuracy is judged.
+    rtol : float
+        Nodes are doubled until the estimated error of the weighted sum falls below this part of it.
+    nodes : int, optional
+        Use exactly so many nodes instead.
+
+    Returns
+    -------
+    Quadrature
+        Values, gradients, error estimates.
+    """
+    frame = _Frame.build(G, b, features)
+    total = _closed_part(frame)
+    sums = _zeros_like_sums(frame)
+    todo = np.arange(len(G))
+    start, stop = 0, nodes or _FIRST_NODES
+    while True:
+        tail = _add_nodes(frame, sums, todo, start, stop)
+        sums.error[todo] = tail
+        value = total.value[todo] + sums.value[todo]
+        enough = (importance[todo] * tail).sum(-1) <= rtol * np.abs((importance[todo] * value).sum(-1))
+        todo = todo[~enough]
+        if nodes or not len(todo) or stop >= MAX_NODES:
+            break
+        start, stop = stop, 2 * stop
+    return Quadrature(
+        value=np.maximum(total.value + sums.value, 0.0),
+        dG=total.dG + sums.dG,
+        db=total.db + sums.db,
+        error=sums.error,
+        nodes=stop,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """A batch of models and distributions, broadcast, with the step of the midpoint rule for every output."""
+
+    G: ndarray  # (batch, n, n)
+    b: ndarray  # (batch, n)
+    density: ndarray  # (batch, n_sets)
+    features: FeatureDistribution
+    none_active: ndarray  # (batch, 1)
+    one_active: ndarray  # (batch, n): probability that only feature j is active
+    mean: ndarray  # (batch, n)
+    second_moment: ndarray  # (batch, n, n)
+    step: ndarray  # (batch, n)
+
+    @classmethod
+    def build(cls, G: ndarray, b: ndarray, features: FeatureDistribution) -> "_Frame":
+        batch, n = b.shape
+        patterns = np.vstack([np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)])
+        few = np.broadcast_to(features.pattern_probability(patterns), (batch, n + 1))
+        reach = np.abs(b) + np.abs(G).sum(-1)
+        # Rounded up to a power of 2^(1/4): the step is locally constant, so that the gradient of the
+        # discretised loss is the discretised gradient.
+        reach = 2.0 ** (np.ceil(4 * np.log2(np.maximum(reach, 1e-8)) + 0.01) / 4)
+        return cls(
+            G=G,
+            b=b,
+            density=np.broadcast_to(features.density, (batch, features.density.shape[-1])),
+            features=features,
+            none_active=few[:, :1],
+            one_active=few[:, 1:],
+            mean=np.broadcast_to(features.mean, (batch, n)),
+            second_moment=np.broadcast_to(features.second_moment, (batch, n, n)),
+            step=2 * np.pi / reach,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    value: ndarray  # (batch, n)
+    dG: ndarray  # (batch, n, n)
+    db: ndarray  # (batch, n)
+    error: ndarray  # (batch, n)
+
+
+def _zeros_like_sums(frame: _Frame) -> _Sums:
+    return _Sums(np.zeros_like(frame.b), np.zeros_like(frame.G), np.zeros_like(frame.b), np.zeros_like(frame.b))
+
+
+def _closed_part(frame: _Frame) -> _Sums:
+    """Zero or one active feature in closed form, and the polynomial moments of the rest."""
+    G, b, values = frame.G, frame.b, frame.features.values
+    n = b.shape[1]
+    own = np.arange(n)
+    single = frame.one_active
+    other, other_dc, other_db = interference(G, b[..., None], values)
+    mine, mine_dc, mine_db = own_error(G[:, own, own], b, values)
+    other[:, own, own], other_dc[:, own, own], other_db[:, own, own] = mine, mine_dc, mine_db
+    rectified = np.maximum(b, 0)
+    value = frame.none_active * rectified**2 + (other @ single[..., None])[..., 0]
+    dG = other_dc * single[:, None, :]
+    db = 2 * frame.none_active * rectified + (other_db @ single[..., None])[..., 0]
+
+    mass = 1 - frame.none_active - single.sum(-1, keepdims=True)
+    mean = frame.mean - frame.features.value_mean * single
+    moment = frame.second_moment.copy()
+    moment[:, own, own] -= frame.features.value_square * single
+    linear = np.pi / frame.step  # the closed half of E|z|: pi/h times the mean
+    mean_z = b * mass + (G @ mean[..., None])[..., 0]
+    G_moment = G @ moment
+    x_z = b * mean + G_moment[:, own, own]
+    square_z = b**2 * mass + 2 * b * (mean_z - b * mass) + (G_moment * G).sum(-1)
+    value += moment[:, own, own] - x_z + square_z / 2 + linear * (mean_z - mean)
+    dG += b[..., None] * mean[:, None, :] + G_moment - moment + linear[..., None] * mean[:, None, :]
+    db += mean_z - mean + linear * mass
+    return _Sums(value, dG, db, np.zeros_like(b))
+
+
+def _add_nodes(
+    frame: _Frame, sums: _Sums, todo: ndarray, start: int, stop: int
+) -> Float[ndarray, "todo n"]:
+    """Add the nodes start ... stop-1 to the sums of some models; return the size of what is cut off."""
+    n = frame.b.shape[1]
+    tail = np.zeros((len(todo), n))
+    for models, outputs, first, last in _blocks(len(todo), n, start, stop):
+        rows = np.ix_(todo[models], np.arange(n)[outputs])
+        block, cut_off = _block_sums(frame, *(r.ravel() for r in rows), np.arange(first, last) + 0.5)
+        sums.value[rows] += block.value
+        sums.dG[rows] += block.dG
+        sums.db[rows] += block.db
+        tail[models, outputs] = cut_off  # the last block's stays
+    return tail
+
+
+def _blocks(models: int, n: int, start: int, stop: int) -> Iterator[tuple[slice, slice, int, int]]:
+    """Cut (models, outputs, nodes) into blocks that fit the cache; the last nodes stay together for the tail."""
+    per_node = n * n
+    outputs = max(1, min(n, _BLOCK_ELEMENTS // n)) if per_node > _BLOCK_ELEMENTS else n
+    together = max(1, min(models, _BLOCK_ELEMENTS // (4 * per_node)))
+    nodes = max(4, min(stop - start, _BLOCK_ELEMENTS // (together * outputs * n)))
+    for model in range(0, models, together):
+        for output in range(0, n, outputs):
+            for first in range(start, stop, nodes):
+                last = min(first + nodes, stop)
+                yield slice(model, model + together), slice(output, output + outputs), first, last
+
+
+def _block_sums(
+    frame: _Frame, models: Int[ndarray, " model"], outputs: Int[ndarray, " output"], k: Float[ndarray, " node"]
+) -> tuple[_Sums, Float[ndarray, "model output"]]:
+    """Contributions of the nodes t = k h to some outputs of some models; axes (node, model, output, feature)."""
+    rows = np.ix_(models, outputs)
+    h = frame.step[rows]
+    t = k[:, None, None] * h
+    square_weight = 2j / np.pi * h / t**3  # half of 4h / (pi t^3); Re(i phi) = - Im phi
+    cross_weight = 2 / np.pi * h / t**2
+    f = characteristic_function(
+        t[..., None] * frame.G[rows], frame.density[models][:, None, :], frame.features, outputs
+    )
+    phase = np.exp(1j * t * frame.b[rows])
+    single = frame.one_active[models][:, None, :]
+    own = (..., np.arange(len(outputs)), outputs)
+    own_single = np.broadcast_to(single, f.slope.shape[1:])[own]
+
+    phi = phase * f.product
+    phi_x = -1j * phi * f.own_log_slope
+    rest = phi - phase * (frame.none_active[models] + (f.value * single).sum(-1))
+    rest_x = phi_x + 1j * phase * own_single * f.slope[own]
+    summand = square_weight * rest + cross_weight * rest_x
+
+    weight = t * (square_weight * phi + cross_weight * phi_x)
+    dG = _real_sum(weight, f.log_slope) - single * _real_sum(t * square_weight * phase, f.slope)
+    weight_x = t * cross_weight * phi_x
+    if f.correction is not None:
+        dG += _real_sum(weight_x, f.correction)
+    own_weight = weight_x * f.own_correction + 1j * t * cross_weight * phase * own_single * f.own_curvature
+    dG[own] += own_weight.real.sum(0)
+    sums = _Sums(summand.real.sum(0), dG, -(t * summand).imag.sum(0), np.zeros(h.shape))
+    last = t[-1]
+    size, size_x = np.abs(rest[-_TAIL_NODES:]).max(0), np.abs(rest_x[-_TAIL_NODES:]).max(0)
+    return sums, (size / (2 * last**2) + size_x / last) * 2 / np.pi
+
+
+def _real_sum(
+    weight: Complex[ndarray, "node model output"], values: Complex[ndarray, "node model output n"]
+) -> Float[ndarray, "model output n"]:
+    """Real part of sum over nodes of weight times values."""
+    real = np.einsum("kmo,kmoj->moj", weight.real, values.real)
+    return real - np.einsum("kmo,kmoj->moj", weight.imag, values.imag)

@@ -4,4 +4,12 @@ from .features import Anticorrelated as Anticorrelated
 from .features import Correlated as Correlated
 from .features import FeatureDistribution as FeatureDistribution
 from .features import Independent as Independent
+from .metrics import coherence as coherence
+from .metrics import dimensionality as dimensionality
+from .metrics import dimensions_per_feature as dimensions_per_feature
+from .metrics import feature_norms as feature_norms
+from .metrics import frame_potential as frame_potential
+from .metrics import frame_potential_bound as frame_potential_bound
+from .metrics import superposition as superposition
+from .metrics import welch_bound as welch_bound
 from .problem import Problem as Problem

@@ -1,1 +1,6 @@
-"""Gradient descent on toy models of superposition: sampling, training, sweeps, and agreement with the theory."""
+"""Gradient descent on toy models of superposition: sampling, training, sweeps, agreement with the theory."""
+
+import lazy_loader as _lazy
+
+# Names and the modules they come from stand in __init__.pyi; they are imported at first use (SPEC 1).
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,192 @@
+"""Toy models: forward passes, and losses on a batch with their gradients written out by hand.
+
+All models read features x into m hidden dimensions and out again,
+
+    h = s(W x) ,   y = t(V h + b) ,
+
+where s and t are ReLU or nothing and V = W^T in the models with tied weights. The loss on a batch is the
+mean over its samples of sum_i I_i (target_i - y_i)^2: summed over features, weighted by importance, and not
+divided by n. Leading axes of the arrays are runs: many models at once.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from numerics.choices import choose
+
+__all__ = ["MODELS", "Model", "Parameters", "find_model", "forward", "loss_and_gradient"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """
+    What distinguishes one toy model from another.
+
+    Attributes
+    ----------
+    relu_hidden, relu_output : bool
+        Whether the hidden layer and the output pass through a ReLU.
+    tied : bool
+        Whether the same W reads in and (transposed) out.
+    absolute : bool
+        Whether the target is |x|, with active values drawn from U[-1, 1], instead of x itself.
+    """
+
+    relu_hidden: bool = False
+    relu_output: bool = True
+    tied: bool = True
+    absolute: bool = False
+
+
+MODELS = {
+    "linear": Model(relu_output=False),
+    "relu": Model(),
+    "relu_hidden": Model(relu_hidden=True),
+    "absolute": Model(relu_hidden=True, tied=False, absolute=True),
+}
+
+
+def find_model(name: str) -> Model:
+    """
+    Look up a model.
+
+    Parameters
+    ----------
+    name : {"linear", "relu", "relu_hidden", "absolute"}
+        x' = W^T W x + b; x' = ReLU(W^T W x + b); x' = ReLU(W^T ReLU(W x) + b), whose hidden basis is
+        privileged; y = ReLU(W_2 ReLU(W_1 x) + b) with target |x|.
+
+    Returns
+    -------
+    Model
+        Its description.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+    """
+    return choose("model", name, MODELS)
+
+
+class Parameters(NamedTuple):
+    """
+    The weights and bias of one or many models, or the gradient in them.
+
+    Attributes
+    ----------
+    W : ndarray, shape (*runs, m, n)
+        Embedding: column j is the direction of feature j.
+    b : ndarray, shape (*runs, n)
+        Output bias.
+    W_out : ndarray, shape (*runs, n, m), optional
+        Output weights of the models whose weights are not tied.
+    """
+
+    W: ndarray
+    b: ndarray
+    W_out: ndarray | None = None
+
+
+class _Pass(NamedTuple):
+    """What the backward pass needs of the forward one."""
+
+    h: ndarray
+    z: ndarray
+    y: ndarray
+
+
+def _forward(model: Model, parameters: Parameters, x: Float[ndarray, "*runs batch n"]) -> _Pass:
+    h = x @ parameters.W.swapaxes(-1, -2)
+    if model.relu_hidden:
+        h = np.maximum(h, 0)
+    z = h @ _decoder(model, parameters) + parameters.b[..., None, :]
+    return _Pass(h, z, np.maximum(z, 0) if model.relu_output else z)
+
+
+def _decoder(model: Model, parameters: Parameters) -> Float[ndarray, "*runs m n"]:
+    if model.tied:
+        return parameters.W
+    if parameters.W_out is None:
+        raise ValueError("this model has output weights of its own: give W_out, of shape (n, m)")
+    return parameters.W_out.swapaxes(-1, -2)
+
+
+def forward(
+    parameters: Parameters, x: Float[ndarray, "*runs batch n"], model: str = "relu"
+) -> Float[ndarray, "*runs batch n"]:
+    """
+    Reconstruct features, or compute their absolute values.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Weights and bias, with the same leading axes as ``x`` or none.
+    x : ndarray, shape (*runs, batch, n)
+        Features.
+    model : {"relu", "linear", "relu_hidden", "absolute"}
+        Which model; see ``find_model``.
+
+    Returns
+    -------
+    ndarray, shape (*runs, batch, n)
+        Output of the model.
+
+    Examples
+    --------
+    >>> digon = Parameters(W=np.array([[1.0, -1.0]]), b=np.zeros(2))
+    >>> forward(digon, np.array([[0.5, 0.0], [0.0, 0.25]]))
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]])
+    """
+    return _forward(find_model(model), parameters, x).y
+
+
+def loss_and_gradient(
+    parameters: Parameters,
+    x: Float[ndarray, "*runs batch n"],
+    importance: Float[ndarray, "*runs n"],
+    model: str = "relu",
+) -> tuple[Float[ndarray, "*runs"], Parameters]:
+    """
+    Give the loss on a batch and its gradient.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Weights and bias, with the same leading axes as ``x``.
+    x : ndarray, shape (*runs, batch, n)
+        Features.
+    importance : ndarray, shape (*runs, n)
+        Weight I_i of each feature, >= 0.
+    model : {"relu", "linear", "relu_hidden", "absolute"}
+        Which model; see ``find_model``.
+
+    Returns
+    -------
+    loss : ndarray, shape (*runs,)
+        Mean over the batch of sum_i I_i (target_i - y_i)^2.
+    gradient : Parameters
+        Its derivatives in W, b and, where weights are not tied, W_out.
+    """
+    kind = find_model(model)
+    h, z, y = _forward(kind, parameters, x)
+    error = y - (np.abs(x) if kind.absolute else x)
+    weighted = importance[..., None, :] * error / x.shape[-2]
+    loss = np.sum(weighted * error, axis=(-2, -1))
+    dz = 2 * weighted
+    if kind.relu_output:
+        dz *= z > 0
+    dh = dz @ _decoder(kind, parameters).swapaxes(-1, -2)
+    if kind.relu_hidden:
+        dh *= h > 0
+    read_in = dh.swapaxes(-1, -2) @ x
+    read_out = h.swapaxes(-1, -2) @ dz
+    db = dz.sum(-2)
+    if kind.tied:
+        return loss, Parameters(read_in + read_out, db)
+    return loss, Parameters(read_in, db, read_out.swapaxes(-1, -2))

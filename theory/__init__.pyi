@@ -12,4 +12,9 @@ from .metrics import frame_potential as frame_potential
 from .metrics import frame_potential_bound as frame_potential_bound
 from .metrics import superposition as superposition
 from .metrics import welch_bound as welch_bound
+from .polytopes import Polytope as Polytope
+from .polytopes import POLYTOPES as POLYTOPES
 from .problem import Problem as Problem
+from .tegum import parse as parse
+from .tegum import tegum_products as tegum_products
+from .tegum import TegumProduct as TegumProduct

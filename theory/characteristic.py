@@ -35,16 +35,20 @@ def value_transform(
     if values == "binary":
         transform = np.exp(1j * a)
         return transform, 1j * transform
-    x = 0.5 * a
+    # Real arithmetic without np.where on the whole array: this is the inner loop of every quadrature.
+    x = np.copysign(np.maximum(np.abs(0.5 * a), 1e-9), a)
     sine, cosine = np.sin(x), np.cos(x)
+    sinc = sine / x
+    sinc_slope = (cosine - sinc) / x
     small = np.abs(x) < _SERIES
-    safe = np.where(small, 1.0, x)
-    square = x * x
-    sinc = np.where(small, 1 - square / 6 * (1 - square / 20 * (1 - square / 42)), sine / safe)
-    series = -x / 3 * (1 - square / 10 * (1 - square / 28 * (1 - square / 54)))
-    sinc_slope = np.where(small, series, (cosine - sinc) / safe)
-    rotation = cosine + 1j * sine
-    return rotation * sinc, 0.5 * rotation * (sinc_slope + 1j * sinc)
+    near = x[small]
+    square = near * near
+    sinc_slope[small] = -near / 3 * (1 - square / 10 * (1 - square / 28 * (1 - square / 54)))
+    transform, slope = np.empty(x.shape, dtype=complex), np.empty(x.shape, dtype=complex)
+    transform.real, transform.imag = cosine * sinc, sine * sinc
+    slope.real = 0.5 * (cosine * sinc_slope - transform.imag)
+    slope.imag = 0.5 * (sine * sinc_slope + transform.real)
+    return transform, slope
 
 
 def value_curvature(a: Float[ndarray, "*shape"], values: str) -> Complex[ndarray, "*shape"]:

@@ -48,7 +48,7 @@ class OutputErrors:
 
 
 def population_loss(
-    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu", rtol: float = 1e-9
+    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu", rtol: float = 1e-7
 ) -> float | Float[ndarray, "*batch"]:
     """
     Compute the exact population loss of a toy model.
@@ -98,7 +98,7 @@ def population_loss(
 
 
 def population_loss_and_gradient(
-    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu", rtol: float = 1e-9
+    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu", rtol: float = 1e-7
 ) -> tuple[float | Float[ndarray, "*batch"], Float[ndarray, "*batch m n"], Float[ndarray, "*batch n"]]:
     """
     Compute the exact population loss and its gradient in W and b.
@@ -180,7 +180,7 @@ def output_errors(
     b: Float[ndarray, "*batch n"],
     problem: Problem,
     model: Model = "relu",
-    rtol: float = 1e-9,
+    rtol: float = 1e-7,
     nodes: int | None = None,
 ) -> OutputErrors:
     """

@@ -16,7 +16,8 @@ and the only error is that of cutting the two sums. The part of the distribution
 phi decays slowest, is taken out and treated in closed form (theory.one_active).
 """
 
-from collections.abc import Iterator
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ __all__ = ["MAX_NODES", "Quadrature", "quadrature"]
 
 MAX_NODES = 8192
 _FIRST_NODES = 32
+# From so many blocks on, threads pay.
+_THREADED_BLOCKS = 8
 # Complex numbers per array in the inner loop: a handful of such arrays stay in the L2 cache.
 _BLOCK_ELEMENTS = 16_384
 # The tail is judged by the largest of the last few nodes, lest one that happens to be near a zero misleads.
@@ -68,7 +71,7 @@ def quadrature(
     b: Float[ndarray, "batch n"],
     features: FeatureDistribution,
     importance: Float[ndarray, "batch n"],
-    rtol: float = 1e-8,
+    rtol: float = 1e-7,
     nodes: int | None = None,
 ) -> Quadrature:
     """
@@ -100,11 +103,13 @@ def quadrature(
     todo = np.arange(len(G))
     start, stop = 0, nodes or _FIRST_NODES
     while True:
+        before = sums.value[todo]
         tail = _add_nodes(frame, sums, todo, start, stop)
-        sums.error[todo] = tail
+        # What the second half of the nodes changed bounds what the nodes not taken would: the terms decay.
+        sums.error[todo] = np.minimum(tail, np.abs(sums.value[todo] - before)) if start else tail
         value = total.value[todo] + sums.value[todo]
-        enough = (importance[todo] * tail).sum(-1) <= rtol * np.abs((importance[todo] * value).sum(-1))
-        todo = todo[~enough]
+        miss = (importance[todo] * sums.error[todo]).sum(-1)
+        todo = todo[miss > rtol * (importance[todo] * value).sum(-1)]
         if nodes or not len(todo) or stop >= MAX_NODES:
             break
         start, stop = stop, 2 * stop
@@ -200,27 +205,32 @@ def _add_nodes(
     """Add the nodes start ... stop-1 to the sums of some models; return the size of what is cut off."""
     n = frame.b.shape[1]
     tail = np.zeros((len(todo), n))
-    for models, outputs, first, last in _blocks(len(todo), n, start, stop):
+    nodes_together = min(stop - start, max(_TAIL_NODES, _BLOCK_ELEMENTS // (n * n)))
+    outputs_together = max(1, min(n, _BLOCK_ELEMENTS // (nodes_together * n)))
+    models_together = max(1, _BLOCK_ELEMENTS // (nodes_together * outputs_together * n))
+
+    def add(models: slice, outputs: slice) -> None:
         rows = np.ix_(todo[models], np.arange(n)[outputs])
-        block, cut_off = _block_sums(frame, *(r.ravel() for r in rows), np.arange(first, last) + 0.5)
-        sums.value[rows] += block.value
-        sums.dG[rows] += block.dG
-        sums.db[rows] += block.db
-        tail[models, outputs] = cut_off  # the last block's stays
+        for first in range(start, stop, nodes_together):
+            k = np.arange(first, min(first + nodes_together, stop)) + 0.5
+            block, cut_off = _block_sums(frame, *(r.ravel() for r in rows), k)
+            sums.value[rows] += block.value
+            sums.dG[rows] += block.dG
+            sums.db[rows] += block.db
+            tail[models, outputs] = cut_off  # the last block's stays
+
+    blocks = [
+        (slice(model, model + models_together), slice(output, output + outputs_together))
+        for model in range(0, len(todo), models_together)
+        for output in range(0, n, outputs_together)
+    ]
+    if len(blocks) < _THREADED_BLOCKS:
+        for block in blocks:
+            add(*block)
+    else:  # NumPy releases the lock in its loops, and every block writes rows of its own
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda block: add(*block), blocks))
     return tail
-
-
-def _blocks(models: int, n: int, start: int, stop: int) -> Iterator[tuple[slice, slice, int, int]]:
-    """Cut (models, outputs, nodes) into blocks that fit the cache; the last nodes stay together for the tail."""
-    per_node = n * n
-    outputs = max(1, min(n, _BLOCK_ELEMENTS // n)) if per_node > _BLOCK_ELEMENTS else n
-    together = max(1, min(models, _BLOCK_ELEMENTS // (4 * per_node)))
-    nodes = max(4, min(stop - start, _BLOCK_ELEMENTS // (together * outputs * n)))
-    for model in range(0, models, together):
-        for output in range(0, n, outputs):
-            for first in range(start, stop, nodes):
-                last = min(first + nodes, stop)
-                yield slice(model, model + together), slice(output, output + outputs), first, last
 
 
 def _block_sums(

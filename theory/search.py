@@ -1,0 +1,192 @@
+"""Local minima of the population loss over all (W, b), for many starts and many problems at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from theory.loss import output_errors
+from theory.minimise import minimise
+from theory.problem import Problem
+
+__all__ = ["LocalMinima", "random_starts", "refine", "revive", "take"]
+
+# Nodes of the quadrature while searching (more than six features); certified with the full accuracy afterwards.
+_SEARCH_NODES = 96
+# A column shorter than this stores nothing.
+_DEAD_NORM = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class LocalMinima:
+    """
+    Where searches for minima of the population loss ended.
+
+    Attributes
+    ----------
+    W : ndarray, shape (k, m, n)
+        Embeddings.
+    b : ndarray, shape (k, n)
+        Biases.
+    loss : ndarray, shape (k,)
+        Population losses.
+    converged : ndarray of bool, shape (k,)
+        Whether the gradient vanishes to the tolerance.
+    gradient_norm : ndarray, shape (k,)
+        Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
+    """
+
+    W: Float[ndarray, "k m n"]
+    b: Float[ndarray, "k n"]
+    loss: Float[ndarray, " k"]
+    converged: Bool[ndarray, " k"]
+    gradient_norm: Float[ndarray, " k"]
+
+
+def take(problem: Problem, which: Int[ndarray, " k"]) -> Problem:
+    """
+    Select problems from a batch.
+
+    Parameters
+    ----------
+    problem : Problem
+        A batch with one axis.
+    which : ndarray of int, shape (k,)
+        Numbers of the problems; repetitions allowed.
+
+    Returns
+    -------
+    Problem
+        A batch of k problems.
+    """
+    features = problem.features
+    if features.batch_shape:
+        features = features.with_density(features.density[which])
+    return Problem(m=problem.m, features=features, importance=problem.importance[which])
+
+
+def random_starts(
+    problem: Problem, count: int, rng: np.random.Generator
+) -> tuple[Float[ndarray, "count m n"], Float[ndarray, "count n"]]:
+    """
+    Draw starting points for a search.
+
+    Parameters
+    ----------
+    problem : Problem
+        Gives n and m.
+    count : int
+        How many starts.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    W : ndarray, shape (count, m, n)
+        Gaussian columns with norms around 0.8, directions uniform.
+    b : ndarray, shape (count, n)
+        Biases around zero.
+    """
+    W = 0.8 * rng.standard_normal((count, problem.m, problem.n)) / np.sqrt(problem.m)
+    return W, 0.1 * rng.standard_normal((count, problem.n))
+
+
+def refine(
+    problem: Problem,
+    W: Float[ndarray, "k m n"],
+    b: Float[ndarray, "k n"],
+    tolerance: float = 1e-8,
+    iterations: int = 300,
+) -> LocalMinima:
+    """
+    Run every start down to a local minimum of its own problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        A batch of k problems (one axis).
+    W : ndarray, shape (k, m, n)
+        Starting embeddings.
+    b : ndarray, shape (k, n)
+        Starting biases.
+    tolerance : float
+        Largest gradient component at the end, in units of the zero model's loss.
+    iterations : int
+        Most quasi-Newton iterations.
+
+    Returns
+    -------
+    LocalMinima
+        One minimum per start, in the same order.
+    """
+    k, m, n = W.shape
+    importance = problem.importance
+    features = problem.features
+    scale = (importance * features.value_square * problem.density).sum(-1)
+    nodes = _search_nodes(problem)
+
+    def objective(x: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
+        V, c = x[:, : m * n].reshape(-1, m, n), x[:, m * n :]
+        weight = importance[which] / scale[which, None]
+        errors = output_errors(V.swapaxes(-1, -2) @ V, c, take(problem, which), nodes=nodes)
+        dG = weight[..., None] * errors.dG
+        dV = V @ (dG + dG.swapaxes(-1, -2))
+        gradient = np.concatenate([dV.reshape(len(x), -1), weight * errors.db], axis=1)
+        return (weight * errors.value).sum(-1), gradient
+
+    found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), tolerance, iterations)
+    return LocalMinima(
+        W=found.x[:, : m * n].reshape(k, m, n),
+        b=found.x[:, m * n :],
+        loss=found.value * scale,
+        converged=found.converged,
+        gradient_norm=np.abs(found.gradient).max(-1),
+    )
+
+
+def _search_nodes(problem: Problem) -> int | None:
+    """Enumeration needs no nodes."""
+    from theory.enumeration import MAX_FEATURES
+
+    return None if problem.n <= MAX_FEATURES[problem.features.values] else _SEARCH_NODES
+
+
+def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:
+    """
+    Repair dead features and search on.
+
+    A feature with W_i = 0 and b_i < 0 has no gradient, so descent never leaves it, although b_i = E x_i is better
+    and a small W_i may be better still.
+
+    Parameters
+    ----------
+    problem : Problem
+        The batch that ``minima`` belong to.
+    minima : LocalMinima
+        Where a search ended.
+    rng : numpy.random.Generator
+        Draws the small column that a repaired feature starts with.
+
+    Returns
+    -------
+    LocalMinima
+        The same minima, those with dead features replaced by what their repair led to.
+    """
+    dead = (np.linalg.norm(minima.W, axis=1) < _DEAD_NORM) & (minima.b < 0)
+    ill = np.flatnonzero(dead.any(-1))
+    if not len(ill):
+        return minima
+    W, b = minima.W[ill].copy(), minima.b[ill].copy()
+    patients = take(problem, ill)
+    mean = np.broadcast_to(patients.features.mean, b.shape)
+    small = 0.05 * rng.standard_normal(W.shape)
+    b = np.where(dead[ill], mean, b)
+    W = np.where(dead[ill][:, None, :], small, W)
+    repaired = refine(patients, W, b)
+    better = repaired.loss < minima.loss[ill]
+    rows = ill[better]
+    result = {name: getattr(minima, name).copy() for name in ("W", "b", "loss", "converged", "gradient_norm")}
+    for name, values in result.items():
+        values[rows] = getattr(repaired, name)[better]
+    return LocalMinima(**result)

@@ -4,3 +4,8 @@ from .models import loss_and_gradient as loss_and_gradient
 from .monte_carlo import stratified_loss as stratified_loss
 from .sampling import sample as sample
 from .sampling import sample_sparse as sample_sparse
+from .settings import Settings as Settings
+from .storage import load as load
+from .storage import save as save
+from .training import train as train
+from .trajectory import DivergenceError as DivergenceError

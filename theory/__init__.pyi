@@ -18,3 +18,6 @@ from .problem import Problem as Problem
 from .tegum import parse as parse
 from .tegum import tegum_products as tegum_products
 from .tegum import TegumProduct as TegumProduct
+from .loss import AccuracyWarning as AccuracyWarning
+from .loss import population_loss as population_loss
+from .loss import population_loss_and_gradient as population_loss_and_gradient

@@ -4,6 +4,9 @@ from .features import Anticorrelated as Anticorrelated
 from .features import Correlated as Correlated
 from .features import FeatureDistribution as FeatureDistribution
 from .features import Independent as Independent
+from .loss import AccuracyWarning as AccuracyWarning
+from .loss import population_loss as population_loss
+from .loss import population_loss_and_gradient as population_loss_and_gradient
 from .metrics import coherence as coherence
 from .metrics import dimensionality as dimensionality
 from .metrics import dimensions_per_feature as dimensions_per_feature
@@ -15,9 +18,10 @@ from .metrics import welch_bound as welch_bound
 from .polytopes import Polytope as Polytope
 from .polytopes import POLYTOPES as POLYTOPES
 from .problem import Problem as Problem
+from .recognition import recognise as recognise
+from .recognition import recognise_many as recognise_many
+from .recognition import RecognisedFactor as RecognisedFactor
+from .recognition import Recognition as Recognition
 from .tegum import parse as parse
 from .tegum import tegum_products as tegum_products
 from .tegum import TegumProduct as TegumProduct
-from .loss import AccuracyWarning as AccuracyWarning
-from .loss import population_loss as population_loss
-from .loss import population_loss_and_gradient as population_loss_and_gradient

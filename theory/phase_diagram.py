@@ -1,0 +1,209 @@
+"""The phase diagram of an extra feature: not represented, dedicated, or in superposition.
+
+``python -m theory.phase_diagram --n 3 --m 2`` draws the idealised candidates of the literature beside the exact
+optimum over all (W, b), and saves both with their boundaries. ``phase_diagram`` returns the same numbers.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theory.command import Parser, count, density, non_negative_count, positive, run_command, writable_directory
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["default_resolution", "main", "phase_diagram", "summary"]
+
+_MAX_FEATURES = 8
+_RESOLUTION = {2: 60, 3: 60, 4: 32, 5: 20, 6: 12, 7: 10, 8: 8}
+_FORMATS = ("png", "svg", "pdf")
+
+
+def default_resolution(n: int) -> int:
+    """
+    Give the cells per axis that a phase diagram has unless told otherwise.
+
+    Parameters
+    ----------
+    n : int
+        Number of features, 2 to 8.
+
+    Returns
+    -------
+    int
+        60 for two and three features, fewer where a cell costs more.
+
+    Raises
+    ------
+    ValueError
+        If n is out of range.
+    """
+    if n not in _RESOLUTION:
+        raise ValueError(f"a phase diagram needs 2 <= n <= {_MAX_FEATURES} features, got n = {n}")
+    return _RESOLUTION[n]
+
+
+def phase_diagram(
+    n: int = 3,
+    m: int = 2,
+    resolution: int | None = None,
+    density: tuple[float, float] = (0.01, 1.0),
+    importance: tuple[float, float] = (0.1, 10.0),
+    seed: int = 0,
+    workers: int = 1,
+) -> "xr.Dataset":
+    """
+    Compute what becomes of an extra feature, over its relative importance and the density of all features.
+
+    Parameters
+    ----------
+    n : int
+        Number of features, 2 to 8; the last one is the extra feature.
+    m : int
+        Hidden dimensions, 1 <= m < n.
+    resolution : int, optional
+        Cells per axis, >= 2; lower by default for more features (``default_resolution``).
+    density : (float, float)
+        Range of the density p = 1 - S of every feature, within (0, 1].
+    importance : (float, float)
+        Range of the extra feature's importance, the others having 1; > 0.
+    seed : int
+        Seed of the search's random starts.
+    workers : int
+        Processes to use; the result does not depend on it.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over (density, importance), both spaced evenly in the logarithm: ``loss``, ``W``, ``b``, ``phase`` (index
+        into the attribute ``phases``), ``norm`` and ``superposition`` of the extra feature, ``geometry`` of the
+        whole W, for the exact optimum; ``ideal_loss`` per idealised candidate and ``ideal_phase``. Over
+        ``boundary``: where the exact optimum changes phase, between which phases, the ``boundary_order`` (1 for a
+        crossing of branches, 2 for a continuous change) and the jump of the slope dL*/d log(parameter).
+
+    Raises
+    ------
+    ValueError
+        If n, m, a range or the resolution is out of bounds.
+
+    References
+    ----------
+    Elhage et al. 2022, "Toy Models of Superposition", section "Superposition as a Phase Change".
+    """
+    resolution = default_resolution(n) if resolution is None else resolution
+    _check(n, m, resolution, density, importance)
+    from theory.phase_boundaries import classify, find_boundaries
+    from theory.phase_grid import search_grid
+
+    grid = search_grid(
+        n,
+        m,
+        np.geomspace(*density, resolution).clip(max=1.0),
+        np.geomspace(*importance, resolution),
+        seed,
+        workers,
+        **_effort(n),
+    )
+    phase = classify(grid.W)
+    from theory.phase_results import assemble
+
+    return assemble(grid, phase, find_boundaries(grid, phase), seed)
+
+
+def _effort(n: int) -> dict[str, int]:
+    """Coarse cells and random starts: more features have more minima and cost more each."""
+    return {"coarse": 10, "random": 8} if n <= 3 else {"coarse": 6, "random": 12}
+
+
+def _check(
+    n: int, m: int, resolution: int, density: tuple[float, float], importance: tuple[float, float]
+) -> None:
+    default_resolution(n)
+    if not 1 <= m < n:
+        raise ValueError(f"m must lie in 1 ... n-1 = {n - 1}, got m = {m}: with m >= n every feature has a dimension")
+    if resolution < 2:
+        raise ValueError(f"resolution must be at least 2 cells per axis, got {resolution}")
+    low, high = density
+    if not 0 < low < high <= 1:
+        raise ValueError(f"density needs 0 < LO < HI <= 1, got {low:g} {high:g}; did you pass sparsities S = 1 - p?")
+    low, high = importance
+    if not (0 < low < high and math.isfinite(high)):
+        raise ValueError(f"importance needs 0 < LO < HI, got {low:g} {high:g}")
+
+
+def summary(data: "xr.Dataset") -> str:
+    """
+    Describe a phase diagram in a short table.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As ``phase_diagram`` returns it.
+
+    Returns
+    -------
+    str
+        Phases and their shares of the cells, geometries, boundaries with order and closed form.
+    """
+    from theory.phase_results import describe
+
+    return describe(data)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """
+    Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+    """
+    parser = Parser("Phase diagram of an extra feature: idealised candidates beside the exact optimum.")
+    parser.add_argument("--n", type=count, default=3, help=f"features, 2 to {_MAX_FEATURES}; the last is the extra one")
+    parser.add_argument("--m", type=count, default=2, help="hidden dimensions, below n")
+    parser.add_argument(
+        "--resolution", type=count, default=None, help="cells per axis; the default depends on n: 60 up to n = 3"
+    )
+    parser.add_argument(
+        "--density", type=density, nargs=2, default=(0.01, 1.0), metavar=("LO", "HI"), help="range of p = 1 - S"
+    )
+    parser.add_argument(
+        "--importance",
+        type=positive,
+        nargs=2,
+        default=(0.1, 10.0),
+        metavar=("LO", "HI"),
+        help="range of the extra feature's importance relative to the others'",
+    )
+    parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for picture and numbers")
+    parser.add_argument("--format", choices=_FORMATS, default="png", help="format of the picture")
+    parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of the search")
+    parser.add_argument("--workers", type=count, default=2, help="processes")
+    options = parser.parse_args(argv)
+    data = phase_diagram(
+        options.n,
+        options.m,
+        options.resolution,
+        tuple(options.density),
+        tuple(options.importance),
+        options.seed,
+        options.workers,
+    )
+    from theory.phase_results import save
+    from theory.plots import draw_phase_diagram
+
+    options.output.mkdir(parents=True, exist_ok=True)
+    stem = options.output / f"phase_diagram_n{options.n}_m{options.m}"
+    save(data, stem.with_suffix(".nc"))
+    picture = stem.with_suffix(f".{options.format}")
+    draw_phase_diagram(data).savefig(picture)
+    print(f"{summary(data)}\n\n{picture}\n{stem.with_suffix('.nc')}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    run_command(main, "theory.phase_diagram")

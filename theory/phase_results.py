@@ -1,0 +1,172 @@
+"""Phase diagrams as labelled data: assembling, describing, saving."""
+
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Int
+from numpy import ndarray
+
+from theory.candidates import ideal_candidates
+from theory.features import Independent
+from theory.loss import output_errors
+from theory.metrics import feature_norms, superposition
+from theory.phase_boundaries import PHASES, Boundary
+from theory.phase_grid import Grid
+from theory.problem import Problem
+from theory.recognition import recognise_many
+
+__all__ = ["assemble", "describe", "save"]
+
+_CELL = ("density", "importance")
+
+
+def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: int) -> xr.Dataset:
+    """
+    Put exact optimum, idealised candidates and boundaries into one labelled dataset.
+
+    Parameters
+    ----------
+    grid : Grid
+        Global optimum in every cell.
+    phase : ndarray of int, shape (P, R)
+        Phase of the extra feature in every cell.
+    boundary : Boundary
+        Transitions between cells.
+    seed : int
+        Seed of the search, kept with the results.
+
+    Returns
+    -------
+    xarray.Dataset
+        As described in ``theory.phase_diagram.phase_diagram``.
+    """
+    m, n = grid.W.shape[-2:]
+    along = boundary.neighbour - boundary.cell
+    data = xr.Dataset(
+        {
+            "loss": (_CELL, grid.loss, {"long_name": "population loss of the exact optimum"}),
+            "W": ((*_CELL, "dimension", "feature"), grid.W, {"long_name": "embedding"}),
+            "b": ((*_CELL, "feature"), grid.b, {"long_name": "output bias"}),
+            "phase": (_CELL, phase, {"flag_values": np.arange(len(PHASES)), "flag_meanings": "; ".join(PHASES)}),
+            "norm": (_CELL, feature_norms(grid.W)[..., -1], {"long_name": "norm of the extra feature"}),
+            "superposition": (
+                _CELL,
+                superposition(grid.W)[..., -1],
+                {"long_name": "sum over j of (W_extra_hat . W_j)^2"},
+            ),
+            "geometry": (_CELL, recognise_many(grid.W).astype(str), {"long_name": "geometry of the whole W"}),
+            "boundary_density": ("boundary", boundary.density),
+            "boundary_importance": ("boundary", boundary.importance),
+            "boundary_cell": ("boundary", boundary.cell, {"long_name": "flat number of the cell before"}),
+            "boundary_neighbour": ("boundary", boundary.neighbour, {"long_name": "flat number of the cell after"}),
+            "boundary_phase_before": ("boundary", phase.ravel()[boundary.cell]),
+            "boundary_phase_after": ("boundary", phase.ravel()[boundary.neighbour]),
+            "boundary_order": (
+                "boundary",
+                boundary.order,
+                {"long_name": "1: branches cross; 2: the optimum changes continuously"},
+            ),
+            "boundary_slope_jump": (
+                "boundary",
+                boundary.slope_jump,
+                {"long_name": "jump of dL*/d log(parameter) in its growing direction"},
+            ),
+            "boundary_along": ("boundary", np.where(along == 1, "importance", "density")),
+        },
+        coords={
+            "density": ("density", grid.density, {"long_name": "density p = 1 - S of every feature"}),
+            "importance": ("importance", grid.importance, {"long_name": "relative importance of the extra feature"}),
+        },
+        attrs={"n": n, "m": m, "seed": seed, "phases": "; ".join(PHASES), "version": _version()},
+    )
+    return data.merge(_ideal(n, m, grid))
+
+
+def _version() -> str:
+    try:
+        return version("superposition-theory")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _ideal(n: int, m: int, grid: Grid) -> xr.Dataset:
+    """Losses of the idealised candidates: linear in the extra feature's importance."""
+    candidates = list(ideal_candidates(n, m).values())
+    p = grid.density[:, None] * np.ones(n)
+    problem = Problem(m=m, features=Independent(p))
+    others, extra = np.empty((2, len(candidates), len(p)))
+    for k, candidate in enumerate(candidates):
+        W = np.broadcast_to(candidate.embedding, (len(p), m, n))
+        errors = output_errors(W.swapaxes(-1, -2) @ W, candidate.bias(p), problem).value
+        others[k], extra[k] = errors[:, :-1].sum(1), errors[:, -1]
+    loss = others[..., None] + extra[..., None] * grid.importance
+    kinds = np.array([PHASES.index(candidate.phase) for candidate in candidates])
+    return xr.Dataset(
+        {
+            "ideal_loss": (("candidate", *_CELL), loss, {"long_name": "population loss of the idealised candidate"}),
+            "ideal_loss_of_others": (("candidate", "density"), others),
+            "ideal_loss_of_extra": (("candidate", "density"), extra, {"long_name": "at importance 1"}),
+            "ideal_winner": (_CELL, loss.argmin(0), {"long_name": "number of the best candidate"}),
+            "ideal_phase": (_CELL, kinds[loss.argmin(0)]),
+            "candidate_phase": ("candidate", kinds),
+        },
+        coords={"candidate": [candidate.name for candidate in candidates]},
+    )
+
+
+def describe(data: xr.Dataset) -> str:
+    """
+    Describe a phase diagram in a short table.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As ``assemble`` returns it.
+
+    Returns
+    -------
+    str
+        Phases and shares, geometries, boundaries.
+    """
+    n, m = data.attrs["n"], data.attrs["m"]
+    lines = [f"n = {n} features, m = {m} dimensions", "", f"{'phase of the extra feature':28}{'idealised':>10}{'exact':>10}"]
+    for k, name in enumerate(PHASES):
+        shares = [float((data[which] == k).mean()) for which in ("ideal_phase", "phase")]
+        lines.append(f"{name:28}{shares[0]:>10.1%}{shares[1]:>10.1%}")
+    lines += ["", f"{'geometry of the exact optimum':28}{'':>10}{'cells':>9}"]
+    names = Counter(str(name) for name in data["geometry"].values.ravel())
+    lines += [f"{name:38}{cells / data['geometry'].size:>10.1%}" for name, cells in names.most_common(6)]
+    lines += ["", f"{'boundary of the exact optimum':42}{'density':>17}{'importance':>18}{'max jump of slope':>19}"]
+    before, after = data["boundary_phase_before"].values, data["boundary_phase_after"].values
+    pairs = np.sort(np.stack([before, after], axis=1), axis=1)
+    for low, high in sorted(set(map(tuple, pairs.tolist()))):
+        for order, word in ((1, "first order"), (2, "continuous")):
+            here = (pairs == (low, high)).all(1) & (data["boundary_order"].values == order)
+            if here.any():
+                p, r = data["boundary_density"].values[here], data["boundary_importance"].values[here]
+                jump = np.abs(data["boundary_slope_jump"].values[here]).max()
+                sides = PHASES[low] if low == high else f"{PHASES[low]} | {PHASES[high]}"
+                name = f"{'within ' if low == high else ''}{sides}, {word}"
+                lines.append(
+                    f"{name:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}"
+                )
+    return "\n".join(lines)
+
+
+def save(data: xr.Dataset, path: Path) -> None:
+    """
+    Write a dataset as NetCDF.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        What to save.
+    path : Path
+        The file; an existing one is replaced, once the new one is complete.
+    """
+    partial = path.with_name(path.name + ".partial")
+    data.to_netcdf(partial, engine="scipy")
+    partial.replace(path)

@@ -15,6 +15,8 @@ from .metrics import frame_potential as frame_potential
 from .metrics import frame_potential_bound as frame_potential_bound
 from .metrics import superposition as superposition
 from .metrics import welch_bound as welch_bound
+from .one_sparse import one_sparse_optimum as one_sparse_optimum
+from .one_sparse import one_sparse_table as one_sparse_table
 from .polytopes import Polytope as Polytope
 from .polytopes import POLYTOPES as POLYTOPES
 from .problem import Problem as Problem
@@ -22,6 +24,8 @@ from .recognition import recognise as recognise
 from .recognition import recognise_many as recognise_many
 from .recognition import RecognisedFactor as RecognisedFactor
 from .recognition import Recognition as Recognition
+from .sparse_limit import one_sparse_loss as one_sparse_loss
+from .sparse_limit import one_sparse_loss_and_gradient as one_sparse_loss_and_gradient
 from .tegum import parse as parse
 from .tegum import tegum_products as tegum_products
 from .tegum import TegumProduct as TegumProduct

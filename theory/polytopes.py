@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.vertices import antiprism, axis, cube, digon, icosahedron, origin, polygon, simplex
+from theory.vertices import antiprism, axis, cell24, cube, digon, icosahedron, origin, polygon, simplex
 
 __all__ = [
     "ALIASES",
@@ -30,10 +30,11 @@ __all__ = [
     "Polytope",
     "from_record",
     "polygon_name",
+    "regular_polygon",
     "simplex_name",
 ]
 
-# Beyond these the one-sparse benefit per dimension falls with every further vertex or dimension.
+# Larger polygons and simplices never win: see the table of theory.one_sparse.
 _LARGEST_POLYGON = 24
 _LARGEST_SIMPLEX = 8
 
@@ -209,6 +210,30 @@ def simplex_name(d: int) -> str:
     return {1: "digon", 2: "triangle", 3: "tetrahedron", 4: "5-cell"}.get(d, f"{d}-simplex")
 
 
+def regular_polygon(k: int) -> Polytope:
+    """
+    Make the entry of a regular polygon, which the catalogue holds up to the 24-gon.
+
+    Parameters
+    ----------
+    k : int
+        Vertices, >= 3 and not 4: a square is two digons.
+
+    Returns
+    -------
+    Polytope
+        Two dimensions, one orbit.
+
+    Raises
+    ------
+    ValueError
+        If k is below 3, or 4.
+    """
+    if k < 3 or k == 4:
+        raise ValueError(f"a polygon needs at least 3 vertices, and a square is two digons; got k = {k}")
+    return Polytope(polygon_name(k), 2, k, partial(polygon, k))
+
+
 class IrreducibleRecord(TypedDict):
     """An optimum without a name, as the table ``irreducible.json`` keeps it."""
 
@@ -261,7 +286,7 @@ def _catalogue() -> dict[str, Polytope]:
         Polytope("unrepresented", 0, 1, origin),
         Polytope("dedicated", 1, 1, axis),
         Polytope("digon", 1, 2, digon),
-        *(Polytope(polygon_name(k), 2, k, partial(polygon, k)) for k in polygons),
+        *(regular_polygon(k) for k in polygons),
         *(Polytope(simplex_name(d), d, d + 1, partial(simplex, d)) for d in range(3, _LARGEST_SIMPLEX + 1)),
         *(
             Polytope(f"{word} antiprism", 3, 2 * k, partial(antiprism, k), shape={"height": 1 / np.sqrt(3)})
@@ -269,6 +294,7 @@ def _catalogue() -> dict[str, Polytope]:
         ),
         Polytope("cube", 3, 8, cube),
         Polytope("icosahedron", 3, 12, icosahedron),
+        Polytope("24-cell", 4, 24, cell24),
         *_searched(),
     ]
     return {entry.name: entry for entry in entries}

@@ -1,12 +1,12 @@
 """Where the vertices of polytopes lie: unit vectors as columns, in the standard position of each shape."""
 
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-__all__ = ["antiprism", "axis", "cube", "digon", "icosahedron", "origin", "polygon", "simplex"]
+__all__ = ["antiprism", "axis", "cell24", "cube", "digon", "icosahedron", "origin", "polygon", "simplex"]
 
 
 def origin() -> Float[ndarray, "0 1"]:
@@ -134,3 +134,17 @@ def icosahedron() -> Float[ndarray, "3 12"]:
     )
     half /= np.sqrt(1 + golden**2)
     return np.asarray(np.repeat(half, 2, axis=0).T * np.tile([1.0, -1.0], 6))
+
+
+def cell24() -> Float[ndarray, "4 24"]:
+    """
+    Give the vertices of the 24-cell: twelve antipodal pairs in four dimensions.
+
+    Returns
+    -------
+    ndarray, shape (4, 24)
+        Unit vectors (+-1, +-1, 0, 0) / sqrt(2) and their permutations, opposite vertices next to each other.
+    """
+    pairs = [(i, j, sign) for i, j in combinations(range(4), 2) for sign in (1.0, -1.0)]
+    half = np.array([np.eye(4)[i] + sign * np.eye(4)[j] for i, j, sign in pairs]) / np.sqrt(2)
+    return np.asarray(np.repeat(half, 2, axis=0).T * np.tile([1.0, -1.0], 12))

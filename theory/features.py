@@ -7,9 +7,9 @@ uniformly (``Anticorrelated``). An active feature takes a value of its own: unif
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -87,8 +87,8 @@ class FeatureDistribution(ABC):
     sets: tuple[tuple[int, ...], ...]
     values: ValueLaw
 
-    def _store(self, sets: tuple[tuple[int, ...], ...], p: Float[ndarray, "..."], values: ValueLaw) -> None:
-        """Validate the parts and keep them; a scalar density holds for every set."""
+    def __init__(self, sets: tuple[tuple[int, ...], ...], density: ArrayLike, values: ValueLaw) -> None:
+        p = density_array(density)
         if values not in _MEAN:
             raise ValueError(f"values must be 'uniform' or 'binary', got {values!r}")
         _validate_sets(sets)
@@ -191,15 +191,13 @@ class Independent(FeatureDistribution):
     array([0.05, 0.1 ])
     """
 
-    sets: tuple[tuple[int, ...], ...] = field(init=False)
-
     def __init__(self, density: ArrayLike, values: ValueLaw = "uniform") -> None:
         p = density_array(density)
         if p.ndim == 0:
             raise ValueError(
                 "Independent needs one density per feature, shape (n,); Problem(n=...) broadcasts a scalar"
             )
-        self._store(tuple((j,) for j in range(p.shape[-1])), p, values)
+        super().__init__(tuple((j,) for j in range(p.shape[-1])), p, values)
 
     def with_density(self, density: ArrayLike) -> "Independent":
         """Return the same features at another density, shape (n,) or (*batch, n)."""
@@ -235,9 +233,9 @@ class _Sets(FeatureDistribution):
             members = tuple(tuple(int(j) for j in s) for s in sets)
         except TypeError:
             raise TypeError(f"sets must be a list of lists of feature numbers, got {sets!r}") from None
-        self._store(members, density_array(density), values)
+        super().__init__(members, density, values)
 
-    def with_density(self, density: ArrayLike) -> Self:
+    def with_density(self, density: ArrayLike) -> "FeatureDistribution":
         """Return the same sets at another density, shape () or (n_sets,) or (*batch, n_sets)."""
         return type(self)(self.sets, density, self.values)
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from theory import enumeration
 from theory.problem import Problem
-from theory.quadrature import quadrature
+from theory.quadrature import ROUNDING, quadrature
 
 __all__ = ["AccuracyWarning", "Model", "OutputErrors", "output_errors", "population_loss", "population_loss_and_gradient"]
 
@@ -264,7 +264,8 @@ def _integrated(
     result = quadrature(G, b, features, importance, rtol, nodes)
     miss = (importance * result.error).sum(-1)
     size = (importance * result.value).sum(-1)
-    if nodes is None and (miss > rtol * size).any():
+    floor = ROUNDING * (importance * features.value_square * features.feature_density).sum(-1)
+    if nodes is None and (miss > rtol * size + floor).any():
         worst = int(np.argmax(miss / np.maximum(size, np.finfo(float).tiny)))
         warnings.warn(
             f"the loss {size[worst]:.6g} is only known to about {miss[worst]:.1e}, not to rtol = {rtol:g}, "

@@ -28,9 +28,11 @@ from theory.characteristic import characteristic_function
 from theory.features import FeatureDistribution
 from theory.one_active import interference, own_error
 
-__all__ = ["MAX_NODES", "Quadrature", "quadrature"]
+__all__ = ["MAX_NODES", "ROUNDING", "Quadrature", "quadrature"]
 
 MAX_NODES = 8192
+# A loss is known to this part of the zero model's at best; one that is smaller counts as accurate.
+ROUNDING = 1e-12
 _FIRST_NODES = 32
 # From so many blocks on, threads pay.
 _THREADED_BLOCKS = 8
@@ -101,6 +103,7 @@ def quadrature(
     total = _closed_part(frame)
     sums = _zeros_like_sums(frame)
     todo = np.arange(len(G))
+    floor = ROUNDING * (importance * features.value_square * features.feature_density).sum(-1)
     start, stop = 0, nodes or _FIRST_NODES
     while True:
         before = sums.value[todo]
@@ -109,7 +112,7 @@ def quadrature(
         sums.error[todo] = np.minimum(tail, np.abs(sums.value[todo] - before)) if start else tail
         value = total.value[todo] + sums.value[todo]
         miss = (importance[todo] * sums.error[todo]).sum(-1)
-        todo = todo[miss > rtol * (importance[todo] * value).sum(-1)]
+        todo = todo[miss > rtol * (importance[todo] * value).sum(-1) + floor[todo]]
         if nodes or not len(todo) or stop >= MAX_NODES:
             break
         start, stop = stop, 2 * stop

@@ -1,0 +1,91 @@
+"""A formula together with where it holds; it refuses to be evaluated anywhere else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy
+from sympy.logic.boolalg import Boolean
+
+__all__ = ["Formula", "exact"]
+
+
+def exact(number: Any) -> sympy.Expr:
+    """
+    Read a number without rounding: an integer, a fraction, a float, or a SymPy number.
+
+    Parameters
+    ----------
+    number : number
+        What to read; a float stands for the rational number it stores.
+
+    Returns
+    -------
+    Expr
+        The same number, exact.
+    """
+    value = sympy.sympify(number)
+    return sympy.Rational(number) if value.is_Float else value
+
+
+@dataclass(frozen=True)
+class Formula:
+    """
+    An expression and the condition under which it is true.
+
+    Parameters
+    ----------
+    expression : Expr
+        The formula.
+    holds : Boolean
+        Where it holds; everywhere by default.
+
+    Examples
+    --------
+    >>> p = sympy.Symbol("p", positive=True)
+    >>> Formula(p / 3 - p**2 / 4, holds=p <= 1).at(p=sympy.Rational(1, 2))
+    5/48
+    """
+
+    expression: sympy.Expr
+    holds: Boolean = field(default=sympy.true)
+
+    @property
+    def symbols(self) -> tuple[sympy.Symbol, ...]:
+        """The symbols that need a value, by name."""
+        free = self.expression.free_symbols | self.holds.free_symbols
+        return tuple(sorted(free, key=lambda symbol: str(symbol.name)))
+
+    def at(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> sympy.Expr:
+        """
+        Evaluate the formula, exactly where the numbers are rational.
+
+        Parameters
+        ----------
+        values : mapping of str to number, optional
+            Value of each symbol, by name; names that do not occur are ignored.
+        **named : number
+            The same, as keywords.
+
+        Returns
+        -------
+        Expr
+            The value, a SymPy number.
+
+        Raises
+        ------
+        ValueError
+            If a symbol has no value, or the formula does not hold at this point.
+        """
+        given = {**(values or {}), **named}
+        missing = [symbol.name for symbol in self.symbols if symbol.name not in given]
+        if missing:
+            raise ValueError(f"the formula needs a value for {', '.join(missing)}")
+        point = {symbol: exact(given[symbol.name]) for symbol in self.symbols}
+        for symbol, value in point.items():
+            if sympy.ask(sympy.Q.positive(symbol)) and value <= 0:
+                raise ValueError(f"{symbol.name} must be positive, got {value}")
+        if self.holds.xreplace(point) != sympy.true:
+            where = ", ".join(f"{symbol.name} = {value}" for symbol, value in point.items())
+            raise ValueError(f"the formula holds where {self.holds}, not at {where}")
+        return self.expression.xreplace(point)

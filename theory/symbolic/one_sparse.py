@@ -1,0 +1,163 @@
+"""The one-sparse loss L_1 of the ReLU model for any W, piecewise in the signs of couplings and biases.
+
+With only feature j active, output i sees z = b_i + g_ij u for a value u in [0, 1]. The sign of z at u = 0 and
+at u = 1 tells where the ReLU lets it through: everywhere, nowhere, beyond the zero u0 = -b_i/g_ij, or before
+it. On each of these stretches the integrand is a polynomial.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sympy
+
+from theory.features import ValueLaw
+from theory.symbolic.moments import expect_value
+from theory.symbolic.regions import shortest
+from theory.symbolic.symbols import ReLU, biases, couplings, importances
+
+__all__ = ["OneSparseLoss", "derive_one_sparse_loss"]
+
+
+@dataclass(frozen=True)
+class OneSparseLoss:
+    """
+    The loss with exactly one active feature, in parts.
+
+    Symbols: importances I_i, couplings g_ij = W_i . W_j, biases b_i.
+
+    Parameters
+    ----------
+    benefit : tuple of Expr, length n
+        I_i E (u - ReLU(g_ii u + b_i))^2: feature i is active, at its own output.
+    interference : dict of (int, int) to Expr
+        Under (i, j): I_i E ReLU(g_ij u + b_i)^2: feature j is active, at the output of i.
+    """
+
+    benefit: tuple[sympy.Expr, ...]
+    interference: dict[tuple[int, int], sympy.Expr]
+
+    @property
+    def total(self) -> sympy.Expr:
+        """L_1: the sum of all parts, over the n choices of the active feature (not their mean)."""
+        return sympy.Add(*self.benefit, *self.interference.values())
+
+    def for_parameters(self, W: sympy.MatrixBase, b: sympy.MatrixBase) -> sympy.Expr:
+        """
+        Write the loss in terms of an embedding and biases.
+
+        Parameters
+        ----------
+        W : Matrix, shape (m, n)
+            Embedding, symbolic or numeric.
+        b : Matrix, shape (n, 1)
+            Biases, symbolic or numeric.
+
+        Returns
+        -------
+        Expr
+            L_1 with g_ij = W_i . W_j.
+
+        Raises
+        ------
+        ValueError
+            If W or b does not fit the number of features.
+        """
+        n = len(self.benefit)
+        if W.shape[1] != n or b.shape != (n, 1):
+            raise ValueError(f"W must have shape (m, {n}) and b shape ({n}, 1), got {W.shape} and {b.shape}")
+        gram = W.T * W
+        symbol = couplings(n)
+        point = {symbol[i, j]: gram[i, j] for i in range(n) for j in range(i, n)}
+        return self.total.xreplace(point | dict(zip(biases(n), b, strict=True)))
+
+
+@lru_cache(maxsize=32)
+def derive_one_sparse_loss(n: int, values: ValueLaw = "uniform") -> OneSparseLoss:
+    """
+    Derive the ReLU model's loss with exactly one active feature.
+
+    Parameters
+    ----------
+    n : int
+        Number of features, >= 1.
+    values : {"uniform", "binary"}
+        Law of an active feature's value. "uniform" gives L_1; "binary" its simplification at x = 1.
+
+    Returns
+    -------
+    OneSparseLoss
+        The parts. L_1 is their sum over all n choices of the active feature: for a common density p the loss
+        is (1-p)^n L_0 + p (1-p)^(n-1) L_1 + ..., so that L_1 is n times the mean loss given one active
+        feature.
+
+    Raises
+    ------
+    ValueError
+        If n < 1 or the law of the values is unknown.
+
+    References
+    ----------
+    Elhage et al. 2022, "Toy Models of Superposition", section "Mathematical Understanding".
+
+    Examples
+    --------
+    >>> derive_one_sparse_loss(2, "binary").interference[0, 1]
+    I_1*ReLU(b_1 + g_12)**2
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    g, b, importance = couplings(n), biases(n), importances(n)
+    generic, bias = couplings(2), biases(2)[0]
+    own = _average(True, generic[0, 0], bias, values)
+    other = _average(False, generic[0, 1], bias, values)
+    benefit = tuple(importance[i] * own.xreplace({generic[0, 0]: g[i, i], bias: b[i]}) for i in range(n))
+    interference = {
+        (i, j): importance[i] * other.xreplace({generic[0, 1]: g[i, j], bias: b[i]})
+        for i in range(n)
+        for j in range(n)
+        if i != j
+    }
+    return OneSparseLoss(benefit, interference)
+
+
+def _average(own: bool, g: sympy.Expr, b: sympy.Expr, values: ValueLaw) -> sympy.Expr:
+    """Average the squared error of one output over the active feature's value u."""
+    u = sympy.Dummy("u", nonnegative=True)
+    target = u if own else sympy.S.Zero
+    if values != "uniform":
+        return expect_value((target - ReLU(g * u + b)) ** 2, u, values)
+    through, silent = (target - g * u - b) ** 2, target**2
+    return _piecewise(through, silent, u, g, b)
+
+
+def _piecewise(
+    through: sympy.Expr, silent: sympy.Expr, u: sympy.Symbol, g: sympy.Expr, b: sympy.Expr
+) -> sympy.Expr:
+    """Integrate over u in [0, 1], given the integrand where z = g u + b > 0 and where z < 0."""
+    start, end, kink = sympy.S.Zero, sympy.S.One, -b / g
+
+    def stretches(first: sympy.Expr, second: sympy.Expr) -> sympy.Expr:
+        return _simple(_integral(first, u, start, kink) + _integral(second, u, kink, end))
+
+    everywhere = _simple(_integral(through, u, start, end))
+    nowhere = _simple(_integral(silent, u, start, end))
+    beyond, before = stretches(silent, through), stretches(through, silent)
+    if g.is_nonnegative:  # then z is lowest at u = 0
+        return sympy.Piecewise((everywhere, b >= 0), (nowhere, b + g <= 0), (beyond, True))
+    return sympy.Piecewise(
+        (everywhere, sympy.And(b >= 0, b + g >= 0)),
+        (nowhere, sympy.And(b <= 0, b + g <= 0)),
+        (beyond, b < 0),
+        (before, True),
+    )
+
+
+def _integral(integrand: sympy.Expr, u: sympy.Symbol, start: sympy.Expr, end: sympy.Expr) -> sympy.Expr:
+    antiderivative = sympy.integrate(sympy.expand(integrand), u)
+    return antiderivative.subs(u, end) - antiderivative.subs(u, start)
+
+
+def _simple(rational: sympy.Expr) -> sympy.Expr:
+    """Shorten a rational function."""
+    factored = sympy.factor(sympy.together(rational))
+    return shortest([factored, sympy.expand(factored)])

@@ -1,5 +1,9 @@
 from .candidates import Candidate as Candidate
 from .candidates import ideal_candidates as ideal_candidates
+from .decomposition import Decomposition as Decomposition
+from .decomposition import OneSparse as OneSparse
+from .decomposition import decompose as decompose
+from .decomposition import one_sparse_loss as one_sparse_loss
 from .features import Anticorrelated as Anticorrelated
 from .features import Correlated as Correlated
 from .features import FeatureDistribution as FeatureDistribution
@@ -17,6 +21,14 @@ from .metrics import superposition as superposition
 from .metrics import welch_bound as welch_bound
 from .one_sparse import one_sparse_optimum as one_sparse_optimum
 from .one_sparse import one_sparse_table as one_sparse_table
+from .packing import Packing as Packing
+from .packing import best_tegum_product as best_tegum_product
+from .packing import factor_losses as factor_losses
+from .packing import pack as pack
+from .packing import staircase as staircase
+from .polytope_optimum import PolytopeOptimum as PolytopeOptimum
+from .polytope_optimum import optimise_polytope as optimise_polytope
+from .polytope_optimum import unrepresented_loss as unrepresented_loss
 from .polytopes import POLYTOPES as POLYTOPES
 from .polytopes import Polytope as Polytope
 from .problem import Problem as Problem
@@ -24,8 +36,6 @@ from .recognition import RecognisedFactor as RecognisedFactor
 from .recognition import Recognition as Recognition
 from .recognition import recognise as recognise
 from .recognition import recognise_many as recognise_many
-from .sparse_limit import one_sparse_loss as one_sparse_loss
-from .sparse_limit import one_sparse_loss_and_gradient as one_sparse_loss_and_gradient
 from .symbolic import CandidateLoss as CandidateLoss
 from .symbolic import Formula as Formula
 from .symbolic import derive_boundaries as derive_boundaries

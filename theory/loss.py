@@ -18,7 +18,15 @@ from theory import enumeration
 from theory.problem import Problem
 from theory.quadrature import ROUNDING, quadrature
 
-__all__ = ["AccuracyWarning", "Model", "OutputErrors", "output_errors", "population_loss", "population_loss_and_gradient"]
+__all__ = [
+    "AccuracyWarning",
+    "Model",
+    "OutputErrors",
+    "check_parameters",
+    "output_errors",
+    "population_loss",
+    "population_loss_and_gradient",
+]
 
 Model = Literal["relu", "linear"]
 
@@ -144,7 +152,7 @@ def population_loss_and_gradient(
 def _loss_and_gradient(
     W: ArrayLike, b: ArrayLike, problem: Problem, model: Model, rtol: float
 ) -> tuple[ndarray, ndarray, ndarray]:
-    W, b = _checked(W, b, problem)
+    W, b = check_parameters(W, b, problem)
     errors = output_errors(W.swapaxes(-1, -2) @ W, b, problem, model, rtol)
     importance = problem.importance
     loss = (importance * errors.value).sum(-1)
@@ -152,8 +160,31 @@ def _loss_and_gradient(
     return np.asarray(loss), W @ (dG + dG.swapaxes(-1, -2)), importance * errors.db
 
 
-def _checked(W: ArrayLike, b: ArrayLike, problem: Problem) -> tuple[ndarray, ndarray]:
-    """Refuse parameters that do not fit the problem; broadcast their batches together."""
+def check_parameters(W: ArrayLike, b: ArrayLike, problem: Problem) -> tuple[ndarray, ndarray]:
+    """
+    Refuse parameters that do not fit the problem; broadcast their batches together.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n) or (*batch, m, n)
+        Embedding.
+    b : array_like, shape (n,) or (*batch, n)
+        Output bias.
+    problem : Problem
+        What they should fit.
+
+    Returns
+    -------
+    W, b : ndarray
+        Float64, with a common batch shape that includes the problem's.
+
+    Raises
+    ------
+    TypeError
+        If an array is not numeric.
+    ValueError
+        If shapes do not fit, or an entry is not finite.
+    """
     try:
         W, b = np.asarray(W, dtype=float), np.asarray(b, dtype=float)
     except (TypeError, ValueError):

@@ -69,7 +69,7 @@ class Candidate:
         Returns
         -------
         ndarray, shape (*batch, n)
-            b.
+            The biases b.
 
         Raises
         ------

@@ -61,7 +61,7 @@ class Expansion:
         Returns
         -------
         Expr
-            p^k (1-p)^(n-k).
+            The weight p^k (1-p)^(n-k).
         """
         p = density()
         return p**k * (1 - p) ** (len(self.terms) - 1 - k)

@@ -36,9 +36,9 @@ class Boundary:
     equation : Expr
         Polynomial in p and r that vanishes on the curve.
     importance : Formula or None
-        r as a function of p, with the densities it holds for; None if the curve is p = constant.
+        Importance r as a function of p, with the densities it holds for; None if the curve is p = constant.
     density : Formula or None
-        p as a function of r, with the importances it holds for; None if the curve is r = constant.
+        Density p as a function of r, with the importances it holds for; None if the curve is r = constant.
     visible : Set
         The densities (or importances, if the curve is p = constant) where no third candidate is lower.
     """
@@ -71,8 +71,8 @@ class Boundary:
 
         Returns
         -------
-        p, r : Expr
-            The point.
+        tuple of Expr
+            The point (p, r).
         """
         if self.importance is None:
             assert self.density is not None

@@ -1,5 +1,6 @@
 """A report as sections of prose and equations, written as plain text or as a LaTeX document."""
 
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from theory.symbolic.typeset import condition_latex, condition_plain, latex, ord
 
 __all__ = ["Document", "Equation", "Section", "Statement"]
 
-# Columns of the plain text; about as many characters of LaTeX source as fit one line of the printed page.
+# Columns of the plain text, and signs that fit a line of the printed page.
 _WIDTH = 100
-_LATEX_LINE = 170
+_PRINTED_WIDTH = 80
 
 # Stands for a space at which no line may break.
 _GLUE = "\0"
@@ -163,6 +164,11 @@ def _glued(text: str) -> str:
     return glued
 
 
+def _printed_width(source: str) -> int:
+    """Count the signs of a formula without its markup."""
+    return len(re.sub(r"\\(frac|left|right|operatorname)|[{}^ ]", "", source))
+
+
 def _latex_lines(right: sympy.Basic | tuple[sympy.Basic, ...]) -> list[str]:
     """Break a long sum between its terms."""
     terms = list(right) if isinstance(right, tuple) else [right]
@@ -174,7 +180,7 @@ def _latex_lines(right: sympy.Basic | tuple[sympy.Basic, ...]) -> list[str]:
         negative = bool(k) and term.could_extract_minus_sign()
         sign = "- " if negative else ("+ " if k else "")
         piece = f"{sign}{latex(-term if negative else term)}"
-        if lines[-1] and len(lines[-1]) + len(piece) > _LATEX_LINE:
+        if lines[-1] and _printed_width(lines[-1] + piece) > _PRINTED_WIDTH:
             lines.append(piece)
         else:
             lines[-1] = f"{lines[-1]} {piece}".strip()

@@ -40,6 +40,11 @@ class Formula:
     holds : Boolean
         Where it holds; everywhere by default.
 
+    Notes
+    -----
+    Values are taken as the exact numbers they are, and the arithmetic is exact. That matters: many of these
+    formulas divide alternating sums of high powers by products of couplings, which cancels in floating point.
+
     Examples
     --------
     >>> p = sympy.Symbol("p", positive=True)
@@ -83,7 +88,7 @@ class Formula:
             raise ValueError(f"the formula needs a value for {', '.join(missing)}")
         point = {symbol: exact(given[symbol.name]) for symbol in self.symbols}
         for symbol, value in point.items():
-            if sympy.ask(sympy.Q.positive(symbol)) and value <= 0:
+            if symbol.is_positive and value <= 0:
                 raise ValueError(f"{symbol.name} must be positive, got {value}")
         if self.holds.xreplace(point) != sympy.true:
             where = ", ".join(f"{symbol.name} = {value}" for symbol, value in point.items())

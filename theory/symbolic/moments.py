@@ -54,7 +54,7 @@ def feature_moment(power: int, p: sympy.Expr, values: ValueLaw = "uniform") -> s
     Parameters
     ----------
     power : int
-        k >= 0.
+        Exponent k >= 0.
     p : Expr
         Density of the feature.
     values : {"uniform", "binary"}

@@ -29,7 +29,7 @@ class OutputLoss:
     letter : str
         How formulas refer to it.
     title : str
-        Which outputs are of this kind.
+        Which outputs are of this kind, as prose with formulas between dollar signs.
     arguments : tuple of Symbol
         Norms (> 0) and, last, the bias.
     ideal : tuple of Expr
@@ -109,17 +109,17 @@ def derive_outputs() -> dict[str, OutputLoss]:
     zero, one = sympy.S.Zero, sympy.S.One
     kinds = [
         OutputLoss("N", "not represented", (b,), (_best_constant(),), derive_output(zero, [], b)),
-        OutputLoss("D", "dedicated, norm w", (w, b), (one, zero), derive_output(w**2, [], b)),
+        OutputLoss("D", "dedicated, norm $w$", (w, b), (one, zero), derive_output(w**2, [], b)),
         OutputLoss(
             "P",
-            "one of an antipodal pair, norm w, its partner's norm v",
+            "one of an antipodal pair, norm $w$, its partner's norm $v$",
             (w, v, b),
             (one, one, zero),
             derive_output(w**2, [-w * v], b),
         ),
         OutputLoss(
             "T",
-            "one of an equilateral triangle, norm w",
+            "one of an equilateral triangle, norm $w$",
             (w, b),
             (one, zero),
             derive_output(w**2, [-(w**2) / 2] * 2, b),

@@ -20,6 +20,11 @@ class ReLU(sympy.Function):  # type: ignore[misc]  # SymPy has no type informati
     """
     The rectifier max(0, v), evaluated as soon as the assumptions on the symbols decide the sign of v.
 
+    Parameters
+    ----------
+    v : Expr
+        The argument, real.
+
     Examples
     --------
     >>> w, b = sympy.Symbol("w", positive=True), sympy.Symbol("b", real=True)
@@ -62,7 +67,7 @@ def density() -> sympy.Symbol:
     Returns
     -------
     Symbol
-        p > 0.
+        The density p > 0.
     """
     return sympy.Symbol("p", positive=True)
 
@@ -74,7 +79,7 @@ def relative_importance() -> sympy.Symbol:
     Returns
     -------
     Symbol
-        r > 0.
+        The importance r > 0.
     """
     return sympy.Symbol("r", positive=True)
 
@@ -91,7 +96,7 @@ def densities(n: int) -> tuple[sympy.Symbol, ...]:
     Returns
     -------
     tuple of Symbol, length n
-        p_1 ... p_n > 0.
+        Densities p_1 ... p_n > 0.
     """
     return tuple(sympy.Symbol(f"p_{i}", positive=True) for i in range(1, n + 1))
 
@@ -108,7 +113,7 @@ def importances(n: int) -> tuple[sympy.Symbol, ...]:
     Returns
     -------
     tuple of Symbol, length n
-        I_1 ... I_n >= 0.
+        Importances I_1 ... I_n >= 0.
     """
     return tuple(sympy.Symbol(f"I_{i}", nonnegative=True) for i in range(1, n + 1))
 
@@ -125,7 +130,7 @@ def norms(n: int) -> tuple[sympy.Symbol, ...]:
     Returns
     -------
     tuple of Symbol, length n
-        w_1 ... w_n > 0, w_i = |W_i|.
+        Norms w_1 ... w_n > 0, w_i = |W_i|.
     """
     return tuple(sympy.Symbol(f"w_{i}", positive=True) for i in range(1, n + 1))
 
@@ -142,7 +147,7 @@ def biases(n: int) -> tuple[sympy.Symbol, ...]:
     Returns
     -------
     tuple of Symbol, length n
-        b_1 ... b_n, real.
+        Biases b_1 ... b_n, real.
     """
     return tuple(sympy.Symbol(f"b_{i}", real=True) for i in range(1, n + 1))
 

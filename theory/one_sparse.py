@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from theory.command import Parser, count, run_command, writable_directory
 from theory.polytopes import POLYTOPES, Polytope, regular_polygon
-from theory.sparse_limit import one_sparse_loss_and_gradient
+from theory.sparse_limit import limit_loss_and_gradient
 from theory.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts
 from theory.tegum import parse
 
@@ -31,9 +31,7 @@ UNREPRESENTED_LOSS = 1 / 3
 @lru_cache(maxsize=256)
 def _optimum(polytope: Polytope) -> SymmetricMinimum:
     """Best over all numbers of silenced neighbours; biases are not positive in the limit."""
-    return minimise_symmetric(
-        polytope, one_sparse_loss_and_gradient, silencing_starts(polytope), largest_bias=0.0
-    )
+    return minimise_symmetric(polytope, limit_loss_and_gradient, silencing_starts(polytope), largest_bias=0.0)
 
 
 def one_sparse_optimum(name: str) -> SymmetricMinimum:

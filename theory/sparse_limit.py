@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from theory.one_active import interference, own_error
 
-__all__ = ["one_sparse_loss", "one_sparse_loss_and_gradient"]
+__all__ = ["limit_loss", "limit_loss_and_gradient"]
 
 
 def _checked(
@@ -42,7 +42,7 @@ def _checked(
     return W_, b_ * ones, weight * ones
 
 
-def one_sparse_loss(
+def limit_loss(
     W: ArrayLike, b: ArrayLike | float, importance: ArrayLike | float = 1.0
 ) -> Float[ndarray, "*batch"] | float:
     """
@@ -77,7 +77,7 @@ def one_sparse_loss(
 
     Examples
     --------
-    >>> one_sparse_loss([[1.0, -1.0]], 0.0)  # an antipodal pair loses nothing
+    >>> limit_loss([[1.0, -1.0]], 0.0)  # an antipodal pair loses nothing
     0.0
     """
     W_, b_, weight = _checked(W, b, importance)
@@ -89,7 +89,7 @@ def one_sparse_loss(
     return total if isinstance(total, ndarray) else float(total)
 
 
-def one_sparse_loss_and_gradient(
+def limit_loss_and_gradient(
     W: Float[ndarray, "m n"], b: Float[ndarray, " n"], importance: ArrayLike | float = 1.0
 ) -> tuple[float, Float[ndarray, "m n"], Float[ndarray, " n"]]:
     """
@@ -107,7 +107,7 @@ def one_sparse_loss_and_gradient(
     Returns
     -------
     loss : float
-        As ``one_sparse_loss``.
+        As ``limit_loss``.
     dW : ndarray, shape (m, n)
         Gradient in W.
     db : ndarray, shape (n,)

@@ -127,7 +127,7 @@ def minimise_symmetric(
         return loss, _chain(polytope, values, dW, db)
 
     bounds = [_bound(name, polytope, largest_bias) for name in names]
-    options: Any = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 500}
+    options: Any = {"ftol": 1e-12, "gtol": 1e-9, "maxiter": 500}
     runs = [
         minimize(
             function,

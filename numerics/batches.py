@@ -1,8 +1,9 @@
 """Endless streams of training batches, in the layout that makes the gradient cheapest.
 
-Small models want their features as rows: arrays (runs, n + 1, columns), with a last row of ones that carries the bias.
-Big models want samples as rows: arrays (runs, batch, n). When features are sparse most samples of a small model are
-empty. They all contribute the same, so the stream leaves them out and says how many there were.
+Small models want their features as rows: arrays (runs, n + 1, columns), with a last row of ones that carries
+the bias. Big models want samples as rows: arrays (runs, batch, n). When features are sparse most samples of a
+small model are empty. They all contribute the same, so the stream leaves them out and says how many there
+were.
 """
 
 from collections.abc import Iterator
@@ -158,9 +159,9 @@ def _packed_columns(
     """
     Stream batches without (most of) their empty samples.
 
-    The number of hits on a sample is Poisson. Samples are exchangeable, so they may be ordered by their number of
-    hits: N_1 columns have at least one hit, of those N_2 at least two, and so on, each binomial given the one before.
-    What a hit says (feature and value) is independent of all this.
+    The number of hits on a sample is Poisson. Samples are exchangeable, so they may be ordered by their
+    number of hits: N_1 columns have at least one hit, of those N_2 at least two, and so on, each binomial
+    given the one before. What a hit says (feature and value) is independent of all this.
     """
     rate = -np.log1p(-features.density)
     runs, n = rate.shape

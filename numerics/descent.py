@@ -1,11 +1,11 @@
 """Gradient descent on one flat parameter vector: SGD with momentum, Adam, AdamW, and learning-rate schedules.
 
-Every update is a handful of whole-array operations into buffers that are allocated once: for small models the number
-of NumPy calls, not the arithmetic, is what a step costs.
+Every update is a handful of whole-array operations into buffers that are allocated once: for small models the
+number of NumPy calls, not the arithmetic, is what a step costs.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from numerics.choices import choose
 __all__ = ["OPTIMISERS", "SCHEDULES", "Adam", "Optimiser", "Sgd", "learning_rates", "make_optimiser"]
 
 
+@runtime_checkable
 class Optimiser(Protocol):
     """Something that moves parameters along a gradient."""
 
@@ -108,8 +109,9 @@ class Adam:
 
     Notes
     -----
-    beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-8, with bias correction. The running sums are kept without their factors
-    1 - beta, which are constants that join the learning rate and epsilon: two array operations fewer per step.
+    beta_1 = 0.9, beta_2 = 0.999, epsilon = 1e-8, with bias correction. The running sums are kept without
+    their factors 1 - beta, which are constants that join the learning rate and epsilon: two array operations
+    fewer per step.
 
     References
     ----------
@@ -141,7 +143,8 @@ class Adam:
             Learning rate of this step.
         """
         self.count += 1
-        # With sums s1, s2 lacking the factors 1 - beta, Adam's step is rate * a1 s1 / (a2 sqrt(s2) + epsilon).
+        # With sums s1, s2 lacking the factors 1 - beta, Adam's step is rate * a1 s1 / (a2 sqrt(s2) +
+        # epsilon).
         a1 = (1 - self.beta_1) / (1 - self.beta_1**self.count)
         a2 = ((1 - self.beta_2) / (1 - self.beta_2**self.count)) ** 0.5
         if self.weight_decay:

@@ -1,14 +1,14 @@
 """Gradients of many small models at once, in the layout of their batches, into buffers allocated once.
 
-Parameters are stacked as rows of n numbers: theta[run] holds the m rows of W, then (if the weights are not tied) the m
-rows of W_out^T, then the bias. Each kernel computes what ``numerics.models.loss_and_gradient`` does; they differ in
-speed only.
+Parameters are stacked as rows of n numbers: theta[run] holds the m rows of W, then (if the weights are not
+tied) the m rows of W_out^T, then the bias. Each kernel computes what ``numerics.models.loss_and_gradient``
+does; they differ in speed only.
 
-The ReLU's mask costs no comparison: the kernels compute -z, whose sign bit, shifted through the word, is all ones
-exactly where z > 0, and "and" it with the bits of the error.
+The ReLU's mask costs no comparison: the kernels compute -z, whose sign bit, shifted through the word, is all
+ones exactly where z > 0, and "and" it with the bits of the error.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy import ndarray
@@ -37,13 +37,14 @@ def unstack(theta: ndarray, m: int, tied: bool = True) -> Parameters:
 
     Returns
     -------
-    Parameters
+    parameters : Parameters
         Views of ``theta``.
     """
     W_out = None if tied else theta[..., m : 2 * m, :].swapaxes(-1, -2)
     return Parameters(theta[..., :m, :], theta[..., -1, :], W_out)
 
 
+@runtime_checkable
 class Kernel(Protocol):
     """Computes gradients and losses of many models, each on its own batch."""
 

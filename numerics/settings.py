@@ -59,8 +59,8 @@ class Settings:
     seed: int = 0
     batch: int = 1024
     optimiser: str = "adam"
-    learning_rate: float = 1e-3
-    schedule: str = "constant"
+    learning_rate: float = 3e-3
+    schedule: str = "cosine"
     momentum: float = 0.9
     weight_decay: float = 0.01
     model: str = "relu"
@@ -169,6 +169,6 @@ def check_workers(workers: int) -> int:
     cores = os.cpu_count() or 1
     if workers > _WORKERS_PER_CORE * cores:
         raise ValueError(
-            f"workers must be at most {_WORKERS_PER_CORE * cores} on this machine of {cores} cores, got {workers}"
+            f"workers must be at most {_WORKERS_PER_CORE * cores}, with {cores} cores, got {workers}"
         )
     return workers

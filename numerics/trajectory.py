@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from numerics.batches import Batch, column_batches, row_batches
 from numerics.descent import learning_rates, make_optimiser
@@ -23,7 +23,7 @@ __all__ = ["COLUMN_FEATURES", "DivergenceError", "Task", "Trajectory", "descend"
 COLUMN_FEATURES = 24
 # Steps between looks at the loss.
 _CHECK_EVERY = 100
-# A run has diverged when its loss exceeds the larger of its first loss and that of W = 0, b = 0 by this factor.
+# A run has diverged when its loss exceeds its first loss, and that of W = 0 and b = 0, by this factor.
 _DIVERGED = 1e3
 _SNAPSHOT_BATCHES = 8
 _FINAL_BATCHES = 64

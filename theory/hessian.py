@@ -1,0 +1,369 @@
+"""Curvature of the exact loss in (W, b), and what a stationary point is: a minimum, a saddle, or flat.
+
+The loss is a sum over outputs, L = sum_i I_i f_i(g_i, b_i) with g_i the i-th row of W^T W. Central differences of the
+exact gradient are taken in these n + 1 variables of each output, all outputs at once, and carried over to (W, b) by
+the chain rule, which is exact:
+
+    d^2 L [V, c] = sum_i I_i f_i'' [(dg_i, c_i)]^2 + 2 sum_ij I_i (df_i / dg_ij) V_i . V_j ,   dG = V^T W + W^T V .
+
+The loss is continuously differentiable only: P(no feature active) ReLU(b_i)^2, and its like for few active features,
+let the second derivative jump. Optima sit on such kinks: a dedicated feature has b_i = 0 and g_ij = 0 exactly. There
+the loss is L(x) + q(v)/2 with q homogeneous of degree two, but not quadratic, so that a direction v and its opposite
+curve differently and no matrix tells everything. ``classify`` then minimises q(v) / |v|^2 over directions.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.decoupled import decoupled_errors
+from theory.minimise import minimise
+from theory.problem import Problem
+
+__all__ = ["Expansion", "Kind", "Stability", "classify", "expand", "hessian", "projected_spectrum", "symmetry_directions", "zero_loss"]
+
+Kind = Literal["minimum", "saddle", "flat"]
+
+# Central differences of a gradient known to 1e-16 in smooth stretches longer than this: Hessians to about 1e-9 of
+# their largest entry, less where a third derivative is large (a digon's at low density, some 1e3: 1e-7).
+_STEP = 3e-6
+# Fixed nodes, where the loss is not enumerated, keep its gradient smooth: differences see no change of their number.
+_NODES = 256
+# Second differences of the gradient that exceed this part of the largest curvature show a kink.
+_KINK = 1e-3
+# Curvatures below this part of the zero model's loss count as zero.
+_ZERO = 1e-6
+# Directions from which the smallest curvature at a kink is searched: lowest eigenvectors, both ways, and mixtures.
+_EIGENVECTORS, _MIXTURES = 4, 8
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """
+    The loss near a point, to second order.
+
+    Attributes
+    ----------
+    loss : float
+        L there.
+    gradient : ndarray, shape (d,)
+        In W (row by row), then b: d = m n + n.
+    hessian : ndarray, shape (d, d)
+        Symmetric; an average over both sides where there is a kink.
+    kinked : bool
+        Whether the second derivative jumps here.
+    scale : float
+        Loss of the zero model (W = 0, b = 0), to which curvatures are compared.
+    """
+
+    loss: float
+    gradient: Float[ndarray, " d"]
+    hessian: Float[ndarray, "d d"]
+    kinked: bool
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Stability:
+    """
+    What a stationary point is.
+
+    Attributes
+    ----------
+    kind : {"minimum", "saddle", "flat"}
+        A saddle has a direction, or at a kink one side of a direction, of negative curvature; a flat point has
+        none, but directions without curvature other than rotations.
+    smallest : float
+        Smallest curvature over all directions; at a kink the smaller of both sides.
+    direction : ndarray, shape (d,)
+        Unit vector along which the curvature is smallest, pointing to that side.
+    spectrum : ndarray, shape (k,)
+        Eigenvalues of the Hessian, ascending, rotations and dead directions projected out.
+    zero_modes : int
+        How many of them vanish (1e-6 of the zero model's loss).
+    kinked : bool
+        Whether the second derivative jumps here, so that the spectrum is an average over both sides.
+    """
+
+    kind: Kind
+    smallest: float
+    direction: Float[ndarray, " d"]
+    spectrum: Float[ndarray, " k"]
+    zero_modes: int
+    kinked: bool
+
+
+def _gradient(
+    W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"], problem: Problem
+) -> tuple[Float[ndarray, " k"], Float[ndarray, "k d"]]:
+    """Losses and gradients of a batch."""
+    errors = decoupled_errors(W.swapaxes(-1, -2) @ W, b, problem, _NODES)
+    weight = problem.importance
+    A = weight[..., None] * errors.dG
+    dW = W @ (A + A.swapaxes(-1, -2))
+    return (weight * errors.value).sum(-1), np.concatenate([dW.reshape(len(W), -1), weight * errors.db], -1)
+
+
+def zero_loss(problem: Problem) -> float:
+    """
+    Give the loss of the zero model, W = 0 and b = 0: the unit for gradients and curvatures.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+
+    Returns
+    -------
+    float
+        sum_i I_i E x_i^2, or the smallest positive number if no feature matters.
+    """
+    size = (problem.importance * problem.features.value_square * problem.density).sum()
+    return max(float(size), float(np.finfo(float).tiny))
+
+
+def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, step: float = _STEP) -> Expansion:
+    """
+    Expand the population loss to second order.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding.
+    b : ndarray, shape (n,)
+        Output biases.
+    problem : Problem
+        A single problem.
+    step : float
+        Step of the central differences in couplings and biases.
+
+    Returns
+    -------
+    Expansion
+        Loss, gradient, Hessian; the Hessian's error is about 1e-16 / step from rounding plus step^2 times a fourth
+        derivative, where the loss is smooth over a step.
+    """
+    n, k = problem.n, np.arange(problem.n)
+    G = np.tile(W.T @ W, (2 * n + 3, 1, 1))
+    biases = np.tile(b, (2 * n + 3, 1))
+    for side, sign in ((1, 1.0), (n + 2, -1.0)):
+        G[side + k, :, k] += sign * step  # a column: one coupling of every output, since outputs do not mix
+        biases[side + n] += sign * step
+    errors = decoupled_errors(G, biases, problem, _NODES)
+    weight = problem.importance
+    gradient = weight[:, None] * np.concatenate([errors.dG, errors.db[..., None]], -1)  # (batch, output, n + 1)
+    here, up, down = gradient[0], gradient[1 : n + 2], gradient[n + 2 :]
+    second = ((up - down) / (2 * step)).transpose(1, 2, 0)
+    second = (second + second.swapaxes(1, 2)) / 2
+    jump = np.abs(up + down - 2 * here).max() / step
+    A = here[:, :n]
+    return Expansion(
+        loss=float((weight * errors.value[0]).sum()),
+        gradient=np.concatenate([(W @ (A + A.T)).ravel(), here[:, n]]),
+        hessian=_chain(W, second, A),
+        kinked=bool(jump > _KINK * np.abs(second).max()),
+        scale=zero_loss(problem),
+    )
+
+
+def _chain(
+    W: Float[ndarray, "m n"], second: Float[ndarray, "n v v"], A: Float[ndarray, "n n"]
+) -> Float[ndarray, "d d"]:
+    """Carry second derivatives in couplings and biases over to (W, b)."""
+    m, n = W.shape
+    d = m * n + n
+    basis = np.eye(d)
+    V, c = basis[:, : m * n].reshape(d, m, n), basis[:, m * n :]
+    half = W.T @ V
+    dG = half + half.swapaxes(1, 2)
+    change = np.concatenate([dG, c[..., None]], -1)
+    response = np.einsum("ivw,diw->div", second, change)
+    dA = response[..., :n]
+    HW = V @ (A + A.T) + W @ (dA + dA.swapaxes(1, 2))
+    H = np.concatenate([HW.reshape(d, -1), response[..., n]], 1)
+    return np.asarray((H + H.T) / 2)
+
+
+def hessian(W: ArrayLike, b: ArrayLike, problem: Problem) -> Float[ndarray, "d d"]:
+    """
+    Give the Hessian of the population loss.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n)
+        Embedding.
+    b : array_like, shape (n,)
+        Output biases.
+    problem : Problem
+        A single problem.
+
+    Returns
+    -------
+    ndarray, shape (d, d)
+        Second derivatives in the entries of W, row by row, and b; d = m n + n. Relative accuracy about 1e-8 (1e-6
+        above six features). Where a second derivative jumps, the average of both sides.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit the problem, or the problem is a batch.
+    """
+    W_, b_ = _checked(W, b, problem)
+    return expand(W_, b_, problem).hessian
+
+
+def _checked(W: ArrayLike, b: ArrayLike, problem: Problem) -> tuple[ndarray, ndarray]:
+    if problem.batch_shape:
+        raise ValueError(f"the problem must be a single one, got a batch of shape {problem.batch_shape}")
+    W_, b_ = np.asarray(W, dtype=float), np.asarray(b, dtype=float)
+    if W_.shape != (problem.m, problem.n) or b_.shape != (problem.n,):
+        raise ValueError(
+            f"W and b must have the shapes {(problem.m, problem.n)} and {(problem.n,)}, got {W_.shape} and {b_.shape}"
+        )
+    if not (np.isfinite(W_).all() and np.isfinite(b_).all()):
+        raise ValueError("W and b must be finite, got NaN or infinity")
+    return W_, b_
+
+
+def symmetry_directions(W: Float[ndarray, "m n"], b: Float[ndarray, " n"]) -> Float[ndarray, "d k"]:
+    """
+    Give the directions along which the loss cannot change.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding.
+    b : ndarray, shape (n,)
+        Output biases.
+
+    Returns
+    -------
+    ndarray, shape (d, k)
+        Orthonormal columns. Rotations of hidden space: m (m-1) / 2, fewer if W has a rank below m - 1. Dead
+        directions: the bias of an output that never fires, since b_i + sum_j max(g_ij, 0) <= 0, and of its feature,
+        if W_i = 0, the columns orthogonal to all others, which change no coupling to first order.
+    """
+    m, n = W.shape
+    upper = np.triu_indices(m, 1)
+    turns = np.zeros((len(upper[0]), m, m))
+    turns[np.arange(len(upper[0])), upper[0], upper[1]] = 1.0
+    moved = (turns - turns.swapaxes(1, 2)) @ W
+    rows = [np.concatenate([V.ravel(), np.zeros(n)]) for V in moved]
+    silent = b + np.maximum(W.T @ W, 0).sum(1) <= 0
+    U, sizes, _ = np.linalg.svd(W)
+    free = U[:, (sizes > 1e-6).sum() :]  # dimensions that no feature uses
+    for i in np.flatnonzero(silent):
+        rows.append(np.eye(m * n + n)[m * n + i])
+        if not W[:, i].any():
+            for axis in free.T:
+                V = np.zeros((m, n))
+                V[:, i] = axis
+                rows.append(np.concatenate([V.ravel(), np.zeros(n)]))
+    if not rows:
+        return np.zeros((m * n + n, 0))
+    basis, sizes, _ = np.linalg.svd(np.array(rows).T, full_matrices=False)
+    return np.asarray(basis[:, sizes > 1e-6])
+
+
+def classify(W: ArrayLike, b: ArrayLike, problem: Problem, expansion: Expansion | None = None) -> Stability:
+    """
+    Say what a stationary point of the population loss is.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n)
+        Embedding.
+    b : array_like, shape (n,)
+        Output biases.
+    problem : Problem
+        A single problem, of which (W, b) is a stationary point; that is not checked.
+    expansion : Expansion, optional
+        Of the loss there, if it is known already.
+
+    Returns
+    -------
+    Stability
+        Minimum, saddle or flat; smallest curvature, spectrum, zero modes.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit the problem, or the problem is a batch.
+
+    Notes
+    -----
+    Where the loss is smooth, this is the spectrum of its Hessian. At a kink, the smallest curvature is the lowest of
+    the local minima of q(v) / |v|^2 that are reached from the lowest eigenvectors, both ways, and mixtures of them: a
+    saddle is certain, a minimum as certain as that search. A kink that is not met but nearer than the step of 3e-6
+    counts as met.
+    """
+    W_, b_ = _checked(W, b, problem)
+    local = expand(W_, b_, problem) if expansion is None else expansion
+    fixed = symmetry_directions(W_, b_)
+    values, vectors = projected_spectrum(local.hessian, fixed)
+    smallest, direction = float(values[0]), vectors[:, 0]
+    if local.kinked:
+        smallest, direction = _smallest_one_sided(W_, b_, problem, local, fixed, vectors)
+    zero = _ZERO * local.scale
+    zero_modes = int((np.abs(values) <= zero).sum())
+    kind: Kind = "saddle" if smallest < -zero else "flat" if zero_modes or smallest <= zero else "minimum"
+    return Stability(kind, smallest, direction, values, zero_modes, local.kinked)
+
+
+def projected_spectrum(
+    H: Float[ndarray, "d d"], fixed: Float[ndarray, "d k"]
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "d r"]]:
+    """
+    Diagonalise a Hessian outside some directions.
+
+    Parameters
+    ----------
+    H : ndarray, shape (d, d)
+        Symmetric.
+    fixed : ndarray, shape (d, k)
+        Orthonormal columns to leave out.
+
+    Returns
+    -------
+    values : ndarray, shape (d - k,)
+        Eigenvalues of H on the orthogonal complement, ascending.
+    vectors : ndarray, shape (d, d - k)
+        Their eigenvectors, as columns.
+    """
+    complement = np.linalg.qr(fixed, mode="complete")[0][:, fixed.shape[1] :]
+    values, vectors = np.linalg.eigh(complement.T @ H @ complement)
+    return values, complement @ vectors
+
+
+def _smallest_one_sided(
+    W: Float[ndarray, "m n"],
+    b: Float[ndarray, " n"],
+    problem: Problem,
+    local: Expansion,
+    fixed: Float[ndarray, "d k"],
+    vectors: Float[ndarray, "d r"],
+) -> tuple[float, Float[ndarray, " d"]]:
+    """Minimise the one-sided curvature over directions; by Euler, q(v) = v . grad q(v) / 2."""
+    m, n = W.shape
+
+    def rayleigh(v: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
+        v = v - (v @ fixed) @ fixed.T
+        size = (v * v).sum(1, keepdims=True)
+        u = _STEP * v / np.sqrt(size)
+        moved = _gradient(W + u[:, : m * n].reshape(-1, m, n), b + u[:, m * n :], problem)[1]
+        Hv = (moved - local.gradient) / _STEP * np.sqrt(size) / local.scale
+        value = (v * Hv).sum(1, keepdims=True) / size
+        slope = 2 * (Hv - value * v) / size
+        return value[:, 0], slope - (slope @ fixed) @ fixed.T
+
+    lowest = vectors[:, :_EIGENVECTORS].T
+    mixed = np.random.default_rng(0).standard_normal((_MIXTURES, len(lowest))) @ lowest
+    starts = np.concatenate([lowest, -lowest, mixed / np.linalg.norm(mixed, axis=1, keepdims=True)])
+    found = minimise(rayleigh, starts, tolerance=1e-7, iterations=60)
+    best = int(np.argmin(found.value))
+    v = found.x[best] - fixed @ (fixed.T @ found.x[best])
+    return float(found.value[best] * local.scale), v / np.linalg.norm(v)

@@ -1,0 +1,362 @@
+"""One geometry, optimised for a problem: ``optimise(problem, "pentagon + digon")``.
+
+A geometry is a tegum product. Each factor is first optimised under its symmetry (theory.polytope_optimum), as if its
+features were equal; that is exact if they are, and features independent. Otherwise the solution is carried over to the
+problem at hand along the straight line between the two problems, on which Newton's method stays with the same
+stationary point. What comes out is stationary in all of (W, b): whether it is a minimum there is asked of the Hessian.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import factorial
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.decoupled import decoupled_errors
+from theory.features import Independent, locked
+from theory.hessian import Stability, classify, zero_loss
+from theory.loss import population_loss
+from theory.polytope_optimum import optimise_polytope
+from theory.problem import Problem
+from theory.recognition import recognise
+from theory.stationary import distance, solve_stationary
+from theory.tegum import TegumProduct, parse
+
+__all__ = ["Optimum", "arrangements", "optimise", "symmetric_start"]
+
+# Relative accuracy to which a loss is certified: searches are satisfied with less.
+_CERTIFIED = 1e-9
+# A certified gradient below this, in units of the zero model's loss, counts as zero.
+_GRADIENT = 1e-7
+# So many arrangements of unequal features at the vertices are compared one by one; beyond, features are swapped.
+_MOST_ARRANGEMENTS = 720
+# Arrangements that are optimised, of those that look best.
+_FOLLOWED = 3
+# Steps on the way from equal to unequal features: halved where Newton's method fails or leaps.
+_FIRST_STEP, _LEAST_STEP, _LEAP = 0.5, 1e-3, 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """
+    A stationary point of the population loss.
+
+    Attributes
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding; read-only.
+    b : ndarray, shape (n,)
+        Output biases; read-only.
+    loss : float
+        Population loss, summed over features.
+    geometry : str
+        Name of the geometry.
+    converged : bool
+        Whether the gradient vanishes and the geometry is the one asked for.
+    message : str
+        What happened, in a sentence.
+    gradient_norm : float
+        Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
+    problem : Problem
+        The problem solved.
+    """
+
+    W: Float[ndarray, "m n"]
+    b: Float[ndarray, " n"]
+    loss: float
+    geometry: str
+    converged: bool
+    message: str
+    gradient_norm: float
+    problem: Problem
+
+    @cached_property
+    def details(self) -> Stability:
+        """Curvature at the solution; computed when first asked for."""
+        return classify(self.W, self.b, self.problem)
+
+    @property
+    def stability(self) -> str:
+        """Whether the solution is a "minimum", a "saddle" or "flat"."""
+        return self.details.kind
+
+    @property
+    def spectrum(self) -> Float[ndarray, " k"]:
+        """Eigenvalues of the Hessian, ascending, rotations and dead directions projected out."""
+        return self.details.spectrum
+
+    @property
+    def zero_modes(self) -> int:
+        """How many of them vanish."""
+        return self.details.zero_modes
+
+
+def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | None = None) -> Optimum:
+    """
+    Optimise one geometry for a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+    geometry : str
+        A tegum product such as "pentagon + digon"; features that it does not mention are unrepresented.
+    order : array_like of int, shape (n,), optional
+        ``order[k]`` is the feature at vertex k of the product's factors, taken in canonical order. By default the
+        arrangements that unequal features make different are compared and the best one is taken; where there are
+        more than 720, pairs of features are swapped as long as that pays.
+
+    Returns
+    -------
+    Optimum
+        The geometry's stationary point in all of (W, b), certified at a relative accuracy of 1e-9.
+
+    Raises
+    ------
+    TypeError
+        If the geometry is not text.
+    ValueError
+        If the geometry is unknown or does not fit, the order is no permutation, or the problem is a batch.
+
+    Notes
+    -----
+    A geometry that is not a minimum of the problem is still returned, as the saddle that it is (``stability``). If it
+    ceases to exist on the way to unequal features, ``converged`` is False, and the message says so.
+
+    Examples
+    --------
+    >>> optimum = optimise(Problem(n=5, m=2, density=0.05), "pentagon")
+    >>> optimum.converged, optimum.geometry, optimum.stability
+    (True, 'pentagon', 'minimum')
+    """
+    if problem.batch_shape:
+        raise ValueError(f"optimise takes a single problem, got a batch of shape {problem.batch_shape}")
+    product = parse(geometry).filled(problem.n, problem.m)
+    if order is not None:
+        return _optimise_arranged(problem, product, _permutation(order, problem.n))
+    choices = arrangements(problem, product)
+    found = [_optimise_arranged(problem, product, choice) for choice in choices[:_FOLLOWED]]
+    return min(found, key=lambda optimum: (not optimum.converged, optimum.loss))
+
+
+def _permutation(order: ArrayLike, n: int) -> Int[ndarray, " n"]:
+    array = np.asarray(order)
+    if array.shape != (n,) or sorted(array.tolist()) != list(range(n)):
+        raise ValueError(f"order must be a permutation of 0 ... {n - 1}, got {array.tolist()}")
+    return array.astype(int)
+
+
+def _feature_classes(problem: Problem) -> list[tuple[float, float, int]]:
+    """What tells features apart: density, importance, and the set they belong to if they come in sets."""
+    owner = problem.features.set_of_feature
+    sizes = np.bincount(owner)
+    return [
+        (float(p), float(weight), -1 if sizes[s] == 1 else int(s))
+        for p, weight, s in zip(problem.density, problem.importance, owner, strict=True)
+    ]
+
+
+def arrangements(problem: Problem, product: TegumProduct) -> list[Int[ndarray, " n"]]:
+    """
+    List ways to put a problem's features at the vertices of a product, those that look best first.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+    product : TegumProduct
+        Of exactly n features.
+
+    Returns
+    -------
+    list of ndarray of int, shape (n,)
+        Entry k of each is the feature at vertex k; at most three, ranked by the loss of the symmetric solution.
+    """
+    n, classes = problem.n, _feature_classes(problem)
+    labels = [sorted(set(classes)).index(c) for c in classes]
+    if len(set(labels)) == 1:
+        return [np.arange(n)]
+    ways = factorial(n)
+    for label in set(labels):
+        ways //= factorial(labels.count(label))
+    if ways <= _MOST_ARRANGEMENTS and n <= 9:
+        orders = _distinct_orders(labels)
+    else:
+        orders = _swapped(problem, product)
+    loss = _losses(problem, product, orders)
+    # Equal losses: the arrangements differ by a symmetry of the product.
+    _, first = np.unique(np.round(loss / loss.min(), 10), return_index=True)
+    return [orders[k] for k in first[:_FOLLOWED]]
+
+
+def _distinct_orders(labels: list[int]) -> Int[ndarray, "ways n"]:
+    """Orders of the features that differ in where each kind of feature stands."""
+    found: list[list[int]] = [[]]
+    for _ in labels:
+        longer = []
+        for start in found:
+            rest = [j for j in range(len(labels)) if j not in start]
+            kinds = {labels[j]: j for j in reversed(rest)}  # the first feature of each kind that is left
+            longer += [[*start, j] for j in kinds.values()]
+        found = longer
+    return np.array(found)
+
+
+def _swapped(problem: Problem, product: TegumProduct) -> Int[ndarray, "1 n"]:
+    """Swap pairs of features as long as that pays, from the order of falling importance times density."""
+    n = problem.n
+    order = np.argsort(-problem.importance * problem.density, kind="stable")
+    pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    loss = _losses(problem, product, order[None])[0]
+    while True:
+        trials = np.tile(order, (len(pairs), 1))
+        for trial, (i, j) in zip(trials, pairs, strict=True):
+            trial[[i, j]] = trial[[j, i]]
+        losses = _losses(problem, product, trials)
+        best = int(losses.argmin())
+        if losses[best] >= loss * (1 - 1e-9):
+            return order[None]
+        order, loss = trials[best], losses[best]
+
+
+def _losses(problem: Problem, product: TegumProduct, orders: Int[ndarray, "ways n"]) -> Float[ndarray, " ways"]:
+    """Losses of the solution that is optimal for equal features, arranged in different ways."""
+    equal = _equal_problem(problem, product, orders[0])
+    W, b = symmetric_start(equal, product, np.arange(problem.n))
+    where = np.argsort(orders, axis=1)
+    means = np.broadcast_to(problem.features.mean, orders.shape)
+    biases = np.where(np.linalg.norm(W, axis=0)[where] > 0, b[where], means)
+    loss = population_loss(np.moveaxis(W[:, where], 0, 1), biases, problem, rtol=1e-4)
+    return np.asarray(loss)
+
+
+def _equal_problem(problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]) -> Problem:
+    """Independent features, of equal density and importance within each represented factor."""
+    density, importance = problem.density.copy(), problem.importance.copy()
+    start = 0
+    for polytope in product.polytopes:
+        members = order[start : start + polytope.v]
+        density[members], importance[members] = density[members].mean(), importance[members].mean()
+        start += polytope.v
+    return Problem(m=problem.m, features=Independent(density, problem.features.values), importance=importance)
+
+
+def symmetric_start(
+    problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]
+) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]:
+    """
+    Give the product with every factor optimised under its symmetry.
+
+    Parameters
+    ----------
+    problem : Problem
+        Gives each factor the mean density of its features.
+    product : TegumProduct
+        Of exactly n features.
+    order : ndarray of int, shape (n,)
+        Feature at each vertex.
+
+    Returns
+    -------
+    W : ndarray, shape (m, n)
+        Embedding.
+    b : ndarray, shape (n,)
+        Biases.
+    """
+    W, b = np.zeros((problem.m, problem.n)), np.zeros(problem.n)
+    row = start = 0
+    for polytope in product.polytopes:
+        members = order[start : start + polytope.v]
+        factor = optimise_polytope(polytope.name, float(problem.density[members].mean()))
+        W[row : row + polytope.d, members], b[members] = factor.W, factor.b
+        row, start = row + polytope.d, start + polytope.v
+    return W, b
+
+
+def _optimise_arranged(problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]) -> Optimum:
+    """Optimise with every feature at its vertex."""
+    equal = _equal_problem(problem, product, order)
+    W, b = symmetric_start(equal, product, order)
+    independent = all(len(members) == 1 for members in problem.features.sets)
+    same = independent and np.array_equal(equal.density, problem.density)
+    note = ""
+    # A factor's optimum depends on the ratios of importances within it only, and these are equal if they are.
+    if not (same and np.array_equal(equal.importance, problem.importance) and problem.features.values == "uniform"):
+        W, b, note = _carried_over(equal, problem, W, b)
+    return certified(W, b, problem, product.name, note)
+
+
+def _carried_over(
+    start: Problem, end: Problem, W: Float[ndarray, "m n"], b: Float[ndarray, " n"]
+) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"], str]:
+    """Follow a stationary point from one problem to another; return it, and what went wrong."""
+    share, step = 0.0, _FIRST_STEP
+    if not isinstance(end.features, Independent):  # no straight line leads there: the first step is the whole way
+        start = Problem(m=end.m, features=end.features, importance=start.importance)
+    first = solve_stationary(W, b, start)
+    W, b = first.W, first.b
+    while share < 1:
+        target = min(1.0, share + step)
+        trial = solve_stationary(W, b, _between(start, end, target))
+        if trial.converged and distance(W, b, trial.W, trial.b) < _LEAP:
+            W, b, share, step = trial.W, trial.b, target, 2 * step
+        else:
+            step /= 2
+        if step < _LEAST_STEP:
+            return W, b, f"the branch was lost {share:.0%} of the way from equal features to those of the problem"
+    return W, b, ""
+
+
+def _between(start: Problem, end: Problem, share: float) -> Problem:
+    """Problem part of the way along the straight line."""
+    density = (1 - share) * start.features.density + share * end.features.density
+    importance = (1 - share) * start.importance + share * end.importance
+    return replace(end, features=end.features.with_density(density), importance=locked(importance))
+
+
+def certified(
+    W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, geometry: str, note: str = ""
+) -> Optimum:
+    """
+    Evaluate a solution at a tighter accuracy than it was found at.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding.
+    b : ndarray, shape (n,)
+        Biases.
+    problem : Problem
+        A single problem.
+    geometry : str
+        Name of the geometry asked for.
+    note : str
+        What went wrong before, if anything.
+
+    Returns
+    -------
+    Optimum
+        With loss and gradient at a relative accuracy of 1e-9, and a verdict.
+    """
+    errors = decoupled_errors((W.T @ W)[None], b[None], problem, rtol=_CERTIFIED)
+    A = problem.importance[:, None] * errors.dG[0]
+    slopes = np.abs(W @ (A + A.T)).max(), np.abs(problem.importance * errors.db[0]).max()
+    size = float(max(slopes)) / zero_loss(problem)
+    name, notes = recognise(W).name, [note] if note else []
+    if size > _GRADIENT:
+        notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {_GRADIENT:g}")
+    if name != geometry:
+        notes.append(f"the solution has become what looks like {name!r}")
+    return Optimum(
+        W=locked(W),
+        b=locked(b),
+        loss=float(problem.importance @ errors.value[0]),
+        geometry=name,
+        converged=not notes,
+        message="; ".join(notes).capitalize() + "." if notes else f"The gradient vanishes to {size:.1e}.",
+        gradient_norm=size,
+        problem=problem,
+    )

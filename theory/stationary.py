@@ -1,0 +1,127 @@
+"""Newton's method on the gradient: the stationary point of the loss nearest to a guess, stable or not.
+
+Descent ends in minima only. A branch of solutions, however, goes on as a saddle where it loses its stability, and a
+geometry's symmetric optimum may be one. Rotations of hidden space and dead directions are left out of every step.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from theory.hessian import Expansion, expand, projected_spectrum, symmetry_directions
+from theory.problem import Problem
+
+__all__ = ["StationaryPoint", "distance", "solve_stationary"]
+
+# Largest gradient component at which a point counts as stationary, in units of the zero model's loss; the loss is then
+# off by about its square.
+_TOLERANCE = 1e-10
+# At a kink the Hessian is an average of both sides, and the last digits come slowly.
+_KINKED_TOLERANCE = 1e-8
+# Longest Newton step: further away the second-order model means little.
+_LONGEST = 0.3
+# Directions whose curvature is below this part of the zero model's loss are left alone: rounding would fill them.
+_SINGULAR = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class StationaryPoint:
+    """
+    Where Newton's method ended.
+
+    Attributes
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding.
+    b : ndarray, shape (n,)
+        Output biases.
+    expansion : Expansion
+        Of the loss there.
+    gradient_norm : float
+        Largest gradient component, in units of the zero model's loss.
+    converged : bool
+        Whether that is at most 1e-10 (1e-8 where the second derivative jumps).
+    """
+
+    W: Float[ndarray, "m n"]
+    b: Float[ndarray, " n"]
+    expansion: Expansion
+    gradient_norm: float
+    converged: bool
+
+
+def solve_stationary(
+    W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, iterations: int = 12
+) -> StationaryPoint:
+    """
+    Find the stationary point nearest to a guess.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, n)
+        Guess of the embedding.
+    b : ndarray, shape (n,)
+        Guess of the biases.
+    problem : Problem
+        A single problem.
+    iterations : int
+        Most Newton steps.
+
+    Returns
+    -------
+    StationaryPoint
+        The point with the smallest gradient that was met.
+    """
+    shape, best = W.shape, _judge(W, b, problem)
+    for _ in range(iterations):
+        if best.converged:
+            break
+        step = _newton_step(best)
+        for length in (1.0, 0.5, 0.25, 0.1):
+            moved = best.W + length * step[: W.size].reshape(shape), best.b + length * step[W.size :]
+            trial = _judge(*moved, problem)
+            if trial.gradient_norm < best.gradient_norm:
+                break
+        else:
+            break
+        best = trial
+    return best
+
+
+def _judge(W: ndarray, b: ndarray, problem: Problem) -> StationaryPoint:
+    local = expand(W, b, problem)
+    size = float(np.abs(local.gradient).max()) / local.scale
+    return StationaryPoint(W, b, local, size, size <= (_KINKED_TOLERANCE if local.kinked else _TOLERANCE))
+
+
+def _newton_step(point: StationaryPoint) -> Float[ndarray, " d"]:
+    """Solve for a vanishing gradient outside the symmetry directions, within a bounded length."""
+    local = point.expansion
+    values, vectors = projected_spectrum(local.hessian, symmetry_directions(point.W, point.b))
+    solid = np.abs(values) > _SINGULAR * local.scale
+    along = vectors[:, solid].T @ local.gradient
+    step = -vectors[:, solid] @ (along / values[solid])
+    return np.asarray(step * min(1.0, _LONGEST / max(float(np.linalg.norm(step)), 1e-300)))
+
+
+def distance(
+    W: Float[ndarray, "m n"], b: Float[ndarray, " n"], other_W: Float[ndarray, "m n"], other_b: Float[ndarray, " n"]
+) -> float:
+    """
+    Give the largest difference of two solutions' couplings and biases, which rotations leave alone.
+
+    Parameters
+    ----------
+    W, other_W : ndarray, shape (m, n)
+        Embeddings.
+    b, other_b : ndarray, shape (n,)
+        Biases.
+
+    Returns
+    -------
+    float
+        max(|G - G'|, |b - b'|), >= 0.
+    """
+    return max(float(np.abs(W.T @ W - other_W.T @ other_W).max()), float(np.abs(b - other_b).max()))

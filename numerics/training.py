@@ -201,8 +201,7 @@ def _fitted(name: str, given: object, shape: tuple[int, ...]) -> ndarray:
         fitted = np.broadcast_to(array, shape)
     except ValueError:
         raise ValueError(
-            f"init gives {name} of shape {array.shape}; its leading axes must fit "
-            f"(problems, instances) = {shape[:2]}"
+            f"init gives {name} of shape {array.shape}; its leading axes must fit (problems, instances) = {shape[:2]}"
         ) from None
     if not np.isfinite(fitted).all():
         raise ValueError(f"init gives {name} with values that are not finite")

@@ -130,9 +130,7 @@ def _batches(task: Task, seed: np.random.SeedSequence) -> Iterable[Batch]:
     return row_batches(task.features, settings.batch, rng, settings.dtype, symmetric)
 
 
-def descend(
-    task: Task, watch: Callable[[list[tuple[int, int]]], Iterable[tuple[int, int]]] = iter
-) -> Trajectory:
+def descend(task: Task, watch: Callable[[list[tuple[int, int]]], Iterable[tuple[int, int]]] = iter) -> Trajectory:
     """
     Train a chunk of runs.
 
@@ -167,9 +165,7 @@ class _Descent:
         self.kernel = _kernel(task)
         self.stream = iter(_batches(task, task.seed[0]))
         self.held_out = iter(_batches(task, task.seed[1]))
-        self.samples = [
-            Batch(batch.x.copy(), batch.empty) for batch in islice(self.held_out, _SNAPSHOT_BATCHES)
-        ]
+        self.samples = [Batch(batch.x.copy(), batch.empty) for batch in islice(self.held_out, _SNAPSHOT_BATCHES)]
         self.theta = np.ascontiguousarray(task.theta, self.settings.dtype)
         self.gradient = np.zeros_like(self.theta)
         self.optimiser = make_optimiser(
@@ -179,9 +175,7 @@ class _Descent:
             self.settings.momentum,
             self.settings.weight_decay,
         )
-        self.rates = learning_rates(
-            self.settings.schedule, self.settings.learning_rate, self.settings.steps
-        ).tolist()
+        self.rates = learning_rates(self.settings.schedule, self.settings.learning_rate, self.settings.steps).tolist()
         self.diverged_at = np.full(len(self.theta), -1)
         first = self.kernel.loss(self.theta, self.samples[0])
         silent = self.kernel.loss(np.zeros_like(self.theta), self.samples[0])
@@ -215,9 +209,7 @@ class _Descent:
         theta, gradient, kernel, optimiser = self.theta, self.gradient, self.kernel, self.optimiser
         flat, slope = theta.reshape(-1), gradient.reshape(-1)
         # The rates come first: when they end, no batch has been taken off the stream in vain.
-        for step, (rate, batch) in enumerate(
-            zip(self.rates[start:stop], self.stream, strict=False), start + 1
-        ):
+        for step, (rate, batch) in enumerate(zip(self.rates[start:stop], self.stream, strict=False), start + 1):
             kernel.gradient(theta, batch, gradient)
             # One dot product sees a NaN or an infinity in any run.
             if not math.isfinite(slope.dot(slope)):

@@ -18,7 +18,20 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 @pytest.fixture
 def without_type_checks() -> Iterator[None]:
-    """Let arguments of the wrong kind reach the package's own refusals, as they do outside of pytest."""
+    """
+    Switch off the checking of types and shapes.
+
+    Arguments of the wrong kind reach the package's own refusals, as they do outside of pytest; and searches, which
+    call small functions many thousand times, run at their usual speed.
+    """
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module")
+def at_full_speed() -> Iterator[None]:
+    """Switch off the checking of types and shapes for a whole module."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,7 +1,7 @@
 """The population loss in multi-precision arithmetic, by enumerating active sets and alternating sums over vertices.
 
-Shares nothing with the package: the formula that cancels in floating point is exact at three hundred digits, zero couplings
-are dropped, and probabilities are multiplied set by set.
+Shares nothing with the package: the formula that cancels in floating point is exact at three hundred digits, zero
+couplings are dropped, and probabilities are multiplied set by set.
 """
 
 from itertools import combinations, product
@@ -23,9 +23,7 @@ def population_loss(W, b, problem: Problem) -> mpf:  # type: ignore[no-untyped-d
         total = mpf(0)
         for active, probability in active_sets(problem.features):
             for i in range(n):
-                error = squared_error(
-                    {j: G[i][j] for j in active}, mpf(float(b[i])), i, problem.features.values
-                )
+                error = squared_error({j: G[i][j] for j in active}, mpf(float(b[i])), i, problem.features.values)
                 total += mpf(float(problem.importance[i])) * probability * error
         return total
 

@@ -48,3 +48,4 @@ from .symbolic import derive_triangle as derive_triangle
 from .tegum import TegumProduct as TegumProduct
 from .tegum import parse as parse
 from .tegum import tegum_products as tegum_products
+from .stability import instability_threshold as instability_threshold

@@ -1,4 +1,4 @@
-"""What every command of the project shares: arguments with clear refusals, and exit code 2 with one line for bad input."""
+"""What every command of the project shares: clear refusals, and exit code 2 with one line for bad input."""
 
 import argparse
 import math
@@ -64,10 +64,7 @@ def count(text: str) -> int:
     argparse.ArgumentTypeError
         If it is anything else.
     """
-    value = non_negative_count(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
-    return value
+    return _whole_number(text, least=1)
 
 
 def non_negative_count(text: str) -> int:
@@ -89,12 +86,16 @@ def non_negative_count(text: str) -> int:
     argparse.ArgumentTypeError
         If it is anything else.
     """
+    return _whole_number(text, least=0)
+
+
+def _whole_number(text: str, least: int) -> int:
     try:
         value = int(text)
     except ValueError:
-        value = -1
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= 0, got {text!r}")
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= {least}, got {text!r}")
     return value
 
 

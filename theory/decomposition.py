@@ -151,9 +151,7 @@ def _linear_parts(G: ndarray, b: ndarray, problem: Problem) -> tuple[ndarray, nd
     return own, pairs, (b - R @ mean) ** 2
 
 
-def by_active_features(
-    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu"
-) -> Float[ndarray, " k"]:
+def by_active_features(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu") -> Float[ndarray, " k"]:
     """
     Split a population loss by the number of active features.
 

@@ -242,9 +242,7 @@ def _collect(
     return dc.T, bias.sum(0)
 
 
-def squared_errors(
-    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], values: str
-) -> Float[ndarray, "r patterns"]:
+def squared_errors(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], values: str) -> Float[ndarray, "r patterns"]:
     """
     Give E[(x_0 - ReLU z)^2 | A] for every set A of active features, z = b + sum_j c_j x_j.
 

@@ -226,9 +226,7 @@ class Independent(FeatureDistribution):
 class _Sets(FeatureDistribution):
     """Feature distributions that are given by their sets."""
 
-    def __init__(
-        self, sets: Sequence[Sequence[int]], density: ArrayLike, values: ValueLaw = "uniform"
-    ) -> None:
+    def __init__(self, sets: Sequence[Sequence[int]], density: ArrayLike, values: ValueLaw = "uniform") -> None:
         try:
             members = tuple(tuple(int(j) for j in s) for s in sets)
         except TypeError:

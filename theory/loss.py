@@ -200,8 +200,7 @@ def check_parameters(W: ArrayLike, b: ArrayLike, problem: Problem) -> tuple[ndar
         batch = np.broadcast_shapes(W.shape[:-2], b.shape[:-1], problem.batch_shape)
     except ValueError:
         raise ValueError(
-            f"the batches of W {W.shape[:-2]}, b {b.shape[:-1]} and the problem {problem.batch_shape} "
-            "do not broadcast"
+            f"the batches of W {W.shape[:-2]}, b {b.shape[:-1]} and the problem {problem.batch_shape} do not broadcast"
         ) from None
     return np.broadcast_to(W, (*batch, *W.shape[-2:])), np.broadcast_to(b, (*batch, problem.n))
 
@@ -271,9 +270,7 @@ def _flat(values: ndarray, batch: tuple[int, ...]) -> ndarray:
     return np.broadcast_to(values, (*batch, values.shape[-1])).reshape(-1, values.shape[-1])
 
 
-def _enumerated(
-    G: ndarray, b: ndarray, problem: Problem, batch: tuple[int, ...]
-) -> tuple[ndarray, ndarray, ndarray]:
+def _enumerated(G: ndarray, b: ndarray, problem: Problem, batch: tuple[int, ...]) -> tuple[ndarray, ndarray, ndarray]:
     n = problem.n
     order, swapped_patterns = enumeration.own_first(n)
     probability = problem.features.pattern_probability(enumeration.active_patterns(n))

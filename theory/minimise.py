@@ -143,7 +143,10 @@ def _line_search(
 
 
 def _update(
-    inverse: Float[ndarray, "k d d"], s: Float[ndarray, "k d"], y: Float[ndarray, "k d"], fresh: Bool[ndarray, " k"]
+    inverse: Float[ndarray, "k d d"],
+    s: Float[ndarray, "k d"],
+    y: Float[ndarray, "k d"],
+    fresh: Bool[ndarray, " k"],
 ) -> Float[ndarray, "k d d"]:
     """BFGS update of the inverse Hessian, skipped where the curvature is not safely positive."""
     sy, yy = (s * y).sum(-1), (y * y).sum(-1)

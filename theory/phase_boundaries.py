@@ -113,7 +113,10 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"]) -> Boundary:
         low = np.where(state.on_first_side, now, low)
         high = np.where(state.on_first_side, high, now)
         # While branches coexist both are followed; once they have merged, only one side learns.
-        follow_first, follow_second = state.coexist | state.on_first_side, state.coexist | ~state.on_first_side
+        follow_first, follow_second = (
+            state.coexist | state.on_first_side,
+            state.coexist | ~state.on_first_side,
+        )
         first = _choose(follow_first, state.first, first)
         second = _choose(follow_second, state.second, second)
         difference = state.slope_second - state.slope_first
@@ -146,9 +149,7 @@ def _choose(condition: ndarray, yes: Solution, no: Solution) -> Solution:
 def _nearer(found: LocalMinima, first: Solution, second: Solution) -> ndarray:
     """Whether minima look more like the first solutions than like the second."""
     mark = signature(found.W, found.b)
-    return np.asarray(
-        np.abs(mark - signature(*first)).sum(-1) < np.abs(mark - signature(*second)).sum(-1)
-    )
+    return np.asarray(np.abs(mark - signature(*first)).sum(-1) < np.abs(mark - signature(*second)).sum(-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +190,11 @@ class _Edges:
         keep = changes_phase | (np.abs(marks[cell] - marks[neighbour]).max(-1) > _SUSPICIOUS)
         cell, neighbour = cell[keep], neighbour[keep]
         logs = np.stack(
-            [np.repeat(np.log(grid.density), phase.shape[1]), np.tile(np.log(grid.importance), phase.shape[0])], 1
+            [
+                np.repeat(np.log(grid.density), phase.shape[1]),
+                np.tile(np.log(grid.importance), phase.shape[0]),
+            ],
+            1,
         )
         return cls(cell, neighbour, logs[cell], logs[neighbour], label[cell], changes_phase[keep], grid)
 
@@ -214,9 +219,7 @@ class _Edges:
         one, two = self._refine(fraction, first), self._refine(fraction, second)
         distance = np.abs(signature(one.W, one.b) - signature(two.W, two.b)).max(-1, initial=0.0)
         coexist = distance > _COEXISTING
-        merged_side = np.where(
-            self.changes_phase, classify(one.W) == self.phase, _nearer(one, *self.ends())
-        )
+        merged_side = np.where(self.changes_phase, classify(one.W) == self.phase, _nearer(one, *self.ends()))
         return _Comparison(
             first=(one.W, one.b),
             second=(two.W, two.b),

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theory.command import Parser, count, density, non_negative_count, positive, run_command, writable_directory
+from theory.command import (
+    Parser,
+    count,
+    density,
+    non_negative_count,
+    positive,
+    run_command,
+    writable_directory,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -119,9 +127,7 @@ def _effort(n: int) -> dict[str, int]:
     return {"coarse": 10, "random": 8} if n <= 3 else {"coarse": 6, "random": 12}
 
 
-def _check(
-    n: int, m: int, resolution: int, density: tuple[float, float], importance: tuple[float, float]
-) -> None:
+def _check(n: int, m: int, resolution: int, density: tuple[float, float], importance: tuple[float, float]) -> None:
     default_resolution(n)
     if not 1 <= m < n:
         raise ValueError(f"m must lie in 1 ... n-1 = {n - 1}, got m = {m}: with m >= n every feature has a dimension")
@@ -167,10 +173,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=count, default=3, help=f"features, 2 to {_MAX_FEATURES}; the last is the extra one")
     parser.add_argument("--m", type=count, default=2, help="hidden dimensions, below n")
     parser.add_argument(
-        "--resolution", type=count, default=None, help="cells per axis; the default depends on n: 60 up to n = 3"
+        "--resolution",
+        type=count,
+        default=None,
+        help="cells per axis; the default depends on n: 60 up to n = 3",
     )
     parser.add_argument(
-        "--density", type=density, nargs=2, default=(0.01, 1.0), metavar=("LO", "HI"), help="range of p = 1 - S"
+        "--density",
+        type=density,
+        nargs=2,
+        default=(0.01, 1.0),
+        metavar=("LO", "HI"),
+        help="range of p = 1 - S",
     )
     parser.add_argument(
         "--importance",
@@ -185,19 +199,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of the search")
     parser.add_argument("--workers", type=count, default=2, help="processes")
     options = parser.parse_args(argv)
-    data = phase_diagram(
-        options.n,
-        options.m,
-        options.resolution,
-        tuple(options.density),
-        tuple(options.importance),
-        options.seed,
-        options.workers,
-    )
+    resolution = options.resolution or default_resolution(options.n)
+    axes = tuple(options.density), tuple(options.importance)
+    _check(options.n, options.m, resolution, *axes)
+    options.output.mkdir(parents=True, exist_ok=True)  # before the work, lest it be in vain
+    data = phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
     from theory.phase_results import save
     from theory.plots import draw_phase_diagram
 
-    options.output.mkdir(parents=True, exist_ok=True)
     stem = options.output / f"phase_diagram_n{options.n}_m{options.m}"
     save(data, stem.with_suffix(".nc"))
     picture = stem.with_suffix(f".{options.format}")

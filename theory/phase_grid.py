@@ -24,6 +24,8 @@ __all__ = ["Grid", "extra_feature_problem", "search_grid", "signature"]
 # Distinct minima that a coarse cell hands on, and starts that a fine cell accepts.
 _KEPT_MINIMA = 4
 _FINE_STARTS = 3
+# Of the idealised candidates and the catalogue's geometries, the most promising start the search of a coarse cell.
+_KEPT_SEEDS = 14
 # Solutions whose norms, overlaps and biases differ by less than this count as the same branch.
 _SAME_BRANCH = 0.15
 # Starts are sent to the workers in chunks of so many.
@@ -59,9 +61,7 @@ class Grid:
     loss: Float[ndarray, "P R"]
 
 
-def extra_feature_problem(
-    n: int, m: int, density: Float[ndarray, " k"], importance: Float[ndarray, " k"]
-) -> Problem:
+def extra_feature_problem(n: int, m: int, density: Float[ndarray, " k"], importance: Float[ndarray, " k"]) -> Problem:
     """
     Build problems in which the last of n features has an importance of its own.
 
@@ -105,11 +105,7 @@ def signature(W: Float[ndarray, "*batch m n"], b: Float[ndarray, "*batch n"]) ->
     own = np.arange(W.shape[-1])
     norms = G[..., own, own]
     overlaps = np.sqrt(np.maximum((G**2).sum(-1) - norms**2, 0))
-    parts = [
-        part
-        for values in (norms, overlaps, b)
-        for part in (values[..., -1:], np.sort(values[..., :-1], axis=-1))
-    ]
+    parts = [part for values in (norms, overlaps, b) for part in (values[..., -1:], np.sort(values[..., :-1], axis=-1))]
     return np.concatenate([*parts, np.sort(G[..., -1, :-1], axis=-1)], axis=-1)
 
 
@@ -149,9 +145,7 @@ def search_grid(
         The best solution found in every cell.
     """
     shape = (len(density), len(importance))
-    problem = extra_feature_problem(
-        n, m, np.repeat(density, shape[1]), np.tile(importance, shape[0])
-    )
+    problem = extra_feature_problem(n, m, np.repeat(density, shape[1]), np.tile(importance, shape[0]))
     with Parallel(n_jobs=workers) as pool:
         rows, columns = _subset(shape[0], coarse), _subset(shape[1], coarse)
         cells = (rows[:, None] * shape[1] + columns).ravel()
@@ -173,14 +167,11 @@ def _subset(length: int, coarse: int) -> Int[ndarray, " k"]:
     return np.unique(np.linspace(0, length - 1, min(coarse, length)).round().astype(int))
 
 
-def _solve(
-    pool: Parallel, problem: Problem, cells: ndarray, W: ndarray, b: ndarray, seed: int
-) -> LocalMinima:
+def _solve(pool: Parallel, problem: Problem, cells: ndarray, W: ndarray, b: ndarray, seed: int) -> LocalMinima:
     """Refine starts, each in its own cell, chunk by chunk over the pool; chunks do not depend on the workers."""
     chunks = [np.arange(k, min(k + _CHUNK, len(cells))) for k in range(0, len(cells), _CHUNK)]
     parts = pool(
-        delayed(_solve_chunk)(take(problem, cells[rows]), W[rows], b[rows], (seed, k))
-        for k, rows in enumerate(chunks)
+        delayed(_solve_chunk)(take(problem, cells[rows]), W[rows], b[rows], (seed, k)) for k, rows in enumerate(chunks)
     )
     return _joined(parts)
 
@@ -207,24 +198,32 @@ def _coarse_minima(
     """Search the coarse cells from many starts; keep the best distinct minima of each, the best repeated if few."""
     n, m = problem.n, problem.m
     rng = np.random.default_rng(seed)
-    seeds = _seeds(n, m)
-    starts = len(seeds) + random
+    W_seed, b_seed = _promising_seeds(problem, cells)
     W_random, b_random = random_starts(problem, len(cells) * random, rng)
-    W = np.concatenate(
-        [np.broadcast_to(seeds, (len(cells), *seeds.shape)), W_random.reshape(len(cells), random, m, n)], axis=1
-    )
+    W = np.concatenate([W_seed, W_random.reshape(len(cells), random, m, n)], axis=1)
     # Exact symmetries are saddle points as often as minima: break them a little.
     W = W + 0.02 * rng.standard_normal(W.shape)
-    unrepresented = (seeds == 0).all(1)
-    mean = problem.features.mean[cells][:, None, :]
-    b = np.concatenate(
-        [np.where(unrepresented, mean, 0.0), b_random.reshape(len(cells), random, n)], axis=1
-    )
+    b = np.concatenate([b_seed, b_random.reshape(len(cells), random, n)], axis=1)
+    starts = W.shape[1]
     found = _solve(pool, problem, np.repeat(cells, starts), W.reshape(-1, m, n), b.reshape(-1, n), seed)
     order = np.argsort(found.loss.reshape(len(cells), starts), axis=1)
     picks = _distinct(signature(found.W, found.b).reshape(len(cells), starts, -1), order, _KEPT_MINIMA)
     flat = np.arange(len(cells))[:, None] * starts + picks
     return found.W[flat], found.b[flat]
+
+
+def _promising_seeds(
+    problem: Problem, cells: ndarray
+) -> tuple[Float[ndarray, "cells kept m n"], Float[ndarray, "cells kept n"]]:
+    """The seeds of lowest loss in every cell, with the mean as bias of what they leave out."""
+    seeds = _seeds(problem.n, problem.m)
+    W = np.broadcast_to(seeds, (len(cells), *seeds.shape))
+    b = np.where((W == 0).all(2), problem.features.mean[cells][:, None, :], 0.0)
+    count = W.shape[1]
+    losses = _losses(problem, np.repeat(cells, count), W.reshape(-1, *W.shape[2:]), b.reshape(-1, problem.n))
+    best = np.argsort(losses.reshape(len(cells), count), axis=1, kind="stable")[:, :_KEPT_SEEDS]
+    rows = np.arange(len(cells))[:, None]
+    return W[rows, best], b[rows, best]
 
 
 def _distinct(
@@ -264,14 +263,20 @@ def _transport(
     """Start every cell from the distinct minima of the coarse cells around it; keep its best result."""
     row, column = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
     above, right = np.searchsorted(rows, row), np.searchsorted(columns, column)
-    below, left = np.maximum(above - (rows[above] != row), 0), np.maximum(right - (columns[right] != column), 0)
+    below, left = (
+        np.maximum(above - (rows[above] != row), 0),
+        np.maximum(right - (columns[right] != column), 0),
+    )
     sources = np.stack([i * len(columns) + j for i in (below, above) for j in (left, right)], axis=1)
     cells = np.arange(len(row))
     starts_W = W[sources].reshape(len(cells), -1, *W.shape[-2:])
     starts_b = b[sources].reshape(len(cells), -1, b.shape[-1])
     starts = starts_W.shape[1]
     rough = _losses(
-        problem, np.repeat(cells, starts), starts_W.reshape(-1, *W.shape[-2:]), starts_b.reshape(-1, b.shape[-1])
+        problem,
+        np.repeat(cells, starts),
+        starts_W.reshape(-1, *W.shape[-2:]),
+        starts_b.reshape(-1, b.shape[-1]),
     ).reshape(len(cells), starts)
     picks = _distinct(signature(starts_W, starts_b), np.argsort(rough, axis=1), _FINE_STARTS)
     keep = np.ones(picks.shape, dtype=bool)

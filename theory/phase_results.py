@@ -21,6 +21,8 @@ from theory.recognition import recognise_many
 __all__ = ["assemble", "describe", "save"]
 
 _CELL = ("density", "importance")
+# SymPy derives the boundaries of few features within a second.
+_DERIVED_FEATURES = 4
 
 
 def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: int) -> xr.Dataset:
@@ -50,7 +52,11 @@ def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: i
             "loss": (_CELL, grid.loss, {"long_name": "population loss of the exact optimum"}),
             "W": ((*_CELL, "dimension", "feature"), grid.W, {"long_name": "embedding"}),
             "b": ((*_CELL, "feature"), grid.b, {"long_name": "output bias"}),
-            "phase": (_CELL, phase, {"flag_values": np.arange(len(PHASES)), "flag_meanings": "; ".join(PHASES)}),
+            "phase": (
+                _CELL,
+                phase,
+                {"flag_values": np.arange(len(PHASES)), "flag_meanings": "; ".join(PHASES)},
+            ),
             "norm": (_CELL, feature_norms(grid.W)[..., -1], {"long_name": "norm of the extra feature"}),
             "superposition": (
                 _CELL,
@@ -61,7 +67,11 @@ def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: i
             "boundary_density": ("boundary", boundary.density),
             "boundary_importance": ("boundary", boundary.importance),
             "boundary_cell": ("boundary", boundary.cell, {"long_name": "flat number of the cell before"}),
-            "boundary_neighbour": ("boundary", boundary.neighbour, {"long_name": "flat number of the cell after"}),
+            "boundary_neighbour": (
+                "boundary",
+                boundary.neighbour,
+                {"long_name": "flat number of the cell after"},
+            ),
             "boundary_phase_before": ("boundary", phase.ravel()[boundary.cell]),
             "boundary_phase_after": ("boundary", phase.ravel()[boundary.neighbour]),
             "boundary_order": (
@@ -78,7 +88,11 @@ def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: i
         },
         coords={
             "density": ("density", grid.density, {"long_name": "density p = 1 - S of every feature"}),
-            "importance": ("importance", grid.importance, {"long_name": "relative importance of the extra feature"}),
+            "importance": (
+                "importance",
+                grid.importance,
+                {"long_name": "relative importance of the extra feature"},
+            ),
         },
         attrs={"n": n, "m": m, "seed": seed, "phases": "; ".join(PHASES), "version": _version()},
     )
@@ -106,7 +120,11 @@ def _ideal(n: int, m: int, grid: Grid) -> xr.Dataset:
     kinds = np.array([PHASES.index(candidate.phase) for candidate in candidates])
     return xr.Dataset(
         {
-            "ideal_loss": (("candidate", *_CELL), loss, {"long_name": "population loss of the idealised candidate"}),
+            "ideal_loss": (
+                ("candidate", *_CELL),
+                loss,
+                {"long_name": "population loss of the idealised candidate"},
+            ),
             "ideal_loss_of_others": (("candidate", "density"), others),
             "ideal_loss_of_extra": (("candidate", "density"), extra, {"long_name": "at importance 1"}),
             "ideal_winner": (_CELL, loss.argmin(0), {"long_name": "number of the best candidate"}),
@@ -132,14 +150,21 @@ def describe(data: xr.Dataset) -> str:
         Phases and shares, geometries, boundaries.
     """
     n, m = data.attrs["n"], data.attrs["m"]
-    lines = [f"n = {n} features, m = {m} dimensions", "", f"{'phase of the extra feature':28}{'idealised':>10}{'exact':>10}"]
+    lines = [
+        f"n = {n} features, m = {m} dimensions",
+        "",
+        f"{'phase of the extra feature':28}{'idealised':>10}{'exact':>10}",
+    ]
     for k, name in enumerate(PHASES):
         shares = [float((data[which] == k).mean()) for which in ("ideal_phase", "phase")]
         lines.append(f"{name:28}{shares[0]:>10.1%}{shares[1]:>10.1%}")
     lines += ["", f"{'geometry of the exact optimum':28}{'':>10}{'cells':>9}"]
     names = Counter(str(name) for name in data["geometry"].values.ravel())
     lines += [f"{name:38}{cells / data['geometry'].size:>10.1%}" for name, cells in names.most_common(6)]
-    lines += ["", f"{'boundary of the exact optimum':42}{'density':>17}{'importance':>18}{'max jump of slope':>19}"]
+    lines += [
+        "",
+        f"{'boundary of the exact optimum':42}{'density':>17}{'importance':>18}{'max jump of slope':>19}",
+    ]
     before, after = data["boundary_phase_before"].values, data["boundary_phase_after"].values
     pairs = np.sort(np.stack([before, after], axis=1), axis=1)
     for low, high in sorted(set(map(tuple, pairs.tolist()))):
@@ -150,10 +175,25 @@ def describe(data: xr.Dataset) -> str:
                 jump = np.abs(data["boundary_slope_jump"].values[here]).max()
                 sides = PHASES[low] if low == high else f"{PHASES[low]} | {PHASES[high]}"
                 name = f"{'within ' if low == high else ''}{sides}, {word}"
-                lines.append(
-                    f"{name:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}"
-                )
-    return "\n".join(lines)
+                lines.append(f"{name:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
+    return "\n".join([*lines, "", *_closed_forms(n, m)])
+
+
+def _closed_forms(n: int, m: int) -> list[str]:
+    """The idealised boundaries as equations, and the stability limit of a feature that is left out."""
+    lines = []
+    if n <= _DERIVED_FEATURES:
+        from theory.symbolic import derive_boundaries
+
+        lines.append("boundary of the idealised candidates")
+        for boundary in derive_boundaries(n, m):
+            if boundary.is_visible:
+                p, r = boundary.density, boundary.importance
+                equation = f"p = {p.expression}" if p is not None else f"r = {r.expression}" if r is not None else ""
+                lines.append(f"{boundary.first} | {boundary.second}:  {equation}")
+    if n == m + 1:
+        lines.append('a continuous boundary of "not represented":  r = theory.instability_threshold(p), closed form')
+    return lines
 
 
 def save(data: xr.Dataset, path: Path) -> None:

@@ -73,7 +73,9 @@ def draw_phase_diagram(data: "xr.Dataset") -> "Figure":
     left.set_ylabel("relative importance of the extra feature")
     for axes in (left, right):
         axes.set_xlabel("density  $1-S$      (dense → sparse)")
-    figure.suptitle(f"What becomes of an extra feature: n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions")
+    figure.suptitle(
+        f"What becomes of an extra feature: n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions"
+    )
     figure.legend(
         handles=[
             Line2D([], [], color=_LINE, lw=1.4, label="first-order transition: branches cross"),

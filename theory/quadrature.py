@@ -202,9 +202,7 @@ def _closed_part(frame: _Frame) -> _Sums:
     return _Sums(value, dG, db, np.zeros_like(b))
 
 
-def _add_nodes(
-    frame: _Frame, sums: _Sums, todo: ndarray, start: int, stop: int
-) -> Float[ndarray, "todo n"]:
+def _add_nodes(frame: _Frame, sums: _Sums, todo: ndarray, start: int, stop: int) -> Float[ndarray, "todo n"]:
     """Add the nodes start ... stop-1 to the sums of some models; return the size of what is cut off."""
     n = frame.b.shape[1]
     tail = np.zeros((len(todo), n))
@@ -213,10 +211,11 @@ def _add_nodes(
     models_together = max(1, _BLOCK_ELEMENTS // (nodes_together * outputs_together * n))
 
     def add(models: slice, outputs: slice) -> None:
-        rows = np.ix_(todo[models], np.arange(n)[outputs])
+        which, own = todo[models], np.arange(n)[outputs]
+        rows = np.ix_(which, own)
         for first in range(start, stop, nodes_together):
             k = np.arange(first, min(first + nodes_together, stop)) + 0.5
-            block, cut_off = _block_sums(frame, *(r.ravel() for r in rows), k)
+            block, cut_off = _block_sums(frame, which, own, k)
             sums.value[rows] += block.value
             sums.dG[rows] += block.dG
             sums.db[rows] += block.db
@@ -237,7 +236,10 @@ def _add_nodes(
 
 
 def _block_sums(
-    frame: _Frame, models: Int[ndarray, " model"], outputs: Int[ndarray, " output"], k: Float[ndarray, " node"]
+    frame: _Frame,
+    models: Int[ndarray, " model"],
+    outputs: Int[ndarray, " output"],
+    k: Float[ndarray, " node"],
 ) -> tuple[_Sums, Float[ndarray, "model output"]]:
     """Contributions of the nodes t = k h to some outputs of some models; axes (node, model, output, feature)."""
     rows = np.ix_(models, outputs)

@@ -103,9 +103,7 @@ def test_negative_interference_is_free_when_one_feature_is_active() -> None:
 def test_sparse_limit_of_the_population_loss_is_the_one_sparse_loss() -> None:
     W, b = np.array([[1.1, -0.9, 0.3], [0.1, 0.2, -1.0]]), np.array([-0.1, -0.2, -0.05])
     one_sparse = theory.one_sparse_loss(W, b, Problem(n=3, m=2, density=1.0)).loss
-    ratios = [
-        theory.population_loss(W, b, Problem(n=3, m=2, density=p)) / p / one_sparse for p in (1e-4, 1e-6)
-    ]
+    ratios = [theory.population_loss(W, b, Problem(n=3, m=2, density=p)) / p / one_sparse for p in (1e-4, 1e-6)]
     assert abs(ratios[0] - 1) < 1e-3
     assert abs(ratios[1] - 1) < 1e-5
 

@@ -28,9 +28,7 @@ def random_model(n: int, m: int, density: float, seed: int, values: str = "unifo
     W = rng.normal(size=(m, n)) / np.sqrt(m)
     p = density * rng.uniform(0.5, 1.5, size=n)
     features = Independent(np.minimum(p, 1.0), values)
-    return Model(
-        W, -0.1 * rng.random(n), Problem(m=m, features=features, importance=rng.uniform(0.5, 1.5, n))
-    )
+    return Model(W, -0.1 * rng.random(n), Problem(m=m, features=features, importance=rng.uniform(0.5, 1.5, n)))
 
 
 @given(models(max_features=5))
@@ -121,9 +119,7 @@ def test_gradient_is_that_of_central_differences(model: Model, kind: str) -> Non
                 shifted.append(theory.population_loss(model.W, model.b, model.problem, model=kind))  # type: ignore[arg-type]
                 array[index] -= sign * step
             difference = (shifted[0] - shifted[1]) / (2 * step)
-            assert_allclose(
-                gradient[index], difference, rtol=1e-5, atol=DIFFERENCES * max(1, abs(shifted[0]))
-            )
+            assert_allclose(gradient[index], difference, rtol=1e-5, atol=DIFFERENCES * max(1, abs(shifted[0])))
 
 
 @pytest.mark.parametrize("kind", [Correlated, Anticorrelated, None])
@@ -223,9 +219,7 @@ def test_a_batch_gives_what_its_members_give() -> None:
     assert loss.shape == (4, 5)
     assert dW.shape == (4, 5, 2, 3)
     for i, j in np.ndindex(4, 5):
-        alone = theory.population_loss_and_gradient(
-            W[i, 0], b[i, 0], Problem(m=2, density=p[j], importance=r[j])
-        )
+        alone = theory.population_loss_and_gradient(W[i, 0], b[i, 0], Problem(m=2, density=p[j], importance=r[j]))
         for part, whole in zip(alone, (loss, dW, db), strict=True):
             assert_allclose(whole[i, j], part, rtol=ROUNDING, atol=ROUNDING)
 

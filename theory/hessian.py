@@ -269,7 +269,13 @@ def symmetry_directions(W: Float[ndarray, "m n"], b: Float[ndarray, " n"]) -> Fl
     return np.asarray(basis[:, sizes > 1e-6])
 
 
-def classify(W: ArrayLike, b: ArrayLike, problem: Problem, expansion: Expansion | None = None) -> Stability:
+def classify(
+    W: ArrayLike,
+    b: ArrayLike,
+    problem: Problem,
+    expansion: Expansion | None = None,
+    near: Float[ndarray, " d"] | None = None,
+) -> Stability:
     """
     Say what a stationary point of the population loss is.
 
@@ -283,6 +289,9 @@ def classify(W: ArrayLike, b: ArrayLike, problem: Problem, expansion: Expansion 
         A single problem, of which (W, b) is a stationary point; that is not checked.
     expansion : Expansion, optional
         Of the loss there, if it is known already.
+    near : ndarray, shape (d,), optional
+        Direction near which the smallest curvature at a kink is likely, from a neighbouring solution; the search
+        is then shorter.
 
     Returns
     -------
@@ -307,7 +316,7 @@ def classify(W: ArrayLike, b: ArrayLike, problem: Problem, expansion: Expansion 
     values, vectors = projected_spectrum(local.hessian, fixed)
     smallest, direction = float(values[0]), vectors[:, 0]
     if local.kinked:
-        smallest, direction = _smallest_one_sided(W_, b_, problem, local, fixed, vectors)
+        smallest, direction = _smallest_one_sided(W_, b_, problem, local, fixed, vectors, near)
     zero = _ZERO * local.scale
     zero_modes = int((np.abs(values) <= zero).sum())
     kind: Kind = "saddle" if smallest < -zero else "flat" if zero_modes or smallest <= zero else "minimum"
@@ -346,6 +355,7 @@ def _smallest_one_sided(
     local: Expansion,
     fixed: Float[ndarray, "d k"],
     vectors: Float[ndarray, "d r"],
+    near: Float[ndarray, " d"] | None,
 ) -> tuple[float, Float[ndarray, " d"]]:
     """Minimise the one-sided curvature over directions; by Euler, q(v) = v . grad q(v) / 2."""
     m, n = W.shape
@@ -361,8 +371,11 @@ def _smallest_one_sided(
         return value[:, 0], slope - (slope @ fixed) @ fixed.T
 
     lowest = vectors[:, :_EIGENVECTORS].T
-    mixed = np.random.default_rng(0).standard_normal((_MIXTURES, len(lowest))) @ lowest
-    starts = np.concatenate([lowest, -lowest, mixed / np.linalg.norm(mixed, axis=1, keepdims=True)])
+    if near is None:
+        mixed = np.random.default_rng(0).standard_normal((_MIXTURES, len(lowest))) @ lowest
+        starts = np.concatenate([lowest, -lowest, mixed / np.linalg.norm(mixed, axis=1, keepdims=True)])
+    else:
+        starts = np.stack([near, lowest[0], -lowest[0]])
     found = minimise(rayleigh, starts, tolerance=1e-7, iterations=60)
     best = int(np.argmin(found.value))
     v = found.x[best] - fixed @ (fixed.T @ found.x[best])

@@ -136,7 +136,7 @@ class ColumnKernel(_TiedKernel):
         runs, n = importance.shape
         dtype = importance.dtype
         self.scale = np.ascontiguousarray(-2 / size * importance[:, :, None])
-        self.minus_W = np.empty((runs, n, m), dtype)
+        self.minus_theta = np.empty((runs, m + 1, n), dtype)
         self.coupling = np.empty((runs, n, n + 1), dtype)  # [-G | -b]
         self.product = np.empty((runs, n, n + 1), dtype)
         self.symmetric = np.empty((runs, n, n), dtype)
@@ -145,10 +145,11 @@ class ColumnKernel(_TiedKernel):
     def _minus_z(self, theta: ndarray, x: ndarray) -> None:
         if x.shape[2] != (self.shape[2] if self.shape else -1):
             self._allocate((self.runs, self.n, x.shape[2]))
-        W = theta[:, : self.m]
-        np.negative(W.swapaxes(1, 2), out=self.minus_W)
-        np.matmul(self.minus_W, W, out=self.coupling[:, :, : self.n])
-        np.negative(theta[:, self.m], out=self.coupling[:, :, self.n])
+        m, n = self.m, self.n
+        # Whole arrays only: NumPy 2.4.6 negates wrongly from one strided view into another.
+        np.negative(theta, out=self.minus_theta)
+        np.matmul(self.minus_theta[:, :m].swapaxes(1, 2), theta[:, :m], out=self.coupling[:, :, :n])
+        self.coupling[:, :, n] = self.minus_theta[:, m]
         np.matmul(self.coupling, x, out=self.minus_z)
 
     def gradient(self, theta: ndarray, batch: Batch, out: ndarray) -> None:

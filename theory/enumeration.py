@@ -28,7 +28,7 @@ __all__ = ["MAX_FEATURES", "active_patterns", "expected_squared_error", "own_fir
 MAX_FEATURES = {"uniform": 6, "binary": 16}
 
 # Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache.
-_STATE_ELEMENTS = 60_000
+_STATE_ELEMENTS = 15_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,37 @@
+"""Sphinx settings of the documentation."""
+
+from importlib.metadata import version as installed_version
+
+project = "superposition-theory"
+author = "The superposition-theory developers"
+copyright = f"2026, {author}"  # noqa: A001
+version = release = installed_version("superposition-theory")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
+myst_enable_extensions = ["amsmath", "dollarmath"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+autodoc_typehints = "none"  # shapes and types stand in the docstrings
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+html_theme = "furo"
+html_title = "superposition-theory"
+html_show_sphinx = False
+
+
+def escape_plain_mathematics(app, what, name, obj, options, lines):  # type: ignore[no-untyped-def]
+    """Docstrings write |W_i| and (*batch, n) as people read them; to reStructuredText these are markup."""
+    for k, line in enumerate(lines):
+        if ">>>" not in line and "``" not in line:
+            lines[k] = line.replace("|", r"\|").replace("*batch", r"\*batch").replace(" * ", r" \* ")
+
+
+def setup(app):  # type: ignore[no-untyped-def]
+    """Register the escape before napoleon reads the docstrings."""
+    app.connect("autodoc-process-docstring", escape_plain_mathematics, priority=100)

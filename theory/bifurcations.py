@@ -40,17 +40,17 @@ def locate_spinodal(before: BranchPoint, after: BranchPoint) -> BranchPoint:
     """
     low, high = np.log(before.value), np.log(after.value)
     points = {low: before, high: after}
+    # The stable end may owe its stability to the tolerance: look for where the curvature leaves that.
+    worst = min(point.curvature / point.expansion.scale for point in (before, after) if point.stable)
+    level = 0.0 if worst > 0 else worst - 1e-9
 
     def curvature(t: float) -> float:
         if t not in points:
             value = float(np.exp(t))
             points[t] = correct(before.path, value, *before.predicted(value), before)
         point = points[t]
-        return point.curvature / point.expansion.scale
+        return point.curvature / point.expansion.scale - level
 
-    ends = curvature(low), curvature(high)
-    if ends[0] * ends[1] > 0:  # a zero mode with the rounding's sign: it vanishes all along
-        return after
     t = brentq(curvature, low, high, xtol=_ACCURACY, rtol=1e-14)
     return points[min(points, key=lambda s: abs(s - t))]
 
@@ -150,7 +150,7 @@ def _fold_between(
     W, b, value = x[:size].reshape(arc.origin.W.shape), x[size:], float(np.exp(t))
     local = expand(W, b, path.at(value))
     norm = float(np.abs(local.gradient).max()) / local.scale
-    return BranchPoint(path, value, W, b, local, norm, True, None)
+    return BranchPoint(path, value, W, b, local, norm, True)
 
 
 def breaks_symmetry(point: BranchPoint, mode: Float[ndarray, " d"]) -> bool:

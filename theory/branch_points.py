@@ -14,8 +14,8 @@ from theory.stationary import distance, solve_stationary
 
 __all__ = ["BranchPoint", "correct"]
 
-# A curvature below minus this part of the zero model's loss makes a saddle; rounding stays far below.
-_UNSTABLE = 1e-9
+# A curvature below minus this part of the zero model's loss makes a saddle, as in theory.hessian.
+_UNSTABLE = 1e-6
 # Directions whose curvature is below this part of the zero model's loss are left out of the tangent.
 _SINGULAR = 1e-9
 
@@ -41,8 +41,8 @@ class BranchPoint:
         Largest gradient component, in units of the zero model's loss.
     converged : bool
         Whether Newton's method converged.
-    near : ndarray or None, shape (d,)
-        Direction of smallest curvature of a neighbour.
+    neighbour : BranchPoint or None
+        A point nearby: its direction of smallest curvature, if known, helps to find that of this one.
     """
 
     path: ProblemPath
@@ -52,7 +52,7 @@ class BranchPoint:
     expansion: Expansion
     gradient_norm: float
     converged: bool
-    near: Float[ndarray, " d"] | None
+    neighbour: "BranchPoint | None" = None
 
     @property
     def problem(self) -> Problem:
@@ -67,7 +67,9 @@ class BranchPoint:
     @cached_property
     def details(self) -> Stability:
         """Curvature."""
-        return classify(self.W, self.b, self.problem, self.expansion, self.near)
+        known = None if self.neighbour is None else self.neighbour.__dict__.get("details")
+        near = None if known is None else known.direction
+        return classify(self.W, self.b, self.problem, self.expansion, near)
 
     @property
     def curvature(self) -> float:
@@ -172,5 +174,4 @@ def correct(
         The stationary point, if Newton's method converged.
     """
     found = solve_stationary(W, b, path.at(value))
-    near = None if neighbour is None else neighbour.details.direction
-    return BranchPoint(path, value, found.W, found.b, found.expansion, found.gradient_norm, found.converged, near)
+    return BranchPoint(path, value, found.W, found.b, found.expansion, found.gradient_norm, found.converged, neighbour)

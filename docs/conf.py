@@ -4,7 +4,7 @@ from importlib.metadata import version as installed_version
 
 project = "superposition-theory"
 author = "The superposition-theory developers"
-copyright = f"2026, {author}"  # noqa: A001
+copyright = f"2026, {author}"
 version = release = installed_version("superposition-theory")
 
 extensions = [

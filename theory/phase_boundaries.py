@@ -6,12 +6,14 @@ If they stay different there, two branches coexist and cross: the transition is 
 optimal loss jumps by the difference of their partial derivatives (envelope theorem). If they merge, it is continuous.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float, Int
+from joblib import Parallel, delayed
 from numpy import ndarray
 
+from theory.command import progress
 from theory.loss import output_errors
 from theory.metrics import feature_norms, superposition
 from theory.phase_grid import Grid, extra_feature_problem, signature
@@ -28,6 +30,8 @@ _NEGLIGIBLE = 0.01
 _SUSPICIOUS = 0.1
 _STEPS = 12
 _EQUAL_SLOPES = 1e-5
+# Edges are independent of one another; they are handled in so many parts, whatever the number of workers.
+_PARTS = 2
 # Branches that coexist differ by far more than this, and those that merge by far less.
 _COEXISTING = 0.01
 _TOLERANCE, _ITERATIONS = 1e-10, 300
@@ -88,7 +92,7 @@ def classify(W: Float[ndarray, "*batch m n"]) -> Int[ndarray, "*batch"]:
     return np.where(norm < _NEGLIGIBLE, 0, np.where(overlap < _NEGLIGIBLE, 1, 2))
 
 
-def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"]) -> Boundary:
+def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: int = 1) -> Boundary:
     """
     Locate every transition between neighbouring cells: changes of phase, and crossings of branches within one.
 
@@ -98,6 +102,8 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"]) -> Boundary:
         Global optimum in every cell.
     phase : ndarray of int, shape (P, R)
         Phase of every cell, as ``classify`` gives it.
+    workers : int
+        Processes to use; the result does not depend on it.
 
     Returns
     -------
@@ -105,20 +111,24 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"]) -> Boundary:
         One entry per pair of neighbouring cells with a transition between them.
     """
     edges = _Edges.between(grid, phase)
+    rows = np.array_split(np.arange(len(edges.cell)), _PARTS)
+    jobs = Parallel(n_jobs=workers, return_as="generator")(delayed(_locate)(edges.part(some)) for some in rows)
+    parts = list(progress(jobs, total=len(rows), label=f"{len(edges.cell)} transitions"))
+    return Boundary(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Boundary)})
+
+
+def _locate(edges: "_Edges") -> Boundary:
+    """Close in on the transition along every edge."""
     count = len(edges.cell)
     low, high, now = np.zeros(count), np.ones(count), np.full(count, 0.5)
-    first, second = edges.ends()
+    first, second = edges.first, edges.second
     for _ in range(_STEPS):
         state = edges.compare(now, first, second)
         low = np.where(state.on_first_side, now, low)
         high = np.where(state.on_first_side, high, now)
         # While branches coexist both are followed; once they have merged, only one side learns.
-        follow_first, follow_second = (
-            state.coexist | state.on_first_side,
-            state.coexist | ~state.on_first_side,
-        )
-        first = _choose(follow_first, state.first, first)
-        second = _choose(follow_second, state.second, second)
+        first = _choose(state.coexist | state.on_first_side, state.first, first)
+        second = _choose(state.coexist | ~state.on_first_side, state.second, second)
         difference = state.slope_second - state.slope_first
         newton = now + (state.second_loss - state.first_loss) / -np.where(difference == 0, np.nan, difference)
         use_newton = state.coexist & (newton > low) & (newton < high)
@@ -177,7 +187,8 @@ class _Edges:
     end: ndarray
     phase: ndarray  # phase of the cell
     changes_phase: ndarray  # the neighbour's phase is another
-    grid: Grid
+    first: Solution  # the grid's solutions in both cells
+    second: Solution
 
     @classmethod
     def between(cls, grid: Grid, phase: ndarray) -> "_Edges":
@@ -196,7 +207,27 @@ class _Edges:
             ],
             1,
         )
-        return cls(cell, neighbour, logs[cell], logs[neighbour], label[cell], changes_phase[keep], grid)
+        W, b = grid.W.reshape(phase.size, *grid.W.shape[2:]), grid.b.reshape(phase.size, -1)
+        return cls(
+            cell=cell,
+            neighbour=neighbour,
+            start=logs[cell],
+            end=logs[neighbour],
+            phase=label[cell],
+            changes_phase=changes_phase[keep],
+            first=(W[cell], b[cell]),
+            second=(W[neighbour], b[neighbour]),
+        )
+
+    def part(self, rows: Int[ndarray, " some"]) -> "_Edges":
+        """Some of the edges."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _Edges(
+            **{
+                name: tuple(v[rows] for v in value) if isinstance(value, tuple) else value[rows]
+                for name, value in values.items()
+            }
+        )
 
     @property
     def length(self) -> ndarray:
@@ -208,18 +239,12 @@ class _Edges:
         logs = self.start + fraction[:, None] * (self.end - self.start)
         return np.minimum(np.exp(logs[:, 0]), 1.0), np.exp(logs[:, 1])
 
-    def ends(self) -> tuple[Solution, Solution]:
-        """The grid's solutions in both cells."""
-        m, n = self.grid.W.shape[-2:]
-        W, b = self.grid.W.reshape(-1, m, n), self.grid.b.reshape(-1, n)
-        return (W[self.cell], b[self.cell]), (W[self.neighbour], b[self.neighbour])
-
     def compare(self, fraction: ndarray, first: Solution, second: Solution) -> _Comparison:
         """Refine both solutions at the same point, and say on which side of the transition it lies."""
         one, two = self._refine(fraction, first), self._refine(fraction, second)
         distance = np.abs(signature(one.W, one.b) - signature(two.W, two.b)).max(-1, initial=0.0)
         coexist = distance > _COEXISTING
-        merged_side = np.where(self.changes_phase, classify(one.W) == self.phase, _nearer(one, *self.ends()))
+        merged_side = np.where(self.changes_phase, classify(one.W) == self.phase, _nearer(one, self.first, self.second))
         return _Comparison(
             first=(one.W, one.b),
             second=(two.W, two.b),
@@ -236,7 +261,7 @@ class _Edges:
         W, b = solution
         m, n = W.shape[1:]
         problem = extra_feature_problem(n, m, *self.point(fraction))
-        W = W + kick * np.random.default_rng(0).standard_normal(W.shape)
+        W = W + kick * np.random.default_rng(0).standard_normal((m, n))
         return refine(problem, W, b, tolerance=_TOLERANCE, iterations=_ITERATIONS)
 
     def freed(self, fraction: ndarray, solution: Solution) -> Solution:

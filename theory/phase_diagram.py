@@ -104,22 +104,17 @@ def phase_diagram(
     """
     resolution = default_resolution(n) if resolution is None else resolution
     _check(n, m, resolution, density, importance)
+    from threadpoolctl import threadpool_limits
+
     from theory.phase_boundaries import classify, find_boundaries
     from theory.phase_grid import search_grid
-
-    grid = search_grid(
-        n,
-        m,
-        np.geomspace(*density, resolution).clip(max=1.0),
-        np.geomspace(*importance, resolution),
-        seed,
-        workers,
-        **_effort(n),
-    )
-    phase = classify(grid.W)
     from theory.phase_results import assemble
 
-    return assemble(grid, phase, find_boundaries(grid, phase), seed)
+    p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
+    with threadpool_limits(1):  # matrices of a few columns: BLAS threads would only get in each other's way
+        grid = search_grid(n, m, p, r, seed, workers, **_effort(n))
+        phase = classify(grid.W)
+        return assemble(grid, phase, find_boundaries(grid, phase, workers), seed)
 
 
 def _effort(n: int) -> dict[str, int]:

@@ -13,6 +13,7 @@ from joblib import Parallel, delayed
 from numpy import ndarray
 
 from theory.candidates import ideal_candidates
+from theory.command import progress
 from theory.features import Independent
 from theory.loss import output_errors
 from theory.problem import Problem
@@ -146,7 +147,7 @@ def search_grid(
     """
     shape = (len(density), len(importance))
     problem = extra_feature_problem(n, m, np.repeat(density, shape[1]), np.tile(importance, shape[0]))
-    with Parallel(n_jobs=workers) as pool:
+    with Parallel(n_jobs=workers, return_as="generator") as pool:
         rows, columns = _subset(shape[0], coarse), _subset(shape[1], coarse)
         cells = (rows[:, None] * shape[1] + columns).ravel()
         W, b = _coarse_minima(problem, cells, random, seed, pool)
@@ -170,10 +171,10 @@ def _subset(length: int, coarse: int) -> Int[ndarray, " k"]:
 def _solve(pool: Parallel, problem: Problem, cells: ndarray, W: ndarray, b: ndarray, seed: int) -> LocalMinima:
     """Refine starts, each in its own cell, chunk by chunk over the pool; chunks do not depend on the workers."""
     chunks = [np.arange(k, min(k + _CHUNK, len(cells))) for k in range(0, len(cells), _CHUNK)]
-    parts = pool(
+    jobs = (
         delayed(_solve_chunk)(take(problem, cells[rows]), W[rows], b[rows], (seed, k)) for k, rows in enumerate(chunks)
     )
-    return _joined(parts)
+    return _joined(list(progress(pool(jobs), total=len(chunks), label=f"{len(cells)} searches")))
 
 
 def _solve_chunk(problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int]) -> LocalMinima:
@@ -328,7 +329,7 @@ def _polish(problem: Problem, best: LocalMinima, pool: Parallel) -> LocalMinima:
     """Converge the winners as far as rounding allows."""
     halves = np.array_split(np.arange(len(best.loss)), 2)
     parts = pool(delayed(refine)(take(problem, rows), best.W[rows], best.b[rows]) for rows in halves)
-    return _joined(parts)
+    return _joined(list(parts))
 
 
 def _joined(parts: Sequence[LocalMinima]) -> LocalMinima:

@@ -24,8 +24,10 @@ __all__ = ["Match", "nearest_polytope"]
 # A free height is matched to the best of these: halfway between two, cosines are off by less than 0.04.
 _HEIGHTS = np.linspace(0.3, 0.8, 11)
 
-# Ways to lay the spanning vertices that are tried to the end; the first is right unless W is much deformed.
-_ATTEMPTS = 6
+# Ways to lay the spanning vertices: so many are looked at, and the best few are tried to the end.
+_SHORTLIST, _ATTEMPTS = 128, 5
+# A fit with a relative error below this is right: no other order fits as well but for a symmetry of the polytope.
+_RIGHT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +134,7 @@ def nearest_polytope(G: Float[ndarray, "v v"], below: float = np.inf) -> Match |
         limit = below if best is None else best.error
         if bounds[likely] >= limit:
             continue
-        order = _lay(shapes[likely], G, float(bounds[likely]))
+        order = _lay(shapes[likely], G)
         error = min(_error(template, G, order) for template in shapes)
         if error < limit:
             best = Match(shapes[0].polytope, tuple(order.tolist()), error)
@@ -143,7 +145,7 @@ def _error(template: _Template, G: Float[ndarray, "v v"], order: Int[ndarray, " 
     return float(((G[np.ix_(order, order)] - template.gram) ** 2).sum())
 
 
-def _lay(template: _Template, G: Float[ndarray, "v v"], bound: float) -> Int[ndarray, " v"]:
+def _lay(template: _Template, G: Float[ndarray, "v v"]) -> Int[ndarray, " v"]:
     """Find the order of the directions that fits one template best."""
     order = np.arange(len(G))
     if template.is_simplex:
@@ -157,7 +159,7 @@ def _lay(template: _Template, G: Float[ndarray, "v v"], bound: float) -> Int[nda
         value = _error(template, G, attempt)
         if value < error:
             order, error = attempt, value
-        if error <= 1.05 * bound + 1e-9:  # the sorted cosines prove that nothing is gained by going on
+        if error <= _RIGHT**2 * np.sum(template.gram**2):
             break
     return order
 
@@ -168,19 +170,18 @@ def _coordinates(G: Float[ndarray, "v v"], d: int) -> Float[ndarray, "v d"]:
     return np.asarray(vectors[:, -d:] * np.sqrt(np.maximum(values[-d:], 0)))
 
 
-def _starts(
-    template: _Template, G: Float[ndarray, "v v"], X: Float[ndarray, "v d"]
-) -> Iterator[Float[ndarray, "d d"]]:
+def _starts(template: _Template, G: Float[ndarray, "v v"], X: Float[ndarray, "v d"]) -> Iterator[Float[ndarray, "d d"]]:
     """Rotations that lay d directions which span the space on vertices with the same cosines, best first."""
-    d = X.shape[1]
     anchors = _spanning_rows(X)
     frames = _frames(template.polytope)
     cosines = template.gram[frames[:, :, None], frames[:, None, :]]
     misfit = ((cosines - G[np.ix_(anchors, anchors)]) ** 2).sum((1, 2))
-    attempts = min(_ATTEMPTS, len(frames) - 1)
-    likely = np.argpartition(misfit, attempts)[:attempts]
-    for frame in frames[likely[np.argsort(misfit[likely], kind="stable")]]:
-        yield _rotation(X[anchors], template.vectors[frame, :d])
+    if len(frames) > _SHORTLIST:
+        frames = frames[np.argpartition(misfit, _SHORTLIST)[:_SHORTLIST]]
+    rotations = _rotation(X[anchors], template.vectors[frames])
+    # How near every vertex comes to some direction: more than any assignment can reach.
+    nearness = (template.vectors @ (X @ rotations).swapaxes(1, 2)).max(2).sum(1)
+    yield from rotations[np.argsort(-nearness, kind="stable")[:_ATTEMPTS]]
 
 
 def _spanning_rows(X: Float[ndarray, "v d"]) -> list[int]:
@@ -194,15 +195,13 @@ def _spanning_rows(X: Float[ndarray, "v d"]) -> list[int]:
     return rows
 
 
-def _rotation(X: Float[ndarray, "k d"], Y: Float[ndarray, "k d"]) -> Float[ndarray, "d d"]:
+def _rotation(X: Float[ndarray, "k d"], Y: Float[ndarray, "*batch k d"]) -> Float[ndarray, "*batch d d"]:
     """Orthogonal R for which X R comes nearest to Y (Procrustes)."""
     U, _, Vt = np.linalg.svd(X.T @ Y)
     return np.asarray(U @ Vt)
 
 
-def _assign_repeatedly(
-    template: _Template, X: Float[ndarray, "v d"], R: Float[ndarray, "d d"]
-) -> Int[ndarray, " v"]:
+def _assign_repeatedly(template: _Template, X: Float[ndarray, "v d"], R: Float[ndarray, "d d"]) -> Int[ndarray, " v"]:
     """Give every vertex a direction, rotate to fit, and again until nothing changes."""
     order = np.full(len(X), -1)
     for _ in range(5):

@@ -34,7 +34,7 @@ __all__ = ["Packing", "best_tegum_product", "factor_losses", "pack", "staircase"
 # Larger polygons are left out: with more features they save less than the heptagon (tests try densities).
 _LARGEST_POLYGON = 12
 # A saving that exceeds another by less than this part of u is a rounding error; the smaller factor is kept.
-_ROUNDING = 1e-10
+_ROUNDING = 1e-8
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,19 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.vertices import antiprism, axis, cell24, cube, digon, icosahedron, origin, polygon, simplex
+from theory.vertices import (
+    antiprism,
+    axis,
+    cell24,
+    cube,
+    deformed,
+    digon,
+    icosahedron,
+    origin,
+    polygon,
+    rectified_simplex,
+    simplex,
+)
 
 __all__ = [
     "ALIASES",
@@ -239,6 +251,7 @@ class IrreducibleRecord(TypedDict):
 
     directions: list[list[float]]
     orbits: list[int]
+    deformations: list[list[list[float]]]
 
 
 def from_record(record: IrreducibleRecord) -> Polytope:
@@ -248,29 +261,27 @@ def from_record(record: IrreducibleRecord) -> Polytope:
     Parameters
     ----------
     record : IrreducibleRecord
-        Directions of the vertices, shape (d, v), at the density of the search, and the orbit of each vertex.
+        Directions of the vertices, shape (d, v); the orbit of each vertex; and the deformations, each of
+        shape (d, v), that keep the symmetry.
 
     Returns
     -------
     Polytope
-        Entry named by features and dimensions, such as "7 in 3". Its shape depends on the density, so that
-        every coordinate is a shape parameter (directions are scaled to norm 1).
+        Entry named by features and dimensions, such as "7 in 3". Its shape parameters are the amounts of the
+        deformations added to the directions, which are then scaled to norm 1; 0 by default.
 
     Examples
     --------
-    >>> from_record({"directions": [[1.0, 0.6], [0.0, 0.8]], "orbits": [0, 0]}).name
+    >>> record = {"directions": [[1.0, 0.6], [0.0, 0.8]], "orbits": [0, 0], "deformations": []}
+    >>> from_record(record).name
     '2 in 2'
     """
     default = np.array(record["directions"], dtype=float)
+    ways = np.array(record["deformations"], dtype=float).reshape(-1, *default.shape)
     d, v = default.shape
-    names = [f"coordinate_{row}_{vertex}" for row in range(d) for vertex in range(v)]
 
-    def construct(**coordinates: float) -> ndarray:
-        U = np.array([coordinates[name] for name in names]).reshape(d, v)
-        return np.asarray(U / np.linalg.norm(U, axis=0))
-
-    shape = dict(zip(names, default.ravel().tolist(), strict=True))
-    return Polytope(f"{v} in {d}", d, v, construct, tuple(record["orbits"]), shape)
+    shape = {f"deformation_{k}": 0.0 for k in range(len(ways))}
+    return Polytope(f"{v} in {d}", d, v, partial(deformed, default, ways), tuple(record["orbits"]), shape)
 
 
 def _searched() -> Sequence[Polytope]:
@@ -295,6 +306,7 @@ def _catalogue() -> dict[str, Polytope]:
         Polytope("cube", 3, 8, cube),
         Polytope("icosahedron", 3, 12, icosahedron),
         Polytope("24-cell", 4, 24, cell24),
+        Polytope("rectified 5-cell", 4, 10, partial(rectified_simplex, 4)),
         *_searched(),
     ]
     return {entry.name: entry for entry in entries}

@@ -6,7 +6,19 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-__all__ = ["antiprism", "axis", "cell24", "cube", "digon", "icosahedron", "origin", "polygon", "simplex"]
+__all__ = [
+    "antiprism",
+    "axis",
+    "cell24",
+    "cube",
+    "deformed",
+    "digon",
+    "icosahedron",
+    "origin",
+    "polygon",
+    "rectified_simplex",
+    "simplex",
+]
 
 
 def origin() -> Float[ndarray, "0 1"]:
@@ -119,6 +131,28 @@ def antiprism(k: int, height: float) -> Float[ndarray, "3 v"]:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), height * side])
 
 
+def deformed(default: Float[ndarray, "d v"], ways: Float[ndarray, "k d v"], **amounts: float) -> Float[ndarray, "d v"]:
+    """
+    Move vertices by given amounts in given ways.
+
+    Parameters
+    ----------
+    default : ndarray, shape (d, v)
+        Unit vectors to begin with.
+    ways : ndarray, shape (k, d, v)
+        Displacements of all vertices.
+    **amounts : float
+        How much of each is added, in their order.
+
+    Returns
+    -------
+    ndarray, shape (d, v)
+        Unit vectors.
+    """
+    U = default + np.tensordot(np.array(list(amounts.values())), ways, axes=1)
+    return np.asarray(U / np.linalg.norm(U, axis=0))
+
+
 def icosahedron() -> Float[ndarray, "3 12"]:
     """
     Give the vertices of a regular icosahedron: six antipodal pairs, all at the same |cosine| 1/sqrt(5).
@@ -129,9 +163,7 @@ def icosahedron() -> Float[ndarray, "3 12"]:
         Unit vectors, opposite vertices next to each other.
     """
     golden = (1 + np.sqrt(5)) / 2
-    half = np.array(
-        [[0, 1, golden], [1, golden, 0], [golden, 0, 1], [0, 1, -golden], [1, -golden, 0], [-golden, 0, 1]]
-    )
+    half = np.array([[0, 1, golden], [1, golden, 0], [golden, 0, 1], [0, 1, -golden], [1, -golden, 0], [-golden, 0, 1]])
     half /= np.sqrt(1 + golden**2)
     return np.asarray(np.repeat(half, 2, axis=0).T * np.tile([1.0, -1.0], 6))
 
@@ -148,3 +180,23 @@ def cell24() -> Float[ndarray, "4 24"]:
     pairs = [(i, j, sign) for i, j in combinations(range(4), 2) for sign in (1.0, -1.0)]
     half = np.array([np.eye(4)[i] + sign * np.eye(4)[j] for i, j, sign in pairs]) / np.sqrt(2)
     return np.asarray(np.repeat(half, 2, axis=0).T * np.tile([1.0, -1.0], 12))
+
+
+def rectified_simplex(d: int) -> Float[ndarray, "d v"]:
+    """
+    Give the midpoints of a simplex's edges.
+
+    Parameters
+    ----------
+    d : int
+        Dimensions, >= 2.
+
+    Returns
+    -------
+    ndarray, shape (d, d * (d + 1) // 2)
+        Unit vectors, one for each pair of the simplex's vertices.
+    """
+    S = simplex(d)
+    first, second = np.triu_indices(d + 1, 1)
+    U = S[:, first] + S[:, second]
+    return np.asarray(U / np.linalg.norm(U, axis=0))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from numerics.storage import load, save
+from numerics.storage import discard_parts, load, save
 
 __all__ = ["Cache", "checksum", "key_of"]
 
@@ -137,5 +137,6 @@ class Cache:
         """
         for key in keys:
             self.path(key).unlink(missing_ok=True)
+            discard_parts(self.path(key))
         if not any(self.folder.iterdir()):
             self.folder.rmdir()

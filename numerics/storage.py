@@ -1,12 +1,13 @@
 """Datasets on disk: written whole or not at all, and never over another by accident."""
 
+import glob
 import os
 import tempfile
 from pathlib import Path
 
 import xarray as xr
 
-__all__ = ["check_output", "load", "save"]
+__all__ = ["check_output", "discard_parts", "load", "save"]
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -66,6 +67,20 @@ def save(dataset: xr.Dataset, path: str | os.PathLike[str]) -> None:
         part.chmod(0o666 & ~_umask())
         part.replace(target)
     finally:
+        part.unlink(missing_ok=True)
+
+
+def discard_parts(path: str | os.PathLike[str]) -> None:
+    """
+    Remove what processes that were killed while writing a file left behind.
+
+    Parameters
+    ----------
+    path : path
+        The file; it is left alone.
+    """
+    target = Path(path)
+    for part in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         part.unlink(missing_ok=True)
 
 

@@ -20,7 +20,7 @@ from numpy import ndarray
 from numerics.cache import Cache, key_of
 from numerics.parallel import map_dask, map_local
 from numerics.settings import Settings, check_workers
-from numerics.storage import check_output, load, save
+from numerics.storage import check_output, discard_parts, load, save
 from numerics.training import train
 from theory.command import (
     Parser,
@@ -147,6 +147,7 @@ def run_sweep(
         cache.put(keys[missing[k]], dataset)
     result = _assembled(cache, keys, problem, sweep_key)
     save(result, target)
+    discard_parts(target)
     cache.remove(keys)
     return result
 

@@ -219,6 +219,8 @@ def test_a_cluster_that_loses_a_busy_worker_gives_the_same_numbers(
     local = run_sweep(GRID, tmp_path / "local.nc", workers=2, **settings)
     put, killed = Cache.put, []
     with (
+        # Half a minute, the default, is how long a caller may wait for a worker that is dead.
+        pytest.importorskip("dask").config.set({"distributed.comm.timeouts.connect": "3s"}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
         ) as cluster,

@@ -1,5 +1,8 @@
 from .candidates import Candidate as Candidate
 from .candidates import ideal_candidates as ideal_candidates
+from .criterion import Pairing as Pairing
+from .criterion import best_pairing as best_pairing
+from .criterion import pair_pays as pair_pays
 from .decomposition import Decomposition as Decomposition
 from .decomposition import OneSparse as OneSparse
 from .decomposition import decompose as decompose
@@ -36,6 +39,7 @@ from .recognition import RecognisedFactor as RecognisedFactor
 from .recognition import Recognition as Recognition
 from .recognition import recognise as recognise
 from .recognition import recognise_many as recognise_many
+from .stability import instability_threshold as instability_threshold
 from .symbolic import CandidateLoss as CandidateLoss
 from .symbolic import Formula as Formula
 from .symbolic import derive_boundaries as derive_boundaries
@@ -48,4 +52,3 @@ from .symbolic import derive_triangle as derive_triangle
 from .tegum import TegumProduct as TegumProduct
 from .tegum import parse as parse
 from .tegum import tegum_products as tegum_products
-from .stability import instability_threshold as instability_threshold

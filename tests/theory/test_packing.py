@@ -16,16 +16,7 @@ from theory.polytopes import POLYTOPES
 from theory.tegum import TegumProduct, tegum_products
 
 # A few factors of every number of dimensions: quick to optimise.
-FEW = [
-    "unrepresented",
-    "dedicated",
-    "digon",
-    "triangle",
-    "pentagon",
-    "hexagon",
-    "tetrahedron",
-    "square antiprism",
-]
+FEW = ["unrepresented", "dedicated", "digon", "triangle", "pentagon", "square antiprism"]
 
 
 def few_losses(density: float) -> dict[str, float]:

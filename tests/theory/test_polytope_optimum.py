@@ -86,8 +86,10 @@ def test_no_symmetric_point_nearby_or_at_random_does_better(name: str, density: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("density", [0.003, 0.03, 0.3, 0.8, 1.0])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("density", [0.003, 0.1, 0.8])
+@pytest.mark.parametrize(
+    "name", [name for name in SMALL if POLYTOPES[name].v <= 8 and max(POLYTOPES[name].orbits) == 0]
+)
 def test_a_derivative_free_search_from_many_starts_finds_nothing_lower(name: str, density: float) -> None:
     found, polytope = optimise_polytope(name, density), POLYTOPES[name]
     names, rng = list(polytope.parameters), np.random.default_rng(1)
@@ -130,11 +132,12 @@ def test_dense_polygons_keep_the_directions_mean_and_variance() -> None:
     assert found.loss < (8 - 2) / 12  # the ReLU gains a little
 
 
+@pytest.mark.slow
 def test_larger_polygons_save_less_than_the_heptagon() -> None:
-    for density in (0.01, 0.3):
+    for density in (0.001, 0.01, 0.1, 0.3, 0.7):
         u = unrepresented_loss(density)
         heptagon = 7 * u - optimise_polytope("heptagon", density).loss
-        for k in (13, 16):
+        for k in (13, 14, 16, 20):
             assert k * u - optimise_polytope(regular_polygon(k).name, density).loss < heptagon
 
 

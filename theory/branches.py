@@ -33,6 +33,8 @@ End = Literal["reached", "spinodal", "fold", "symmetry breaking", "lost"]
 
 # Steps are halved down to this (in the logarithm of the parameter) before the branch counts as ended.
 _LEAST_STEP = 1e-5
+# Steps between two values asked for: where so many are needed, Newton's method hardly converges.
+_MOST_STEPS = 200
 # A corrected solution may lie this far from the predicted one, in couplings and biases: absolutely, and as a part of
 # the predicted change. Distinct branches of solutions with norms of order one are further apart.
 _LEAP, _RELATIVE_LEAP = 2e-3, 0.25
@@ -361,14 +363,15 @@ def _walk(
     first: BranchPoint, targets: Sequence[float], unstable: bool
 ) -> tuple[list[BranchPoint], End, tuple[float, ...]]:
     """Visit the targets until the branch ends."""
-    visited, bifurcations = [first], []
+    visited, bifurcations, stride = [first], [], np.inf
     for target in targets:
-        here = visited[-1]
+        here, steps = visited[-1], 0
         while here.value != target:
-            there = _step_towards(here, target)
+            there = _step_towards(here, target, stride) if steps < _MOST_STEPS else None
             if there is None:
                 fold = locate_fold(here, np.sign(target - here.value))
                 return ([*visited, fold], "fold", tuple(bifurcations)) if fold else (visited, "lost", tuple(bifurcations))
+            stride, steps = 2 * abs(float(np.log(there.value / here.value))), steps + 1
             if here.stable != there.stable:
                 turn = locate_spinodal(here, there)
                 bifurcations.append(turn.value)
@@ -386,10 +389,10 @@ def _kind_of_end(point: BranchPoint) -> End:
     return "spinodal"
 
 
-def _step_towards(here: BranchPoint, target: float) -> BranchPoint | None:
+def _step_towards(here: BranchPoint, target: float, longest: float = np.inf) -> BranchPoint | None:
     """Take the longest step towards a value, of those tried, that stays on the branch."""
-    whole = np.log(target / here.value)
-    share = 1.0
+    whole = float(np.log(target / here.value))
+    share = min(1.0, longest / abs(whole))
     while abs(share * whole) > _LEAST_STEP or share == 1.0:
         value = target if share == 1.0 else float(here.value * np.exp(share * whole))
         there = _stepped(here, value)
@@ -411,9 +414,11 @@ def _stepped(here: BranchPoint, value: float) -> BranchPoint | None:
 
 def _advance(here: BranchPoint, target: float) -> BranchPoint | None:
     """Go to a value of the parameter; None if the branch ends before."""
-    while here.value != target:
+    for _ in range(_MOST_STEPS):
+        if here.value == target:
+            return here
         there = _step_towards(here, target)
         if there is None:
             return None
         here = there
-    return here
+    return None

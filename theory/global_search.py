@@ -30,6 +30,7 @@ _ROUGH, _ROUGH_ITERATIONS = 1e-6, 120
 _SAME_LOSS, _SAME = 1e-6, 1e-2
 # A loss below this part of the zero model's is none at all: anticorrelated pairs can be stored without any.
 _NOTHING = 1e-10
+_DEAD = 1e-3
 # Basin hopping: minima that are shaken, shakes each, their size, and rounds at most.
 _SHAKEN, _SHAKES, _SHAKE, _ROUNDS = 3, 4, 0.3, 3
 
@@ -149,6 +150,7 @@ def _fingerprint(problem: Problem, W: Float[ndarray, "m n"], b: Float[ndarray, "
     """Numbers that do not change when hidden space is rotated or equal features are exchanged."""
     G = W.T @ W
     norms = np.diag(G)
+    b = np.where((norms < _DEAD**2) & (b < 0), 0.0, b)  # the bias of an output that never fires is arbitrary
     placed = [problem.importance @ norms, problem.density @ norms, problem.importance @ b, problem.density @ b]
     return np.concatenate([np.linalg.eigvalsh(G), np.sort(norms), np.sort(b), np.sort((G**2).sum(1)), placed])
 

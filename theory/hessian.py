@@ -31,6 +31,8 @@ Kind = Literal["minimum", "saddle", "flat"]
 # Central differences of a gradient known to 1e-16 in smooth stretches longer than this: Hessians to about 1e-9 of
 # their largest entry, less where a third derivative is large (a digon's at low density, some 1e3: 1e-7).
 _STEP = 3e-6
+# A bias closer to zero than _AT_KINK counts as there; others keep their distance, down to a step of _SHORTEST.
+_AT_KINK, _SHORTEST = 1e-11, 3e-9
 # Fixed nodes, where the loss is not enumerated, keep its gradient smooth: differences see no change of their number.
 _NODES = 256
 # Second differences of the gradient that exceed this part of the largest curvature show a kink.
@@ -126,7 +128,15 @@ def zero_loss(problem: Problem) -> float:
     return max(float(size), float(np.finfo(float).tiny))
 
 
-def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, step: float = _STEP) -> Expansion:
+def _clear_of_kinks(b: Float[ndarray, " n"]) -> float:
+    """Step that no bias crosses zero within, unless it is zero: at low density a digon's is of the order p^2."""
+    off = np.abs(b[np.abs(b) > _AT_KINK])
+    return float(np.clip(off.min(initial=np.inf) / 3, _SHORTEST, _STEP))
+
+
+def expand(
+    W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, step: float | None = None
+) -> Expansion:
     """
     Expand the population loss to second order.
 
@@ -138,8 +148,8 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
         Output biases.
     problem : Problem
         A single problem.
-    step : float
-        Step of the central differences in couplings and biases.
+    step : float, optional
+        Step of the central differences in couplings and biases; by default 3e-6, less where a bias is nearer to 0.
 
     Returns
     -------
@@ -148,6 +158,7 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
         derivative, where the loss is smooth over a step.
     """
     n, k = problem.n, np.arange(problem.n)
+    step = _clear_of_kinks(b) if step is None else step
     G = np.tile(W.T @ W, (2 * n + 3, 1, 1))
     biases = np.tile(b, (2 * n + 3, 1))
     for side, sign in ((1, 1.0), (n + 2, -1.0)):
@@ -307,8 +318,8 @@ def classify(
     -----
     Where the loss is smooth, this is the spectrum of its Hessian. At a kink, the smallest curvature is the lowest of
     the local minima of q(v) / |v|^2 that are reached from the lowest eigenvectors, both ways, and mixtures of them: a
-    saddle is certain, a minimum as certain as that search. A kink that is not met but nearer than the step of 3e-6
-    counts as met.
+    saddle is certain, a minimum as certain as that search. A kink that is not met but nearer than the step (3e-6 at
+    most, less near a bias of zero) counts as met.
     """
     W_, b_ = _checked(W, b, problem)
     local = expand(W_, b_, problem) if expansion is None else expansion
@@ -358,14 +369,14 @@ def _smallest_one_sided(
     near: Float[ndarray, " d"] | None,
 ) -> tuple[float, Float[ndarray, " d"]]:
     """Minimise the one-sided curvature over directions; by Euler, q(v) = v . grad q(v) / 2."""
-    m, n = W.shape
+    (m, n), step = W.shape, _clear_of_kinks(b)
 
     def rayleigh(v: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
         v = v - (v @ fixed) @ fixed.T
         size = (v * v).sum(1, keepdims=True)
-        u = _STEP * v / np.sqrt(size)
+        u = step * v / np.sqrt(size)
         moved = _gradient(W + u[:, : m * n].reshape(-1, m, n), b + u[:, m * n :], problem)[1]
-        Hv = (moved - local.gradient) / _STEP * np.sqrt(size) / local.scale
+        Hv = (moved - local.gradient) / step * np.sqrt(size) / local.scale
         value = (v * Hv).sum(1, keepdims=True) / size
         slope = 2 * (Hv - value * v) / size
         return value[:, 0], slope - (slope @ fixed) @ fixed.T

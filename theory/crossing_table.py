@@ -1,0 +1,358 @@
+"""The table of crossings between uniform geometries: equal features, tegum products of the catalogue.
+
+In a tegum product the loss is the sum of the factors' losses, each optimised at the density in question, so that the
+losses of all products follow from those of a dozen polytopes. Crossings are bracketed on a grid of densities and
+refined with exact losses. Whether the two solutions are minima of the full loss there, and how far they remain so, is
+found by following them (theory.branches).
+"""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.optimize import brentq
+
+from theory.branches import follow
+from theory.command import progress
+from theory.optimum import optimise
+from theory.paths import ProblemPath
+from theory.polytope_optimum import optimise_polytope
+from theory.polytopes import POLYTOPES
+from theory.problem import Problem
+from theory.tegum import TegumProduct, tegum_products
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["UniformCrossing", "crossing_table", "markdown", "uniform_crossings", "write_table"]
+
+# Densities at which all losses are compared: crossings closer together than neighbours would be missed.
+_GRID = np.geomspace(1e-3, 1.0, 81)
+_ACCURACY = 1e-12
+# Losses of polytopes of up to six features are enumerated; those of more are known to nine digits.
+_EXACT_FEATURES, _EXACT, _QUADRATURE = 6, 1e-13, 1e-9
+# Losses that differ by less than this part are equal: where a polytope does not pay, it shrinks to nothing.
+_EQUAL = 1e-7
+# A crossing is of interest where both geometries are among the best so many.
+_BEST = 3
+_POINTS = 16
+
+
+@dataclass(frozen=True)
+class UniformCrossing:
+    """
+    A crossing of two uniform geometries.
+
+    Attributes
+    ----------
+    n, m : int
+        Features and dimensions.
+    rank : int
+        1 where the best geometry changes, 2 where the second best does, and so on.
+    below, above : str
+        Geometry that is better at lower, and at higher densities.
+    density : float
+        Density p of every feature at the crossing.
+    error : float
+        How far that may be off.
+    loss : float
+        Loss of both there, summed over features.
+    slope_jump : float
+        Slope dL/dp of the geometry above minus that of the geometry below: never positive.
+    lower_spinodal : float
+        Density down to which the geometry above remains a minimum of the full loss; NaN if it is none at the
+        crossing, or was not asked for.
+    lower_end : str
+        Why it ends there; "saddle" if it is no minimum at the crossing.
+    upper_spinodal : float
+        Density up to which the geometry below remains a minimum.
+    upper_end : str
+        Why it ends there.
+    """
+
+    n: int
+    m: int
+    rank: int
+    below: str
+    above: str
+    density: float
+    error: float
+    loss: float
+    slope_jump: float
+    lower_spinodal: float = float("nan")
+    lower_end: str = ""
+    upper_spinodal: float = float("nan")
+    upper_end: str = ""
+
+
+@lru_cache(maxsize=50_000)
+def _factor_loss(name: str, density: float) -> float:
+    return optimise_polytope(name, density).loss
+
+
+@lru_cache(maxsize=10_000)
+def _factor_slope(name: str, density: float) -> float:
+    """Slope of a factor's loss in the density (envelope theorem)."""
+    found = optimise_polytope(name, density)
+    d, v = max(1, len(found.W)), len(found.b)
+    W = found.W if len(found.W) else np.zeros((1, v))
+    return ProblemPath(Problem(n=v, m=d, density=density), "density").derivative(W, found.b, density)[0]
+
+
+def _loss(factors: Iterable[tuple[str, int]], density: float) -> float:
+    return sum(count * _factor_loss(name, density) for name, count in factors)
+
+
+def _accuracy(factors: Iterable[tuple[str, int]], density: float) -> float:
+    """Uncertainty of a loss."""
+    return sum(
+        abs(count) * _factor_loss(name, density) * (_EXACT if POLYTOPES[name].v <= _EXACT_FEATURES else _QUADRATURE)
+        for name, count in factors
+    )
+
+
+def _difference(one: TegumProduct, two: TegumProduct) -> tuple[tuple[str, int], ...]:
+    """Factors of the second less those of the first: equal ones do not enter a crossing."""
+    counts = dict(two.counts)
+    for name, count in one.counts:
+        counts[name] = counts.get(name, 0) - count
+    return tuple(sorted((name, count) for name, count in counts.items() if count))
+
+
+@lru_cache(maxsize=10_000)
+def _root(factors: tuple[tuple[str, int], ...], low: float, high: float) -> float:
+    """Density at which a difference of losses vanishes."""
+    return float(brentq(lambda p: _loss(factors, p), low, high, xtol=_ACCURACY * low, rtol=1e-14))
+
+
+def _crossing(n: int, m: int, rank: int, one: TegumProduct, two: TegumProduct, low: float, high: float) -> UniformCrossing:
+    """Refine a crossing between neighbouring densities of the grid."""
+    factors = _difference(one, two)
+    p = _root(factors, low, high)
+    jump = sum(count * _factor_slope(name, p) for name, count in factors)
+    below, above = (one, two) if jump < 0 else (two, one)
+    return UniformCrossing(
+        n=n,
+        m=m,
+        rank=rank,
+        below=below.name,
+        above=above.name,
+        density=p,
+        error=_ACCURACY * p + _accuracy(factors, p) / max(abs(jump), 1e-300),
+        loss=_loss(one.counts, p),
+        slope_jump=-abs(jump),
+    )
+
+
+def uniform_crossings(n: int, m: int, best: int = _BEST, metastable: bool = True) -> list[UniformCrossing]:
+    """
+    Find the crossings between the best uniform geometries of one problem.
+
+    Parameters
+    ----------
+    n, m : int
+        Features and hidden dimensions, m < n.
+    best : int
+        Crossings of lower rank are left out.
+    metastable : bool
+        Whether to follow the geometries that exchange the lead to their spinodals.
+
+    Returns
+    -------
+    list of UniformCrossing
+        Those where the best geometry changes first, by density; then the others.
+    """
+    products = tegum_products(n, m)
+    losses = np.array([[_loss(product.counts, float(p)) for p in _GRID] for product in products])
+    found = []
+    for k in range(len(_GRID) - 1):
+        low, high = losses[:, k], losses[:, k + 1]
+        for i, j in _exchanged(low, high, best):
+            crossing = _crossing(n, m, 0, products[i], products[j], float(_GRID[k]), float(_GRID[k + 1]))
+            rank = 1 + sum(_loss(q.counts, crossing.density) < crossing.loss * (1 - _EQUAL) for q in products)
+            found.append(_replaced(crossing, rank=rank))
+    found = sorted((c for c in found if c.rank <= best), key=lambda c: (c.rank > 1, c.density))
+    return [_with_spinodals(c) if metastable and c.rank == 1 else c for c in found]
+
+
+def _replaced(crossing: UniformCrossing, **changes: float | str | int) -> UniformCrossing:
+    return UniformCrossing(**{**asdict(crossing), **changes})
+
+
+def _exchanged(
+    low: Float[ndarray, " products"], high: Float[ndarray, " products"], best: int
+) -> list[tuple[int, int]]:
+    """Pairs of good products whose order differs at the two densities."""
+    # Within a cell of the grid the ranks change little: look at a few more products than asked for.
+    good = [k for k in range(len(low)) if (low < low[k]).sum() < 2 * best or (high < high[k]).sum() < 2 * best]
+    return [
+        (i, j)
+        for a, i in enumerate(good)
+        for j in good[a + 1 :]
+        if (low[i] - low[j]) * (high[i] - high[j]) < 0
+        and abs(low[i] - low[j]) > _EQUAL * low[i]
+        and abs(high[i] - high[j]) > _EQUAL * high[i]
+    ]
+
+
+def _with_spinodals(crossing: UniformCrossing) -> UniformCrossing:
+    """Follow the geometry above downward, and the geometry below upward, as long as they are minima."""
+    lower, lower_end = _survival(crossing, crossing.above, float(_GRID[0]))
+    upper, upper_end = _survival(crossing, crossing.below, float(_GRID[-1]))
+    return _replaced(
+        crossing, lower_spinodal=lower, lower_end=lower_end, upper_spinodal=upper, upper_end=upper_end
+    )
+
+
+def _survival(crossing: UniformCrossing, geometry: str, stop: float) -> tuple[float, str]:
+    """Where a geometry ends to be a minimum."""
+    problem = Problem(n=crossing.n, m=crossing.m, density=crossing.density)
+    optimum = optimise(problem, geometry)
+    if optimum.stability == "saddle":
+        return float("nan"), "saddle"
+    try:
+        branch = follow(problem, optimum, "density", stop=stop, points=_POINTS)
+    except ValueError:  # Newton's method finds no stationary point of the accuracy it wants
+        return float("nan"), "lost"
+    return float(branch.values[-1]), branch.end
+
+
+def crossing_table(n_max: int = 9, m_max: int = 3) -> list[UniformCrossing]:
+    """
+    Find the crossings between the best uniform geometries of all small problems.
+
+    Parameters
+    ----------
+    n_max : int
+        Largest number of features, 2 to 9.
+    m_max : int
+        Largest number of hidden dimensions, 1 to 4.
+
+    Returns
+    -------
+    list of UniformCrossing
+        By m, n, and as ``uniform_crossings`` orders them.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range.
+    """
+    if not 2 <= n_max <= 9:
+        raise ValueError(f"n-max must lie in 2 ... 9, got {n_max}")
+    if not 1 <= m_max <= 4:
+        raise ValueError(f"m-max must lie in 1 ... 4, got {m_max}")
+    names = [p.name for p in POLYTOPES.values() if p.v <= n_max and p.d <= m_max]
+    for name, p in progress([(name, p) for name in names for p in _GRID], label="losses"):
+        _factor_loss(name, float(p))
+    sizes = [(n, m) for m in range(1, m_max + 1) for n in range(m + 1, n_max + 1)]
+    return [c for n, m in progress(sizes, label="crossings") for c in uniform_crossings(n, m)]
+
+
+def write_table(table: Sequence[UniformCrossing], folder: Path, command: str) -> list[Path]:
+    """
+    Write the table as Markdown, CSV and NetCDF.
+
+    Parameters
+    ----------
+    table : sequence of UniformCrossing
+        The crossings.
+    folder : Path
+        Where to; made if it does not exist.
+    command : str
+        The command that made it, to be cited.
+
+    Returns
+    -------
+    list of Path
+        ``crossings.md``, ``crossings.csv``, ``crossings.nc``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"crossings.{suffix}" for suffix in ("md", "csv", "nc")]
+    paths[0].write_text(markdown(table, command), encoding="utf-8")
+    with paths[1].open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(UniformCrossing)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(crossing) for crossing in table)
+    _dataset(table, command).to_netcdf(paths[2], engine="scipy")
+    return paths
+
+
+def _dataset(table: Sequence[UniformCrossing], command: str) -> "xr.Dataset":
+    import xarray as xr
+
+    columns: Mapping[str, list] = {f.name: [getattr(c, f.name) for c in table] for f in fields(UniformCrossing)}
+    return xr.Dataset(
+        {name: ("crossing", np.array(values)) for name, values in columns.items()}, attrs={"command": command}
+    )
+
+
+def _digits(value: float, error: float) -> str:
+    """A number with as many decimals as its error leaves, ten at most."""
+    decimals = int(np.clip(np.floor(-np.log10(max(error, 1e-300))), 1, 10))
+    return f"{value:.{decimals}f}"
+
+
+def _spinodal(value: float, why: str) -> str:
+    if why == "saddle":
+        return "a saddle there"
+    edge = {"reached": "end of range", "lost": "not known"}
+    return f"{value:.6f} ({edge.get(why, why)})" if np.isfinite(value) else "not known"
+
+
+def markdown(table: Sequence[UniformCrossing], command: str) -> str:
+    """
+    Put the table into Markdown.
+
+    Parameters
+    ----------
+    table : sequence of UniformCrossing
+        The crossings.
+    command : str
+        The command that made it.
+
+    Returns
+    -------
+    str
+        A page: where the best geometry changes, problem by problem, then the crossings among runners-up.
+    """
+    lines = [
+        "# Crossings of uniform geometries",
+        "",
+        f"Written by `{command}`; do not edit.",
+        "",
+        "Features are equal: density p, importance 1, values uniform on [0, 1]. Geometries are tegum products of the "
+        f"catalogue, optimised at every density from {_GRID[0]:g} to {_GRID[-1]:g}. All these transitions are of first "
+        "order: two distinct solutions cross, and dL/dp jumps. Solutions outside the catalogue may be better still, "
+        "above all where features are dense.",
+        "",
+        "## Where the best geometry changes",
+        "",
+        "The geometry above remains a minimum of the full loss, over all (W, b), down to the lower spinodal; the "
+        "geometry below up to the upper one.",
+        "",
+        "| n | m | better below p | better above p | crossing p | error | loss | jump of dL/dp | lower spinodal | "
+        "upper spinodal |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {c.n} | {c.m} | {c.below} | {c.above} | {_digits(c.density, c.error)} | {c.error:.0e} | {c.loss:.8g} | "
+        f"{c.slope_jump:.5g} | {_spinodal(c.lower_spinodal, c.lower_end)} | "
+        f"{_spinodal(c.upper_spinodal, c.upper_end)} |"
+        for c in table
+        if c.rank == 1
+    ]
+    lines += ["", "## Crossings among the runners-up", "", "| n | m | rank | better below p | better above p | crossing p |"]
+    lines += ["|---|---|---|---|---|---|"]
+    lines += [
+        f"| {c.n} | {c.m} | {c.rank} | {c.below} | {c.above} | {_digits(c.density, c.error)} |"
+        for c in table
+        if c.rank > 1
+    ]
+    return "\n".join(lines) + "\n"

@@ -176,8 +176,6 @@ def _summary(
     """Mean and variance of the loss in a stratum, from ``size`` samples."""
     share = draw.probability[ks] / draw.probability[ks].sum()
     rows = max(1, _BLOCK_CELLS // len(draw.active_given))
-    collected = [
-        losses(draw.rng.choice(ks, min(rows, size - start), p=share)) for start in range(0, size, rows)
-    ]
+    collected = [losses(draw.rng.choice(ks, min(rows, size - start), p=share)) for start in range(0, size, rows)]
     values = np.concatenate(collected)
     return float(values.mean()), float(values.var(ddof=1))

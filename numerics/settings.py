@@ -168,7 +168,5 @@ def check_workers(workers: int) -> int:
     workers = _whole("workers", workers, 1)
     cores = os.cpu_count() or 1
     if workers > _WORKERS_PER_CORE * cores:
-        raise ValueError(
-            f"workers must be at most {_WORKERS_PER_CORE * cores}, with {cores} cores, got {workers}"
-        )
+        raise ValueError(f"workers must be at most {_WORKERS_PER_CORE * cores}, with {cores} cores, got {workers}")
     return workers

@@ -20,7 +20,7 @@ from theory.features import FeatureDistribution
 __all__ = ["COLUMN_FEATURES", "DivergenceError", "Task", "Trajectory", "descend", "uses_columns"]
 
 # Up to this many features the couplings W^T W are cheaper than the way through the hidden layer (measured).
-COLUMN_FEATURES = 24
+COLUMN_FEATURES = 20
 # Steps between looks at the loss.
 _CHECK_EVERY = 100
 # A run has diverged when its loss exceeds its first loss, and that of W = 0 and b = 0, by this factor.

@@ -8,8 +8,8 @@ A script has two functions and one line:
     if __name__ == "__main__":
         main(__doc__, compute, draw, __file__)
 
-``compute`` does all the work through the packages' own functions; ``draw`` needs nothing but its dataset, so that a saved
-dataset can be drawn again.
+``compute`` does all the work through the packages' own functions; ``draw`` needs nothing but its dataset, so that a
+saved dataset can be drawn again.
 """
 
 import json

@@ -1,8 +1,15 @@
+from .branches import Branch as Branch
+from .branches import follow as follow
+from .branches import follow_both_ways as follow_both_ways
 from .candidates import Candidate as Candidate
 from .candidates import ideal_candidates as ideal_candidates
 from .criterion import Pairing as Pairing
 from .criterion import best_pairing as best_pairing
 from .criterion import pair_pays as pair_pays
+from .crossovers import Crossing as Crossing
+from .crossovers import branches_of as branches_of
+from .crossovers import crossover as crossover
+from .crossovers import crossover_between as crossover_between
 from .decomposition import Decomposition as Decomposition
 from .decomposition import OneSparse as OneSparse
 from .decomposition import decompose as decompose
@@ -11,6 +18,10 @@ from .features import Anticorrelated as Anticorrelated
 from .features import Correlated as Correlated
 from .features import FeatureDistribution as FeatureDistribution
 from .features import Independent as Independent
+from .global_search import GlobalOptimum as GlobalOptimum
+from .global_search import Minimum as Minimum
+from .global_search import global_optimum as global_optimum
+from .hessian import Stability as Stability
 from .loss import AccuracyWarning as AccuracyWarning
 from .loss import population_loss as population_loss
 from .loss import population_loss_and_gradient as population_loss_and_gradient
@@ -24,6 +35,8 @@ from .metrics import superposition as superposition
 from .metrics import welch_bound as welch_bound
 from .one_sparse import one_sparse_optimum as one_sparse_optimum
 from .one_sparse import one_sparse_table as one_sparse_table
+from .optimum import Optimum as Optimum
+from .optimum import optimise as optimise
 from .packing import Packing as Packing
 from .packing import best_tegum_product as best_tegum_product
 from .packing import factor_losses as factor_losses

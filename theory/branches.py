@@ -44,7 +44,7 @@ class Solution(Protocol):
     """Anything with an embedding and biases: an optimum, a recorded model, a point of a branch."""
 
     @property
-    def W(self) -> ndarray:  # noqa: N802
+    def W(self) -> ndarray:
         """Embedding, shape (m, n)."""
 
     @property
@@ -363,14 +363,17 @@ def _walk(
     first: BranchPoint, targets: Sequence[float], unstable: bool
 ) -> tuple[list[BranchPoint], End, tuple[float, ...]]:
     """Visit the targets until the branch ends."""
-    visited, bifurcations, stride = [first], [], np.inf
+    visited, stride = [first], np.inf
+    bifurcations: list[float] = []
     for target in targets:
         here, steps = visited[-1], 0
         while here.value != target:
             there = _step_towards(here, target, stride) if steps < _MOST_STEPS else None
             if there is None:
                 fold = locate_fold(here, np.sign(target - here.value))
-                return ([*visited, fold], "fold", tuple(bifurcations)) if fold else (visited, "lost", tuple(bifurcations))
+                if fold is None:
+                    return visited, "lost", tuple(bifurcations)
+                return [*visited, fold], "fold", tuple(bifurcations)
             stride, steps = 2 * abs(float(np.log(there.value / here.value))), steps + 1
             if here.stable != there.stable:
                 turn = locate_spinodal(here, there)
@@ -392,7 +395,7 @@ def _kind_of_end(point: BranchPoint) -> End:
 def _step_towards(here: BranchPoint, target: float, longest: float = np.inf) -> BranchPoint | None:
     """Take the longest step towards a value, of those tried, that stays on the branch."""
     whole = float(np.log(target / here.value))
-    share = min(1.0, longest / abs(whole))
+    share = 1.0 if longest > 0.9 * abs(whole) else longest / abs(whole)  # no sliver is left before the target
     while abs(share * whole) > _LEAST_STEP or share == 1.0:
         value = target if share == 1.0 else float(here.value * np.exp(share * whole))
         there = _stepped(here, value)

@@ -131,7 +131,7 @@ def _root(factors: tuple[tuple[str, int], ...], low: float, high: float) -> floa
     return float(brentq(lambda p: _loss(factors, p), low, high, xtol=_ACCURACY * low, rtol=1e-14))
 
 
-def _crossing(n: int, m: int, rank: int, one: TegumProduct, two: TegumProduct, low: float, high: float) -> UniformCrossing:
+def _crossing(n: int, m: int, one: TegumProduct, two: TegumProduct, low: float, high: float) -> UniformCrossing:
     """Refine a crossing between neighbouring densities of the grid."""
     factors = _difference(one, two)
     p = _root(factors, low, high)
@@ -140,7 +140,7 @@ def _crossing(n: int, m: int, rank: int, one: TegumProduct, two: TegumProduct, l
     return UniformCrossing(
         n=n,
         m=m,
-        rank=rank,
+        rank=0,
         below=below.name,
         above=above.name,
         density=p,
@@ -174,7 +174,7 @@ def uniform_crossings(n: int, m: int, best: int = _BEST, metastable: bool = True
     for k in range(len(_GRID) - 1):
         low, high = losses[:, k], losses[:, k + 1]
         for i, j in _exchanged(low, high, best):
-            crossing = _crossing(n, m, 0, products[i], products[j], float(_GRID[k]), float(_GRID[k + 1]))
+            crossing = _crossing(n, m, products[i], products[j], float(_GRID[k]), float(_GRID[k + 1]))
             rank = 1 + sum(_loss(q.counts, crossing.density) < crossing.loss * (1 - _EQUAL) for q in products)
             found.append(_replaced(crossing, rank=rank))
     found = sorted((c for c in found if c.rank <= best), key=lambda c: (c.rank > 1, c.density))
@@ -185,9 +185,7 @@ def _replaced(crossing: UniformCrossing, **changes: float | str | int) -> Unifor
     return UniformCrossing(**{**asdict(crossing), **changes})
 
 
-def _exchanged(
-    low: Float[ndarray, " products"], high: Float[ndarray, " products"], best: int
-) -> list[tuple[int, int]]:
+def _exchanged(low: Float[ndarray, " products"], high: Float[ndarray, " products"], best: int) -> list[tuple[int, int]]:
     """Pairs of good products whose order differs at the two densities."""
     # Within a cell of the grid the ranks change little: look at a few more products than asked for.
     good = [k for k in range(len(low)) if (low < low[k]).sum() < 2 * best or (high < high[k]).sum() < 2 * best]
@@ -205,9 +203,7 @@ def _with_spinodals(crossing: UniformCrossing) -> UniformCrossing:
     """Follow the geometry above downward, and the geometry below upward, as long as they are minima."""
     lower, lower_end = _survival(crossing, crossing.above, float(_GRID[0]))
     upper, upper_end = _survival(crossing, crossing.below, float(_GRID[-1]))
-    return _replaced(
-        crossing, lower_spinodal=lower, lower_end=lower_end, upper_spinodal=upper, upper_end=upper_end
-    )
+    return _replaced(crossing, lower_spinodal=lower, lower_end=lower_end, upper_spinodal=upper, upper_end=upper_end)
 
 
 def _survival(crossing: UniformCrossing, geometry: str, stop: float) -> tuple[float, str]:
@@ -348,8 +344,8 @@ def markdown(table: Sequence[UniformCrossing], command: str) -> str:
         for c in table
         if c.rank == 1
     ]
-    lines += ["", "## Crossings among the runners-up", "", "| n | m | rank | better below p | better above p | crossing p |"]
-    lines += ["|---|---|---|---|---|---|"]
+    lines += ["", "## Crossings among the runners-up", ""]
+    lines += ["| n | m | rank | better below p | better above p | crossing p |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {c.n} | {c.m} | {c.rank} | {c.below} | {c.above} | {_digits(c.density, c.error)} |"
         for c in table

@@ -123,9 +123,9 @@ def _same_path(one: ProblemPath, two: ProblemPath) -> bool:
 
 def _interpolated(branch: Branch) -> CubicHermiteSpline:
     """Loss between the recorded points, from losses and slopes."""
-    order = np.argsort(branch.values)
-    values, first = np.unique(branch.values[order], return_index=True)
-    return CubicHermiteSpline(values, branch.loss[order][first], branch.slope[order][first])
+    values = np.unique(branch.values)
+    first = [int(np.flatnonzero(branch.values == value)[0]) for value in values]
+    return CubicHermiteSpline(values, branch.loss[first], branch.slope[first])
 
 
 def _grid(first: Branch, second: Branch, low: float, high: float) -> Float[ndarray, " k"]:

@@ -130,9 +130,7 @@ def _searched(
     W, b = random_starts(problem, count, rng)
     exact_W, exact_b = np.array([g.W for g in geometries]), np.array([g.b for g in geometries])
     off_saddles = exact_W + 1e-2 * rng.standard_normal(exact_W.shape)
-    return _descended(
-        problem, np.concatenate([exact_W, off_saddles, W]), np.concatenate([exact_b, exact_b, b]), rng
-    )
+    return _descended(problem, np.concatenate([exact_W, off_saddles, W]), np.concatenate([exact_b, exact_b, b]), rng)
 
 
 def _descended(problem: Problem, W: ndarray, b: ndarray, rng: np.random.Generator) -> LocalMinima:

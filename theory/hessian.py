@@ -24,7 +24,17 @@ from theory.decoupled import decoupled_errors
 from theory.minimise import minimise
 from theory.problem import Problem
 
-__all__ = ["Expansion", "Kind", "Stability", "classify", "expand", "hessian", "projected_spectrum", "symmetry_directions", "zero_loss"]
+__all__ = [
+    "Expansion",
+    "Kind",
+    "Stability",
+    "classify",
+    "expand",
+    "hessian",
+    "projected_spectrum",
+    "symmetry_directions",
+    "zero_loss",
+]
 
 Kind = Literal["minimum", "saddle", "flat"]
 
@@ -134,9 +144,7 @@ def _clear_of_kinks(b: Float[ndarray, " n"]) -> float:
     return float(np.clip(off.min(initial=np.inf) / 3, _SHORTEST, _STEP))
 
 
-def expand(
-    W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, step: float | None = None
-) -> Expansion:
+def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, step: float | None = None) -> Expansion:
     """
     Expand the population loss to second order.
 

@@ -182,10 +182,8 @@ def arrangements(problem: Problem, product: TegumProduct) -> list[Int[ndarray, "
     ways = factorial(n)
     for label in set(labels):
         ways //= factorial(labels.count(label))
-    if ways <= _MOST_ARRANGEMENTS and n <= 9:
-        orders = _distinct_orders(labels)
-    else:
-        orders = _swapped(problem, product)
+    few = ways <= _MOST_ARRANGEMENTS
+    orders = _distinct_orders(labels) if few else _swapped(problem, product)
     loss = _losses(problem, product, orders)
     # Equal losses: the arrangements differ by a symmetry of the product.
     _, first = np.unique(np.round(loss / loss.min(), 10), return_index=True)

@@ -50,8 +50,7 @@ class ProblemPath:
     def __post_init__(self) -> None:
         if self.parameter not in ("density", "relative density", "relative importance"):
             raise ValueError(
-                "parameter must be 'density', 'relative density' or 'relative importance', "
-                f"got {self.parameter!r}"
+                f"parameter must be 'density', 'relative density' or 'relative importance', got {self.parameter!r}"
             )
         if self.problem.batch_shape:
             raise ValueError(f"the problem must be a single one, got a batch of shape {self.problem.batch_shape}")

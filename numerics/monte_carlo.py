@@ -25,6 +25,8 @@ __all__ = ["active_count_probability", "stratified_loss"]
 _RARE = 1e-3
 _PILOT = 100
 _LEAST = 16
+# Parts of the samples given out by Neyman's rule, evenly, and by probability.
+_RULES = (0.7, 0.15, 0.15)
 # Cells (samples times features) evaluated at once: keeps the arrays within a few tens of megabytes.
 _BLOCK_CELLS = 1_000_000
 
@@ -90,14 +92,26 @@ def stratified_loss(
     strata = _strata(draw.probability)
     weight = np.array([draw.probability[ks].sum() for ks in strata])
     pilot = [_summary(losses, draw, ks, _PILOT)[1] for ks in strata]
-    share = weight * np.sqrt(pilot)
-    share = share / share.sum() if share.any() else np.full(len(strata), 1 / len(strata))
-    sizes = 2 * np.maximum(_LEAST, (samples * share / 2).astype(int))
+    sizes = _allocation(weight, np.sqrt(pilot), samples)
     summaries = [_summary(losses, draw, ks, int(size)) for ks, size in zip(strata, sizes, strict=True)]
     mean, variance = np.array(summaries).T.reshape(2, -1)
     empty = losses(np.zeros((1, problem.n)))[0]
     estimate = draw.probability[0] * empty + weight @ mean
     return float(estimate), math.sqrt(float(np.sum(weight**2 * variance / sizes)))
+
+
+def _allocation(
+    weight: Float[ndarray, " strata"], deviation: Float[ndarray, " strata"], samples: int
+) -> Int[ndarray, " strata"]:
+    """
+    Share out the samples: most by Neyman's rule, the rest evenly and by probability.
+
+    A pilot that happens to see one kind of sample only finds no deviation; Neyman's rule alone would never look again.
+    """
+    rules = [weight * deviation, np.ones_like(weight), weight]
+    shares = [rule / rule.sum() if rule.any() else np.full(len(rule), 1 / len(rule)) for rule in rules]
+    share = np.dot(_RULES, shares)
+    return 2 * np.maximum(_LEAST, (samples * share / 2).astype(int))
 
 
 def active_count_probability(density: Float[ndarray, " n"]) -> Float[ndarray, " n_plus_1"]:
@@ -146,6 +160,8 @@ class _ConditionalDraw:
         with_j = np.zeros_like(table[:-1])
         with_j[:, 1:] = p[:, None] * table[1:, :-1]
         self.active_given = np.divide(with_j, table[:-1], out=np.zeros_like(with_j), where=table[:-1] > 0)
+        first = self.active_given[:, 1]
+        self.single_share = first * np.cumprod(np.append(1, 1 - first[:-1]))
 
     def __call__(self, counts: Int[ndarray, " rows"]) -> Float[ndarray, "rows n"]:
         left = counts.copy()
@@ -160,15 +176,14 @@ class _ConditionalDraw:
         return x
 
     def single(self, place: Float[ndarray, " rows"]) -> Float[ndarray, "rows n"]:
-        """Make samples with one active feature: a place in [0, 1) says which it is, and what is left its value."""
-        a = self.active_given[:, 1]
-        share = a * np.cumprod(np.append(1, 1 - a[:-1]))
+        """Make samples with one active feature: a place in [0, 1) says which it is, and its uniform value."""
+        share = self.single_share
         possible = np.flatnonzero(share)
         end = np.cumsum(share[possible])
         index = np.minimum(np.searchsorted(end, place, side="right"), len(end) - 1)
         value = np.clip(1 - (end[index] - place) / share[possible[index]], 0, 1)
-        x = np.zeros((len(place), len(a)))
-        x[np.arange(len(place)), possible[index]] = value if self.values == "uniform" else 1
+        x = np.zeros((len(place), len(share)))
+        x[np.arange(len(place)), possible[index]] = value
         return x
 
 
@@ -188,6 +203,10 @@ def _summary(
     """Mean and variance of the loss in a stratum, from ``size`` samples (an even number)."""
     rows = max(1, _BLOCK_CELLS // len(draw.active_given))
     blocks = range(0, size, rows)
+    if ks.tolist() == [1] and draw.values == "binary":
+        # Nothing is left to chance but which feature it is: go through all of them.
+        values = losses(np.eye(len(draw.single_share)))
+        return float(draw.single_share @ values), 0.0
     if ks.tolist() == [1]:
         # Two samples in each of size / 2 cells: half the mean square of their difference is the variance in a cell.
         cells = size // 2

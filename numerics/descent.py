@@ -65,32 +65,12 @@ class Sgd:
         self._work = np.empty(size, dtype)
 
     def step(self, theta: ndarray, gradient: ndarray, rate: float) -> None:
-        """
-        Move ``theta`` in place.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (size,)
-            Parameters, changed in place.
-        gradient : ndarray, shape (size,)
-            Gradient of the loss at ``theta``.
-        rate : float
-            Learning rate of this step.
-        """
         self.velocity *= self.momentum
         self.velocity += gradient
         np.multiply(self.velocity, rate, out=self._work)
         theta -= self._work
 
     def reset(self, where: ndarray) -> None:
-        """
-        Forget the velocity of some parameters.
-
-        Parameters
-        ----------
-        where : ndarray of bool, shape (size,)
-            Which.
-        """
         self.velocity[where] = 0
 
 
@@ -130,18 +110,6 @@ class Adam:
         self._work = np.empty(size, dtype)
 
     def step(self, theta: ndarray, gradient: ndarray, rate: float) -> None:
-        """
-        Move ``theta`` in place.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (size,)
-            Parameters, changed in place.
-        gradient : ndarray, shape (size,)
-            Gradient of the loss at ``theta``.
-        rate : float
-            Learning rate of this step.
-        """
         self.count += 1
         # With sums s1, s2 lacking the factors 1 - beta, Adam's step is rate * a1 s1 / (a2 sqrt(s2) +
         # epsilon).
@@ -162,14 +130,6 @@ class Adam:
         theta -= work
 
     def reset(self, where: ndarray) -> None:
-        """
-        Forget the running sums of some parameters.
-
-        Parameters
-        ----------
-        where : ndarray of bool, shape (size,)
-            Which.
-        """
         self.first[where] = 0
         self.second[where] = 0
 

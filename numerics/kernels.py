@@ -153,18 +153,6 @@ class ColumnKernel(_TiedKernel):
         np.matmul(self.coupling, x, out=self.minus_z)
 
     def gradient(self, theta: ndarray, batch: Batch, out: ndarray) -> None:
-        """
-        Write the gradient of the batch loss into ``out``.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (runs, m + 1, n)
-            Stacked parameters.
-        batch : Batch
-            One batch per run, features as rows.
-        out : ndarray, shape (runs, m + 1, n)
-            Overwritten.
-        """
         x, n, product = batch.x, self.n, self.product
         self._minus_z(theta, x)
         self._masked_error(x[:, :n])
@@ -184,21 +172,6 @@ class ColumnKernel(_TiedKernel):
         out[:, self.m] = product[:, :, n]
 
     def loss(self, theta: ndarray, batch: Batch) -> ndarray:
-        """
-        Give the batch loss.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (runs, m + 1, n)
-            Stacked parameters.
-        batch : Batch
-            One batch per run, features as rows.
-
-        Returns
-        -------
-        ndarray, shape (runs,)
-            Mean over the batch of sum_i I_i (x_i - x'_i)^2.
-        """
         self._minus_z(theta, batch.x)
         self._full_error(batch.x[:, : self.n])
         b = theta[:, self.m]
@@ -241,18 +214,6 @@ class RowKernel(_TiedKernel):
         np.matmul(self.h, self.minus_theta, out=self.minus_z)
 
     def gradient(self, theta: ndarray, batch: Batch, out: ndarray) -> None:
-        """
-        Write the gradient of the batch loss into ``out``.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (runs, m + 1, n)
-            Stacked parameters.
-        batch : Batch
-            One batch per run, samples as rows.
-        out : ndarray, shape (runs, m + 1, n)
-            Overwritten.
-        """
         x, m = batch.x, self.m
         self._minus_z(theta, x)
         self._masked_error(x)
@@ -265,21 +226,6 @@ class RowKernel(_TiedKernel):
         out *= -2 / self.size
 
     def loss(self, theta: ndarray, batch: Batch) -> ndarray:
-        """
-        Give the batch loss.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (runs, m + 1, n)
-            Stacked parameters.
-        batch : Batch
-            One batch per run, samples as rows.
-
-        Returns
-        -------
-        ndarray, shape (runs,)
-            Mean over the batch of sum_i I_i (x_i - x'_i)^2.
-        """
         self._minus_z(theta, batch.x)
         self._full_error(batch.x)
         np.multiply(self.error, self.error, out=self.error)
@@ -306,18 +252,6 @@ class ReferenceKernel:
         self.tied, self.absolute = MODELS[model].tied, MODELS[model].absolute
 
     def gradient(self, theta: ndarray, batch: Batch, out: ndarray) -> None:
-        """
-        Write the gradient of the batch loss into ``out``.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (runs, rows, n)
-            Stacked parameters.
-        batch : Batch
-            One batch per run, samples as rows.
-        out : ndarray, shape (runs, rows, n)
-            Overwritten.
-        """
         parameters = unstack(theta, self.m, self.tied)
         gradient = loss_and_gradient(parameters, batch.x, self.importance, self.model)[1]
         for target, part in zip(unstack(out, self.m, self.tied), gradient, strict=True):
@@ -325,21 +259,6 @@ class ReferenceKernel:
                 target[...] = part
 
     def loss(self, theta: ndarray, batch: Batch) -> ndarray:
-        """
-        Give the batch loss.
-
-        Parameters
-        ----------
-        theta : ndarray, shape (runs, rows, n)
-            Stacked parameters.
-        batch : Batch
-            One batch per run, samples as rows.
-
-        Returns
-        -------
-        ndarray, shape (runs,)
-            Mean over the batch of sum_i I_i (target_i - y_i)^2.
-        """
         y = forward(unstack(theta, self.m, self.tied), batch.x, self.model)
         error = y - (np.abs(batch.x) if self.absolute else batch.x)
         return np.asarray(np.vecdot((error**2).mean(1), self.importance))

@@ -11,8 +11,9 @@ import xarray as xr
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from numerics.initial import initial_parameters
 from numerics.kernels import unstack
-from numerics.models import MODELS, Parameters
+from numerics.models import MODELS
 from numerics.sampling import SPARSE_DENSITY
 from numerics.settings import Settings, check_workers
 from numerics.storage import check_output, save
@@ -26,7 +27,6 @@ __all__ = ["train"]
 # Cells of one step's batches that are trained together: they fit a core's cache.
 _CHUNK_CELLS = 100_000
 _CHUNK_RUNS = 256
-_SMALL = 0.01
 
 
 def train(
@@ -146,7 +146,7 @@ def train(
         raise ValueError(f"on_divergence must be 'raise' or 'record', got {on_divergence!r}")
     target = None if output is None else check_output(output, overwrite)
     features, importance = _per_run(problem, settings.instances)
-    theta = _initial(problem, settings, init)
+    theta = initial_parameters(problem, settings, init)
     tasks = _tasks(features, importance, theta, problem.m, settings, on_divergence == "record")
     trajectories = _run(tasks, workers, progress)
     dataset = _dataset(problem, settings, init, tasks, trajectories)
@@ -162,50 +162,6 @@ def _per_run(problem: Problem, instances: int) -> tuple[FeatureDistribution, Flo
     rows = density.reshape(-1, density.shape[-1]).repeat(instances, axis=0)
     importance = problem.importance.reshape(-1, problem.n).repeat(instances, axis=0)
     return problem.features.with_density(rows), importance
-
-
-def _initial(
-    problem: Problem, settings: Settings, init: str | ndarray | Sequence[ndarray]
-) -> Float[ndarray, "runs rows n"]:
-    """Stack the initial parameters of every run; run r's do not depend on how many others there are."""
-    n, m = problem.n, problem.m
-    problems = max(1, int(np.prod(problem.batch_shape)))
-    tied = MODELS[settings.model].tied
-    theta = np.zeros((problems, settings.instances, (m if tied else 2 * m) + 1, n))
-    weights = theta[..., :-1, :]
-    if isinstance(init, str):
-        deviation = {"xavier": np.sqrt(2 / (n + m)), "small": _SMALL}
-        if init not in deviation:
-            raise ValueError(f"init must be 'xavier', 'small' or an array of weights, got {init!r}")
-        rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(0,)))
-        weights[...] = deviation[init] * rng.standard_normal(weights.shape)
-    else:
-        given = Parameters(*init) if isinstance(init, tuple) else Parameters(np.asarray(init), np.zeros(n))
-        if (given.W_out is None) != tied:
-            raise ValueError(
-                f"init must give {'W or (W, b)' if tied else '(W, b, W_out)'}; model is {settings.model!r}"
-            )
-        for name, part, view in zip(given._fields, given, unstack(theta, m, tied), strict=True):
-            if view is not None:
-                view[...] = _fitted(name, part, view.shape)
-    return theta.reshape(-1, *theta.shape[2:])
-
-
-def _fitted(name: str, given: object, shape: tuple[int, ...]) -> ndarray:
-    """Broadcast given parameters to (problems, instances, ...), refusing what does not fit."""
-    array = np.asarray(given, float)
-    own = shape[2:]
-    if array.shape[-len(own) :] != own:
-        raise ValueError(f"init gives {name} of shape {array.shape}, but one model's is {own}")
-    try:
-        fitted = np.broadcast_to(array, shape)
-    except ValueError:
-        raise ValueError(
-            f"init gives {name} of shape {array.shape}; its leading axes must fit (problems, instances) = {shape[:2]}"
-        ) from None
-    if not np.isfinite(fitted).all():
-        raise ValueError(f"init gives {name} with values that are not finite")
-    return fitted
 
 
 def _tasks(

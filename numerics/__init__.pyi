@@ -1,3 +1,8 @@
+from .agreement import compare_losses as compare_losses
+from .agreement import train_and_judge as train_and_judge
+from .agreement_descent import train_exactly as train_exactly
+from .agreement_grid import phase_agreement as phase_agreement
+from .agreement_runs import judge as judge
 from .models import Parameters as Parameters
 from .models import forward as forward
 from .models import loss_and_gradient as loss_and_gradient

@@ -23,7 +23,9 @@ __all__ = ["orbit_loss_and_gradient", "output_error"]
 # Relative accuracy of an output's error; nodes are doubled until the last doubling changed less. Where couplings are
 # small but not tiny the nodes run out before; the result is then good to the accuracy below, or there is a warning.
 _ACCURACY, _ACCEPTABLE = 1e-9, 1e-6
-_FIRST_NODES, _MOST_NODES = 64, 2**16
+_FIRST_NODES, _MANY_NODES, _MOST_NODES = 64, 2**11, 2**14
+# Up to so many features enumeration is quicker than so many nodes.
+_ENUMERABLE = 10
 # Beside couplings 1/_HARDLY times as large, a feature's own fluctuations change the error by less than 1e-12 p; but
 # the nodes would have to reach 1/_HARDLY times as far.
 _HARDLY = 1e-6
@@ -103,12 +105,15 @@ def output_error(c: Float[ndarray, " n"], b: float, density: float) -> Gradient:
         dc = np.full(len(c), density / 2 * db)
         dc[touching] = slope
         return value, dc, db
-    if len(c) <= MAX_FEATURES["uniform"]:
-        active = active_patterns(len(c)).sum(1)
-        weight = density**active * (1 - density) ** (len(c) - active)
-        values, dcs, dbs = expected_squared_error(c[None], np.array([b]), weight[None], "uniform")
-        return float(values[0]), dcs[0], float(dbs[0])
-    return _integrated(c, b, density)
+    return _enumerated(c, b, density) if len(c) <= MAX_FEATURES["uniform"] else _integrated(c, b, density)
+
+
+def _enumerated(c: Float[ndarray, " n"], b: float, p: float) -> Gradient:
+    """Sum over all sets of active features."""
+    active = active_patterns(len(c)).sum(1)
+    weight = p**active * (1 - p) ** (len(c) - active)
+    values, dcs, dbs = expected_squared_error(c[None], np.array([b]), weight[None], "uniform")
+    return float(values[0]), dcs[0], float(dbs[0])
 
 
 def _integrated(c: Float[ndarray, " n"], b: float, p: float) -> Gradient:
@@ -123,6 +128,8 @@ def _integrated(c: Float[ndarray, " n"], b: float, p: float) -> Gradient:
         value, dc, db = value + more, dc + more_dc, db + more_db
         if start and abs(more) <= _ACCURACY * value:
             return max(value, 0.0), dc, db
+        if stop >= _MANY_NODES and len(c) <= _ENUMERABLE:
+            return _enumerated(c, b, p)
         if stop >= _MOST_NODES:
             if abs(more) > _ACCEPTABLE * value:
                 message = f"an output's error is {value:.6e}, and the last nodes changed it by {abs(more):.1e}"

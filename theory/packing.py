@@ -24,6 +24,7 @@ from theory.features import density_array
 from theory.metrics import dimensionality
 from theory.polytope_optimum import PolytopeOptimum, optimise_polytope
 from theory.polytopes import POLYTOPES, Polytope, polygon_name
+from theory.recognition import recognise
 from theory.tegum import TegumProduct
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def factor_losses(density: float, n: int, m: int) -> dict[str, float]:
     -------
     dict from str to float
         Population loss of each polytope, summed over its features of importance 1; polygons up to the 12-gon.
+        Polytopes that have deformed into something else at this density are left out.
 
     Raises
     ------
@@ -140,7 +142,13 @@ def factor_losses(density: float, n: int, m: int) -> dict[str, float]:
         If the density lies outside (0, 1], or n or m is below 1.
     """
     _check_sizes(n, m)
-    return {p.name: optimise_polytope(p.name, density).loss for p in _candidates(n, m)}
+    optima = [optimise_polytope(p.name, density) for p in _candidates(n, m)]
+    return {optimum.name: optimum.loss for optimum in optima if _keeps_its_shape(optimum)}
+
+
+def _keeps_its_shape(optimum: PolytopeOptimum) -> bool:
+    """Whether an optimised polytope is still itself; rigid ones always are."""
+    return not POLYTOPES[optimum.name].shape or recognise(optimum.W).nearest == optimum.name
 
 
 def _check_sizes(n: int, m: int) -> None:

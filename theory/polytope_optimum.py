@@ -4,6 +4,7 @@ Features are independent, of equal density and importance, with values uniform o
 the factors' losses add, so that these optima are all that a product of any size needs.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -43,7 +44,7 @@ class PolytopeOptimum:
     loss : float
         Population loss, summed over the v features of importance 1.
     converged : bool
-        Whether the gradient in the parameters has vanished.
+        Whether the gradient in the parameters has vanished, and the loss is accurate to 1e-6 of itself.
     """
 
     name: str
@@ -87,20 +88,24 @@ def _starts(polytope: Polytope, density: float) -> list[dict[str, float]]:
     candidates = [one_sparse_optimum(polytope.name).parameters, dense, *silencing_starts(polytope)]
 
     def loss(start: dict[str, float]) -> float:
-        return orbit_loss_and_gradient(polytope, density, polytope.embedding(start), polytope.biases(start))[
-            0
-        ]
+        return orbit_loss_and_gradient(polytope, density, polytope.embedding(start), polytope.biases(start))[0]
 
     return sorted(candidates, key=loss)[:_FOLLOWED]
 
 
 @lru_cache(maxsize=20_000)
-def _optimum(polytope: Polytope, density: float) -> SymmetricMinimum:
+def _optimum(polytope: Polytope, density: float) -> tuple[SymmetricMinimum, bool]:
+    """The minimum, and whether it converged to a loss that is known accurately."""
     if not polytope.d:  # b = E x = p/2 is exact
-        return SymmetricMinimum({"bias": density / 2}, unrepresented_loss(density), 0.0)
-    return minimise_symmetric(
-        polytope, partial(orbit_loss_and_gradient, polytope, density), _starts(polytope, density)
-    )
+        return SymmetricMinimum({"bias": density / 2}, unrepresented_loss(density), 0.0), True
+    function = partial(orbit_loss_and_gradient, polytope, density)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # on the way; what counts is the end
+        found = minimise_symmetric(polytope, function, _starts(polytope, density))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        function(polytope.embedding(found.parameters), polytope.biases(found.parameters))
+    return found, found.converged and not caught
 
 
 def optimise_polytope(name: str, density: float) -> PolytopeOptimum:
@@ -139,11 +144,9 @@ def optimise_polytope(name: str, density: float) -> PolytopeOptimum:
     p = float(density_array(density))
     polytopes = parse(name).polytopes
     if len(polytopes) != 1:
-        raise ValueError(
-            f"{name!r} is a product of {len(polytopes)} polytopes; optimise each, their losses add"
-        )
+        raise ValueError(f"{name!r} is a product of {len(polytopes)} polytopes; optimise each, their losses add")
     polytope = polytopes[0]
-    found = _optimum(polytope, p)
+    found, converged = _optimum(polytope, p)
     return PolytopeOptimum(
         name=polytope.name,
         density=p,
@@ -151,5 +154,5 @@ def optimise_polytope(name: str, density: float) -> PolytopeOptimum:
         W=locked(polytope.embedding(found.parameters)),
         b=locked(polytope.biases(found.parameters)),
         loss=found.loss,
-        converged=found.converged,
+        converged=converged,
     )

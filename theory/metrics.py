@@ -200,9 +200,7 @@ def dimensions_per_feature(W: ArrayLike) -> Float[ndarray, "*batch"] | float:
     array = _matrix(W)
     represented = (array**2).sum((-2, -1))
     nothing = represented == 0
-    share: ndarray | float = np.where(nothing, np.inf, array.shape[-2] / np.where(nothing, 1.0, represented))[
-        ()
-    ]
+    share: ndarray | float = np.where(nothing, np.inf, array.shape[-2] / np.where(nothing, 1.0, represented))[()]
     return share
 
 

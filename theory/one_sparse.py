@@ -66,9 +66,7 @@ def one_sparse_optimum(name: str) -> SymmetricMinimum:
     """
     polytopes = parse(name).polytopes
     if len(polytopes) != 1:
-        raise ValueError(
-            f"{name!r} is a product of {len(polytopes)} polytopes; in the limit their losses add"
-        )
+        raise ValueError(f"{name!r} is a product of {len(polytopes)} polytopes; in the limit their losses add")
     return _optimum(polytopes[0])
 
 

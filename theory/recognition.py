@@ -140,9 +140,7 @@ def _join(G: Float[ndarray, "k k"], squares: Float[ndarray, "k k"], a: _Branch, 
     if match is None:
         return _Branch(members, a.pieces + b.pieces, error, (a, b))
     features = tuple(members[i] for i in match.order)
-    whole = RecognisedFactor(
-        match.polytope.name, features, float(np.sqrt(match.error / _size(match.polytope.name)))
-    )
+    whole = RecognisedFactor(match.polytope.name, features, float(np.sqrt(match.error / _size(match.polytope.name))))
     return _Branch(members, (whole,), match.error, (a, b))
 
 
@@ -236,8 +234,7 @@ def recognise(W: ArrayLike, tolerance: float = 0.35) -> Recognition:
     root = _tree(G)
     original = np.flatnonzero(keep).tolist()
     pieces = (
-        replace(piece, features=tuple(original[i] for i in piece.features))
-        for piece in _accept(G, root, tolerance)
+        replace(piece, features=tuple(original[i] for i in piece.features)) for piece in _accept(G, root, tolerance)
     )
     factors = (*sorted(pieces, key=lambda f: (_sort_key(f.name), min(f.features))), *short)
     size = sum(_size(piece.name) for piece in root.pieces)

@@ -18,9 +18,7 @@ from theory.one_active import interference, own_error
 __all__ = ["limit_loss", "limit_loss_and_gradient"]
 
 
-def _checked(
-    W: ArrayLike, b: ArrayLike | float, importance: ArrayLike | float
-) -> tuple[ndarray, ndarray, ndarray]:
+def _checked(W: ArrayLike, b: ArrayLike | float, importance: ArrayLike | float) -> tuple[ndarray, ndarray, ndarray]:
     """Bring W, b and the importance to finite arrays whose shapes fit, scalars given a feature axis."""
     try:
         W_, b_, weight = (np.asarray(a, dtype=float) for a in (W, b, importance))
@@ -31,9 +29,7 @@ def _checked(
     n = W_.shape[-1]
     for name, array in (("b", b_), ("importance", weight)):
         if array.ndim and array.shape[-1] != n:
-            raise ValueError(
-                f"{name} must be a scalar or have shape ({n},), one per feature, got shape {array.shape}"
-            )
+            raise ValueError(f"{name} must be a scalar or have shape ({n},), one per feature, got shape {array.shape}")
     if not (np.isfinite(W_).all() and np.isfinite(b_).all()):
         raise ValueError("W and b must be finite, got NaN or infinity")
     if not (np.isfinite(weight).all() and (weight >= 0).all()):

@@ -187,11 +187,7 @@ def _unknown(name: str, text: str) -> str:
     """Say which name is not known, and which known ones come near it."""
     known = [*POLYTOPES, *ALIASES]
     near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = (
-        f"; nearest names: {', '.join(near)}"
-        if near
-        else f"; known are {', '.join(list(POLYTOPES)[:8])}, ..."
-    )
+    hint = f"; nearest names: {', '.join(near)}" if near else f"; known are {', '.join(list(POLYTOPES)[:8])}, ..."
     where = f" in {text!r}" if text != name else ""
     if _IN_DIMENSIONS.fullmatch(name):
         hint = "; the catalogue holds no irreducible optimum of so many features in so many dimensions"
@@ -294,12 +290,8 @@ def tegum_products(n: int, m: int) -> list[TegumProduct]:
     """
     if n < 1 or m < 1:
         raise ValueError(f"n and m must be at least 1, got n = {n} and m = {m}")
-    entries = sorted(
-        (p for p in POLYTOPES.values() if p.d and p.d <= m and p.v <= n), key=lambda p: _order(p.name)
-    )
-    found = [
-        TegumProduct(counts | {"unrepresented": n - used}) for counts, used in _selections(entries, n, m)
-    ]
+    entries = sorted((p for p in POLYTOPES.values() if p.d and p.d <= m and p.v <= n), key=lambda p: _order(p.name))
+    found = [TegumProduct(counts | {"unrepresented": n - used}) for counts, used in _selections(entries, n, m)]
     return sorted(found, key=lambda p: (-p.m, p.factors.get("unrepresented", 0), p.name))
 
 

@@ -131,9 +131,7 @@ def test_leading_axes_are_a_batch() -> None:
 
 
 def test_bad_input_is_refused_in_one_line() -> None:
-    with pytest.raises(
-        ValueError, match=r"W must have shape \(m, n\) or \(\*batch, m, n\), got shape \(3,\)"
-    ):
+    with pytest.raises(ValueError, match=r"W must have shape \(m, n\) or \(\*batch, m, n\), got shape \(3,\)"):
         theory.dimensionality([1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="W must be finite, got NaN or infinity; did the training diverge"):
         theory.coherence([[1.0, np.nan]])

@@ -45,9 +45,7 @@ def deformed(W: ndarray, seed: int, degrees: float, norms: float) -> ndarray:
 
 
 @given(st.sampled_from(SHAPES), st.integers(0, 2**32 - 1))
-def test_every_catalogue_entry_keeps_its_name_under_rotation_permutation_and_noise(
-    name: str, seed: int
-) -> None:
+def test_every_catalogue_entry_keeps_its_name_under_rotation_permutation_and_noise(name: str, seed: int) -> None:
     W, _ = scrambled(POLYTOPES[name].embedding(), seed)
     found = recognise(W)
     assert found.name == found.nearest == name
@@ -55,9 +53,7 @@ def test_every_catalogue_entry_keeps_its_name_under_rotation_permutation_and_noi
 
 
 @given(st.sampled_from(PRODUCTS), st.integers(0, 2**32 - 1))
-def test_products_keep_their_name_under_rotation_permutation_and_noise(
-    product: TegumProduct, seed: int
-) -> None:
+def test_products_keep_their_name_under_rotation_permutation_and_noise(product: TegumProduct, seed: int) -> None:
     W, _ = scrambled(product.embedding(), seed, m=4)
     found = recognise(W)
     assert found.name == product.name
@@ -144,9 +140,7 @@ def test_short_columns_are_unrepresented() -> None:
 
 
 @given(st.sampled_from(PRODUCTS), st.floats(0.5, 3.0), st.integers(0, 2**32 - 1))
-def test_the_scale_of_represented_features_does_not_matter(
-    product: TegumProduct, scale: float, seed: int
-) -> None:
+def test_the_scale_of_represented_features_does_not_matter(product: TegumProduct, scale: float, seed: int) -> None:
     W, _ = scrambled(product.embedding(), seed, noise=0.0, m=4)
     assert recognise(scale * W).name == product.name
 

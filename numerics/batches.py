@@ -56,12 +56,12 @@ def column_batches(
     rng : numpy.random.Generator
         Source of randomness.
     dtype : type
-        numpy.float32 or numpy.float64.
+        Either numpy.float32 or numpy.float64.
 
-    Yields
-    ------
-    Batch
-        A fresh batch in a buffer that the next one may overwrite.
+    Returns
+    -------
+    iterator of Batch
+        Each a fresh batch, in a buffer that the next one may overwrite.
     """
     if isinstance(features, Independent) and features.density.max() <= SPARSE_DENSITY:
         return _packed_columns(features, size, rng, dtype)
@@ -87,14 +87,14 @@ def row_batches(
     rng : numpy.random.Generator
         Source of randomness.
     dtype : type
-        numpy.float32 or numpy.float64.
+        Either numpy.float32 or numpy.float64.
     symmetric : bool
         Draw active values from U[-1, 1], or from {-1, 1}.
 
-    Yields
-    ------
-    Batch
-        A fresh batch in a buffer that the next one may overwrite.
+    Returns
+    -------
+    iterator of Batch
+        Each a fresh batch, in a buffer that the next one may overwrite.
     """
     if isinstance(features, Independent) and not symmetric:
         if features.density.max() <= SPARSE_DENSITY:

@@ -54,9 +54,9 @@ class Sgd:
     size : int
         Number of parameters.
     dtype : dtype
-        float32 or float64.
+        Either float32 or float64.
     momentum : float
-        mu in [0, 1).
+        The factor mu, in [0, 1).
     """
 
     def __init__(self, size: int, dtype: np.dtype, momentum: float = 0.9) -> None:
@@ -83,7 +83,7 @@ class Adam:
     size : int
         Number of parameters.
     dtype : dtype
-        float32 or float64.
+        Either float32 or float64.
     weight_decay : float
         Decoupled decay: theta shrinks by the factor 1 - rate * weight_decay at each step, bias included.
 
@@ -161,7 +161,7 @@ def make_optimiser(
     size : int
         Number of parameters.
     dtype : dtype
-        float32 or float64.
+        Either float32 or float64.
     momentum : float
         Momentum of "sgd".
     weight_decay : float

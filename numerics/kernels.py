@@ -37,7 +37,7 @@ def unstack(theta: ndarray, m: int, tied: bool = True) -> Parameters:
 
     Returns
     -------
-    parameters : Parameters
+    numerics.models.Parameters
         Views of ``theta``.
     """
     W_out = None if tied else theta[..., m : 2 * m, :].swapaxes(-1, -2)

@@ -43,7 +43,7 @@ def sample(
     symmetric : bool
         Draw active values from U[-1, 1] instead of U[0, 1], or from {-1, 1} instead of 1.
     dtype : type
-        numpy.float32 or numpy.float64. In float32 densities are resolved to 2**-24.
+        Either numpy.float32 or numpy.float64. In float32 densities are resolved to 2**-24.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def sample_sparse(
     symmetric : bool
         Draw active values from U[-1, 1] instead of U[0, 1], or from {-1, 1} instead of 1.
     dtype : type
-        numpy.float32 or numpy.float64.
+        Either numpy.float32 or numpy.float64.
 
     Returns
     -------

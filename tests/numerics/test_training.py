@@ -49,9 +49,9 @@ def test_sparse_features_form_an_antipodal_pair() -> None:
 
 
 def test_a_hidden_relu_and_absolute_values_can_be_learned() -> None:
-    hidden = train(Problem(n=3, m=3, density=0.3), steps=2000, learning_rate=1e-2, model="relu_hidden")
+    hidden = train(Problem(n=3, m=3, density=0.3), steps=1200, batch=256, learning_rate=2e-2, model="relu_hidden")
     assert hidden.loss.min() < 0.01 * 3 * 0.3 / 3
-    absolute = train(Problem(n=2, m=6, density=0.3), steps=3000, learning_rate=1e-2, model="absolute")
+    absolute = train(Problem(n=2, m=6, density=0.3), steps=1200, batch=256, learning_rate=2e-2, model="absolute")
     assert absolute.W_out.dims == ("instance", "feature", "dimension")
     assert absolute.loss.min() < 0.02 * 2 * 0.3 / 3
 

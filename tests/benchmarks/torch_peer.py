@@ -10,8 +10,10 @@ import os
 import time
 from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch, the peer to time against, is not installed: extra 'benchmark'")
+from torch import Tensor, nn  # noqa: E402 - pytest imports every file here, with or without PyTorch
 
 Training = Callable[..., "ToyModel"]
 Watch = Callable[[int, "ToyModel"], None]

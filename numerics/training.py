@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import joblib
@@ -17,7 +17,7 @@ from numerics.models import MODELS
 from numerics.sampling import SPARSE_DENSITY
 from numerics.settings import Settings, check_workers
 from numerics.storage import check_output, save
-from numerics.trajectory import Task, Trajectory, descend, uses_columns
+from numerics.trajectory import Task, Trajectory, descend, segments, uses_columns
 from theory.command import progress as progress_bar
 from theory.features import FeatureDistribution, Independent
 from theory.problem import Problem
@@ -216,14 +216,20 @@ def _run(tasks: list[Task], workers: int, progress: bool) -> list[Trajectory]:
         return progress_bar(items, total=total, label=label) if progress else items
 
     if workers == 1:
-        return [descend(task, _watch(bar, k, len(tasks))) for k, task in enumerate(tasks)]
+        # One bar over all chunks: each of them may be done in less than the two seconds after which a bar appears.
+        total = len(tasks) * len(segments(tasks[0].settings))
+        ticks = iter(bar(range(total), total, "training"))
+
+        def watch(cut: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+            for segment in cut:
+                next(ticks)
+                yield segment
+
+        trajectories = [descend(task, watch) for task in tasks]
+        next(ticks, None)
+        return trajectories
     pool = joblib.Parallel(n_jobs=workers, return_as="generator")
     return list(bar(pool(joblib.delayed(descend)(task) for task in tasks), len(tasks), "training"))
-
-
-def _watch(bar: Callable, chunk: int, chunks: int) -> Callable:
-    label = "training" if chunks == 1 else f"training, part {chunk + 1} of {chunks}"
-    return lambda segments: bar(segments, len(segments), label)
 
 
 def _dataset(

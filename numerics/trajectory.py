@@ -17,7 +17,7 @@ from numerics.models import MODELS
 from numerics.settings import Settings
 from theory.features import FeatureDistribution
 
-__all__ = ["COLUMN_FEATURES", "DivergenceError", "Task", "Trajectory", "descend", "uses_columns"]
+__all__ = ["COLUMN_FEATURES", "DivergenceError", "Task", "Trajectory", "descend", "segments", "uses_columns"]
 
 # Up to this many features the couplings W^T W are cheaper than the way through the hidden layer (measured).
 COLUMN_FEATURES = 20
@@ -113,6 +113,29 @@ def uses_columns(n: int, model: str) -> bool:
     return n <= COLUMN_FEATURES and MODELS[model].tied and not MODELS[model].relu_hidden
 
 
+def segments(settings: Settings) -> list[tuple[int, int]]:
+    """
+    Cut a training where something is looked at: a snapshot, or whether the loss has grown.
+
+    Parameters
+    ----------
+    settings : Settings
+        How to train.
+
+    Returns
+    -------
+    list of tuple of int
+        First and last step of each segment.
+
+    Examples
+    --------
+    >>> segments(Settings(steps=150, snapshots=[0, 7]))
+    [(0, 7), (7, 100), (100, 150)]
+    """
+    stops = {0, settings.steps, *(settings.snapshots or ()), *range(0, settings.steps, _CHECK_EVERY)}
+    return list(pairwise(sorted(stops)))
+
+
 def _kernel(task: Task) -> Kernel:
     settings, kind = task.settings, MODELS[task.settings.model]
     importance = task.importance.astype(settings.dtype)
@@ -183,12 +206,11 @@ class _Descent:
 
     def run(self, watch: Callable[[list[tuple[int, int]]], Iterable[tuple[int, int]]]) -> Trajectory:
         wanted = self.settings.snapshots or ()
-        stops = {0, self.settings.steps, *wanted, *range(0, self.settings.steps, _CHECK_EVERY)}
         snapshots, curve = [], []
         if 0 in wanted:
             snapshots.append(self._kept())
             curve.append(self._curve())
-        for start, stop in watch(list(pairwise(sorted(stops)))):
+        for start, stop in watch(segments(self.settings)):
             self._steps(start, stop)
             self._check_loss(stop)
             if stop in wanted:

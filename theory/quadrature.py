@@ -30,7 +30,7 @@ from theory.one_active import interference, own_error
 
 __all__ = ["MAX_NODES", "ROUNDING", "Quadrature", "quadrature"]
 
-MAX_NODES = 8192
+MAX_NODES = 2**14
 # A loss is known to this part of the zero model's at best; one that is smaller counts as accurate.
 ROUNDING = 1e-12
 _FIRST_NODES = 32
@@ -49,61 +49,67 @@ class Quadrature:
 
     Attributes
     ----------
-    value : ndarray, shape (batch, n)
+    value : ndarray, shape (batch, output)
         E (x_i - ReLU z_i)^2.
-    dG : ndarray, shape (batch, n, n)
+    dG : ndarray, shape (batch, output, n)
         Row i: derivatives of ``value[i]`` in the couplings g_ij.
-    db : ndarray, shape (batch, n)
+    db : ndarray, shape (batch, output)
         Derivative of ``value[i]`` in the bias b_i.
-    error : ndarray, shape (batch, n)
+    error : ndarray, shape (batch, output)
         Estimated absolute error of ``value``.
     nodes : int
         Largest number of nodes used.
     """
 
-    value: Float[ndarray, "batch n"]
-    dG: Float[ndarray, "batch n n"]
-    db: Float[ndarray, "batch n"]
-    error: Float[ndarray, "batch n"]
+    value: Float[ndarray, "batch output"]
+    dG: Float[ndarray, "batch output n"]
+    db: Float[ndarray, "batch output"]
+    error: Float[ndarray, "batch output"]
     nodes: int
 
 
 def quadrature(
-    G: Float[ndarray, "batch n n"],
-    b: Float[ndarray, "batch n"],
+    G: Float[ndarray, "batch output n"],
+    b: Float[ndarray, "batch output"],
     features: FeatureDistribution,
-    importance: Float[ndarray, "batch n"],
+    importance: Float[ndarray, "batch output"],
     rtol: float = 1e-7,
     nodes: int | None = None,
+    outputs: Int[ndarray, " output"] | None = None,
+    max_nodes: int = MAX_NODES,
 ) -> Quadrature:
     """
-    Compute the expected squared error of every output and its gradient.
+    Compute the expected squared error of outputs and its gradient.
 
     Parameters
     ----------
-    G : ndarray, shape (batch, n, n)
-        Couplings W^T W of a batch of models.
-    b : ndarray, shape (batch, n)
+    G : ndarray, shape (batch, output, n)
+        Couplings of the outputs of a batch of models: W^T W, or some rows of it.
+    b : ndarray, shape (batch, output)
         Output biases.
     features : FeatureDistribution
-        Distribution of the features, with batch shape () or (batch,).
-    importance : ndarray, shape (batch, n)
+        Distribution of the n features, with batch shape () or (batch,).
+    importance : ndarray, shape (batch, output)
         Weights by which errors count when accuracy is judged.
     rtol : float
         Nodes are doubled until the estimated error of the weighted sum falls below this part of it.
     nodes : int, optional
         Use exactly so many nodes instead.
+    outputs : ndarray of int, shape (output,), optional
+        The own feature of each output; all n features in order by default.
+    max_nodes : int
+        Most nodes to use; what is not known accurately by then shows in ``error``.
 
     Returns
     -------
     Quadrature
         Values, gradients, error estimates.
     """
-    frame = _Frame.build(G, b, features)
+    frame = _Frame.build(G, b, features, np.arange(b.shape[1]) if outputs is None else outputs)
     total = _closed_part(frame)
     sums = _zeros_like_sums(frame)
     todo = np.arange(len(G))
-    floor = ROUNDING * (importance * features.value_square * features.feature_density).sum(-1)
+    floor = ROUNDING * features.value_square * (importance * features.feature_density[..., frame.outputs]).sum(-1)
     start, stop = 0, nodes or _FIRST_NODES
     while True:
         before = sums.value[todo]
@@ -113,7 +119,7 @@ def quadrature(
         value = total.value[todo] + sums.value[todo]
         miss = (importance[todo] * sums.error[todo]).sum(-1)
         todo = todo[miss > rtol * (importance[todo] * value).sum(-1) + floor[todo]]
-        if nodes or not len(todo) or stop >= MAX_NODES:
+        if nodes or not len(todo) or stop >= max_nodes:
             break
         start, stop = stop, 2 * stop
     return Quadrature(
@@ -129,19 +135,20 @@ def quadrature(
 class _Frame:
     """A batch of models and distributions, broadcast, with the step of the midpoint rule for every output."""
 
-    G: ndarray  # (batch, n, n)
-    b: ndarray  # (batch, n)
+    G: ndarray  # (batch, output, n)
+    b: ndarray  # (batch, output)
+    outputs: ndarray  # (output,): own feature of each
     density: ndarray  # (batch, n_sets)
     features: FeatureDistribution
     none_active: ndarray  # (batch, 1)
     one_active: ndarray  # (batch, n): probability that only feature j is active
     mean: ndarray  # (batch, n)
     second_moment: ndarray  # (batch, n, n)
-    step: ndarray  # (batch, n)
+    step: ndarray  # (batch, output)
 
     @classmethod
-    def build(cls, G: ndarray, b: ndarray, features: FeatureDistribution) -> "_Frame":
-        batch, n = b.shape
+    def build(cls, G: ndarray, b: ndarray, features: FeatureDistribution, outputs: ndarray) -> "_Frame":
+        batch, n = len(G), G.shape[-1]
         patterns = np.vstack([np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)])
         few = np.broadcast_to(features.pattern_probability(patterns), (batch, n + 1))
         reach = np.abs(b) + np.abs(G).sum(-1)
@@ -151,6 +158,7 @@ class _Frame:
         return cls(
             G=G,
             b=b,
+            outputs=outputs,
             density=np.broadcast_to(features.density, (batch, features.density.shape[-1])),
             features=features,
             none_active=few[:, :1],
@@ -163,10 +171,10 @@ class _Frame:
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    value: ndarray  # (batch, n)
-    dG: ndarray  # (batch, n, n)
-    db: ndarray  # (batch, n)
-    error: ndarray  # (batch, n)
+    value: ndarray  # (batch, output)
+    dG: ndarray  # (batch, output, n)
+    db: ndarray  # (batch, output)
+    error: ndarray  # (batch, output)
 
 
 def _zeros_like_sums(frame: _Frame) -> _Sums:
@@ -176,12 +184,11 @@ def _zeros_like_sums(frame: _Frame) -> _Sums:
 def _closed_part(frame: _Frame) -> _Sums:
     """Zero or one active feature in closed form, and the polynomial moments of the rest."""
     G, b, values = frame.G, frame.b, frame.features.values
-    n = b.shape[1]
-    own = np.arange(n)
+    outputs = frame.outputs
+    own = (slice(None), np.arange(len(outputs)), outputs)
     single = frame.one_active
     other, other_dc, other_db = interference(G, b[..., None], values)
-    mine, mine_dc, mine_db = own_error(G[:, own, own], b, values)
-    other[:, own, own], other_dc[:, own, own], other_db[:, own, own] = mine, mine_dc, mine_db
+    other[own], other_dc[own], other_db[own] = own_error(G[own], b, values)
     rectified = np.maximum(b, 0)
     value = frame.none_active * rectified**2 + (other @ single[..., None])[..., 0]
     dG = other_dc * single[:, None, :]
@@ -190,41 +197,43 @@ def _closed_part(frame: _Frame) -> _Sums:
     mass = 1 - frame.none_active - single.sum(-1, keepdims=True)
     mean = frame.mean - frame.features.value_mean * single
     moment = frame.second_moment.copy()
-    moment[:, own, own] -= frame.features.value_square * single
+    diagonal = np.arange(moment.shape[-1])
+    moment[:, diagonal, diagonal] -= frame.features.value_square * single
     linear = np.pi / frame.step  # the closed half of E|z|: pi/h times the mean
+    own_mean = mean[:, outputs]
     mean_z = b * mass + (G @ mean[..., None])[..., 0]
     G_moment = G @ moment
-    x_z = b * mean + G_moment[:, own, own]
+    x_z = b * own_mean + G_moment[own]
     square_z = b**2 * mass + 2 * b * (mean_z - b * mass) + (G_moment * G).sum(-1)
-    value += moment[:, own, own] - x_z + square_z / 2 + linear * (mean_z - mean)
-    dG += b[..., None] * mean[:, None, :] + G_moment - moment + linear[..., None] * mean[:, None, :]
-    db += mean_z - mean + linear * mass
+    value += moment[:, outputs, outputs] - x_z + square_z / 2 + linear * (mean_z - own_mean)
+    dG += (b + linear)[..., None] * mean[:, None, :] + G_moment - moment[:, outputs]
+    db += mean_z - own_mean + linear * mass
     return _Sums(value, dG, db, np.zeros_like(b))
 
 
-def _add_nodes(frame: _Frame, sums: _Sums, todo: ndarray, start: int, stop: int) -> Float[ndarray, "todo n"]:
+def _add_nodes(frame: _Frame, sums: _Sums, todo: ndarray, start: int, stop: int) -> Float[ndarray, "todo output"]:
     """Add the nodes start ... stop-1 to the sums of some models; return the size of what is cut off."""
-    n = frame.b.shape[1]
-    tail = np.zeros((len(todo), n))
-    nodes_together = min(stop - start, max(_TAIL_NODES, _BLOCK_ELEMENTS // (n * n)))
-    outputs_together = max(1, min(n, _BLOCK_ELEMENTS // (nodes_together * n)))
+    rows, n = frame.G.shape[1:]
+    tail = np.zeros((len(todo), rows))
+    nodes_together = min(stop - start, max(_TAIL_NODES, _BLOCK_ELEMENTS // (rows * n)))
+    outputs_together = max(1, min(rows, _BLOCK_ELEMENTS // (nodes_together * n)))
     models_together = max(1, _BLOCK_ELEMENTS // (nodes_together * outputs_together * n))
 
     def add(models: slice, outputs: slice) -> None:
-        which, own = todo[models], np.arange(n)[outputs]
-        rows = np.ix_(which, own)
+        which, some = todo[models], np.arange(rows)[outputs]
+        block_rows = np.ix_(which, some)
         for first in range(start, stop, nodes_together):
             k = np.arange(first, min(first + nodes_together, stop)) + 0.5
-            block, cut_off = _block_sums(frame, which, own, k)
-            sums.value[rows] += block.value
-            sums.dG[rows] += block.dG
-            sums.db[rows] += block.db
+            block, cut_off = _block_sums(frame, which, some, k)
+            sums.value[block_rows] += block.value
+            sums.dG[block_rows] += block.dG
+            sums.db[block_rows] += block.db
             tail[models, outputs] = cut_off  # the last block's stays
 
     blocks = [
         (slice(model, model + models_together), slice(output, output + outputs_together))
         for model in range(0, len(todo), models_together)
-        for output in range(0, n, outputs_together)
+        for output in range(0, rows, outputs_together)
     ]
     if len(blocks) < _THREADED_BLOCKS:
         for block in blocks:
@@ -238,11 +247,11 @@ def _add_nodes(frame: _Frame, sums: _Sums, todo: ndarray, start: int, stop: int)
 def _block_sums(
     frame: _Frame,
     models: Int[ndarray, " model"],
-    outputs: Int[ndarray, " output"],
+    some: Int[ndarray, " output"],
     k: Float[ndarray, " node"],
 ) -> tuple[_Sums, Float[ndarray, "model output"]]:
     """Contributions of the nodes t = k h to some outputs of some models; axes (node, model, output, feature)."""
-    rows = np.ix_(models, outputs)
+    rows, outputs = np.ix_(models, some), frame.outputs[some]
     h = frame.step[rows]
     t = k[:, None, None] * h
     square_weight = 2j / np.pi * h / t**3  # half of 4h / (pi t^3); Re(i phi) = - Im phi

@@ -12,7 +12,7 @@ the smallest curvature. A minimum ends at its spinodal, where that curvature van
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from theory.bifurcations import breaks_symmetry, locate_fold, locate_spinodal
 from theory.branch_points import BranchPoint, correct
-from theory.paths import Parameter, ProblemPath
+from theory.paths import ProblemPath
 from theory.problem import Problem
 from theory.recognition import recognise
 
@@ -35,11 +35,14 @@ End = Literal["reached", "spinodal", "fold", "symmetry breaking", "lost"]
 _LEAST_STEP = 1e-5
 # Steps between two values asked for: where so many are needed, Newton's method hardly converges.
 _MOST_STEPS = 200
+# Recorded points from which a value between them is approached, the nearest first.
+_NEIGHBOURS = 4
 # A corrected solution may lie this far from the predicted one, in couplings and biases: absolutely, and as a part of
 # the predicted change. Distinct branches of solutions with norms of order one are further apart.
 _LEAP, _RELATIVE_LEAP = 2e-3, 0.25
 
 
+@runtime_checkable
 class Solution(Protocol):
     """Anything with an embedding and biases: an optimum, a recorded model, a point of a branch."""
 
@@ -138,13 +141,25 @@ class Branch:
         ------
         ValueError
             If the value lies outside.
+        ArithmeticError
+            If Newton's method fails on the way, as may happen next to a fold.
         """
         if not self.lowest * (1 - 1e-12) <= value <= self.highest * (1 + 1e-12):
             raise ValueError(f"the branch covers {self.lowest:g} ... {self.highest:g}, got {value:g}")
-        near = int(np.abs(np.log(self.values / value)).argmin())
-        point = correct(self.path, float(self.values[near]), self.W[near], self.b[near])
-        reached = _advance(point, value)
-        return point if reached is None else reached
+        for near in np.argsort(np.abs(np.log(self.values / value)))[:_NEIGHBOURS].tolist():
+            start = float(self.values[near])
+            if start != value and self._singular(near):
+                continue  # from a fold two solutions lead away
+            point = correct(self.path, start, self.W[near], self.b[near])
+            reached = _advance(point, value)
+            if reached is not None:
+                return reached
+        raise ArithmeticError(f"Newton's method lost the branch on the way to {self.path.parameter} = {value:g}")
+
+    def _singular(self, k: int) -> bool:
+        """Whether a recorded point is a bifurcation at an end of the branch."""
+        ends = {0: self.beginning, len(self.values) - 1: self.end}
+        return ends.get(k, "reached") != "reached"
 
     def dataset(self) -> "xr.Dataset":
         """
@@ -175,7 +190,7 @@ class Branch:
 def follow(
     problem: Problem,
     solution: Solution,
-    parameter: Parameter = "density",
+    parameter: str = "density",
     start: float | None = None,
     stop: float | None = None,
     index: int = 0,
@@ -239,7 +254,7 @@ def follow(
 def follow_both_ways(
     problem: Problem,
     solution: Solution,
-    parameter: Parameter,
+    parameter: str,
     low: float,
     high: float,
     at: float,

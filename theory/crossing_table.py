@@ -150,7 +150,9 @@ def _crossing(n: int, m: int, one: TegumProduct, two: TegumProduct, low: float, 
     )
 
 
-def uniform_crossings(n: int, m: int, best: int = _BEST, metastable: bool = True) -> list[UniformCrossing]:
+def uniform_crossings(
+    n: int, m: int, best: int = _BEST, metastable: bool = True, densities: Float[ndarray, " k"] = _GRID
+) -> list[UniformCrossing]:
     """
     Find the crossings between the best uniform geometries of one problem.
 
@@ -162,6 +164,8 @@ def uniform_crossings(n: int, m: int, best: int = _BEST, metastable: bool = True
         Crossings of lower rank are left out.
     metastable : bool
         Whether to follow the geometries that exchange the lead to their spinodals.
+    densities : ndarray, shape (k,)
+        Ascending densities between which crossings are looked for.
 
     Returns
     -------
@@ -169,12 +173,12 @@ def uniform_crossings(n: int, m: int, best: int = _BEST, metastable: bool = True
         Those where the best geometry changes first, by density; then the others.
     """
     products = tegum_products(n, m)
-    losses = np.array([[_loss(product.counts, float(p)) for p in _GRID] for product in products])
+    losses = np.array([[_loss(product.counts, float(p)) for p in densities] for product in products])
     found = []
-    for k in range(len(_GRID) - 1):
+    for k in range(len(densities) - 1):
         low, high = losses[:, k], losses[:, k + 1]
         for i, j in _exchanged(low, high, best):
-            crossing = _crossing(n, m, products[i], products[j], float(_GRID[k]), float(_GRID[k + 1]))
+            crossing = _crossing(n, m, products[i], products[j], float(densities[k]), float(densities[k + 1]))
             rank = 1 + sum(_loss(q.counts, crossing.density) < crossing.loss * (1 - _EQUAL) for q in products)
             found.append(_replaced(crossing, rank=rank))
     found = sorted((c for c in found if c.rank <= best), key=lambda c: (c.rank > 1, c.density))

@@ -21,7 +21,7 @@ from scipy.interpolate import CubicHermiteSpline
 from theory.branches import Branch, End, follow_both_ways
 from theory.command import Parser, count, run_command, writable_directory
 from theory.optimum import optimise
-from theory.paths import Parameter, ProblemPath
+from theory.paths import ProblemPath
 from theory.problem import Problem
 
 __all__ = ["Crossing", "branches_of", "crossover", "crossover_between", "main"]
@@ -32,7 +32,9 @@ _SAME = 1e-3
 _MEETING = 1e-3
 # Couplings at a bifurcation grow like the root of the distance: what is left of them at that distance.
 _NEARLY_SAME = 0.1
-_EQUAL_LOSS = 1e-8
+_EQUAL_LOSS, _ROUNDING = 1e-8, 1e-11
+# Relative accuracy with which branches locate a bifurcation (theory.bifurcations), at a kink that of the curvature.
+_BIFURCATION = 1e-7
 _STEPS, _ACCURACY = 40, 1e-12
 # Points at which a branch is recorded for finding crossings, and places at which a geometry's branches are looked for.
 _POINTS, _PLACES = 60, 5
@@ -102,7 +104,9 @@ def crossover(first: Branch, second: Branch) -> tuple[Crossing, ...]:
     if low < high:
         grid = _grid(first, second, low, high)
         difference = _interpolated(second)(grid) - _interpolated(first)(grid)
-        for k in np.flatnonzero(difference[1:] * difference[:-1] < 0):
+        # Where branches have merged their losses differ by rounding only.
+        difference[np.abs(difference) < _ROUNDING * _interpolated(first)(grid)] = 0.0
+        for k in np.flatnonzero(difference[1:] * difference[:-1] < 0).tolist():
             # Interpolation may put the sign to the wrong side of a recorded point: one more on either side.
             found = _refined(first, second, float(grid[max(k - 1, 0)]), float(grid[min(k + 2, len(grid) - 1)]))
             if found is not None:
@@ -173,34 +177,44 @@ def _loss_accuracy(problem: Problem, loss: float) -> float:
 
 
 def _meetings(first: Branch, second: Branch) -> list[Crossing]:
-    """Continuous transitions: one branch begins where the other loses its stability."""
-    found = []
-    for below, above in ((first, second), (second, first)):
-        near = abs(np.log(above.lowest / below.highest)) < _MEETING
-        if not near or "reached" in (below.why(below.highest), above.why(above.lowest)):
-            continue
-        one, two = below.at(below.highest), above.at(above.lowest)
-        if one.separation(two.W, two.b) < _NEARLY_SAME:
-            found.append(
-                Crossing(
-                    value=below.highest,
-                    error=abs(above.lowest - below.highest),
-                    loss=one.loss,
-                    slope_jump=min(0.0, two.slope - one.slope) if abs(two.slope - one.slope) > _MEETING else 0.0,
-                    order="continuous",
-                    below=below.geometry,
-                    above=above.geometry,
-                    metastable=(above.lowest, below.highest),
-                    ends=(above.why(above.lowest), below.why(below.highest)),
-                )
-            )
+    """Continuous transitions: where one branch loses its stability, the other is the same solution."""
+    found: list[Crossing] = []
+    for ending, other in ((first, second), (second, first)):
+        for value in (ending.lowest, ending.highest):
+            within = other.lowest * (1 - _MEETING) <= value <= other.highest * (1 + _MEETING)
+            if ending.why(value) == "reached" or not within:
+                continue
+            met = _meeting(ending, other, value)
+            if met is not None and not any(abs(met.value - known.value) < _MEETING * value for known in found):
+                found.append(met)
     return found
+
+
+def _meeting(ending: Branch, other: Branch, value: float) -> Crossing | None:
+    """Compare two branches where one of them ends."""
+    one, two = ending.at(value), other.at(float(np.clip(value, other.lowest, other.highest)))
+    if one.separation(two.W, two.b) > _NEARLY_SAME:
+        return None
+    upper = value == ending.highest
+    below, above = (ending, other) if upper else (other, ending)
+    jump = (two.slope - one.slope) * (1 if upper else -1)
+    return Crossing(
+        value=value,
+        error=abs(two.value - value) + _BIFURCATION * value,
+        loss=one.loss,
+        slope_jump=min(0.0, jump),
+        order="continuous",
+        below=below.geometry,
+        above=above.geometry,
+        metastable=(value, value),
+        ends=(above.why(above.lowest), below.why(below.highest)),
+    )
 
 
 def branches_of(
     problem: Problem,
     geometry: str,
-    parameter: Parameter,
+    parameter: str,
     low: float,
     high: float,
     index: int = 0,
@@ -259,7 +273,7 @@ def crossover_between(
     problem: Problem,
     first: str,
     second: str,
-    parameter: Parameter,
+    parameter: str,
     low: float,
     high: float,
     index: int = 0,

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -12,9 +11,8 @@ from theory.decoupled import decoupled_errors
 from theory.features import locked
 from theory.problem import Problem
 
-__all__ = ["Parameter", "ProblemPath"]
+__all__ = ["ProblemPath"]
 
-Parameter = Literal["density", "relative density", "relative importance"]
 
 # Step, in the logarithm of the parameter, of the five-point differences along the path: their error is its fourth
 # power, since losses are polynomials in densities, and linear in importances.
@@ -44,7 +42,7 @@ class ProblemPath:
     """
 
     problem: Problem
-    parameter: Parameter
+    parameter: str
     index: int = 0
 
     def __post_init__(self) -> None:

@@ -106,7 +106,7 @@ def test_all_polytopes_that_fit_are_considered() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("density", [0.01, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("density", [0.1, 0.9])
 def test_the_full_catalogue_never_does_worse_than_a_part_of_it(density: float) -> None:
     whole = best_tegum_product(400, 30, density)
     part = best_tegum_product(400, 30, density, few_losses(density))

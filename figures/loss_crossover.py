@@ -182,15 +182,16 @@ def _draw_catalogue(axes: "Axes", data: xr.Dataset) -> None:
 def _draw_branches(axes: "Axes", data: xr.Dataset) -> None:
     crossing = data.attrs["crossing"]
     for name, label, colour, best in (
-        ("pentagon", "pentagon", COLOURS[0], lambda x: x >= crossing),
-        ("digons", "two digons", COLOURS[1], lambda x: x <= crossing),
+        ("pentagon", "pentagon", COLOURS[0], np.greater_equal),
+        ("digons", "two digons", COLOURS[1], np.less_equal),
     ):
         x = np.append(data[f"{name}_at"].values, crossing)
         loss = np.append(data[f"{name}_loss"].values, data.attrs["crossing_loss"])
         order = np.argsort(x)
         x, loss = x[order], loss[order]
         axes.plot(x, loss, color=colour, lw=1.2, ls=(0, (3, 2)))
-        axes.plot(x[best(x)], loss[best(x)], color=colour, lw=2.2, label=label)
+        wins = best(x, crossing)
+        axes.plot(x[wins], loss[wins], color=colour, lw=2.2, label=label)
     axes.plot(crossing, data.attrs["crossing_loss"], "o", color="black", ms=5)
     axes.annotate(
         f"crossing at {crossing:.4f}\n(1/{1 / crossing:.2f} of the others)",

@@ -102,7 +102,7 @@ def _draw_space(axes: "Axes", W: "ndarray", factor: "ndarray") -> None:
         colour = COLOURS[factor[j]]
         axes.plot(*np.stack([np.zeros(3), W[:, j]], axis=1), color=colour, lw=1.4)
         axes.plot(*W[:, j : j + 1], "o", color=colour, ms=5)
-    axes.set_box_aspect((1, 1, 1), zoom=1.5)
+    axes.set_box_aspect((1, 1, 1), zoom=1.5)  # type: ignore[call-arg, arg-type]
     for setter in (axes.set_xlim, axes.set_ylim, axes.set_zlim):  # type: ignore[attr-defined]
         setter(-1.2, 1.2)
     axes.view_init(elev=18, azim=25)  # type: ignore[attr-defined]
@@ -120,7 +120,7 @@ def _is_edge(W: "ndarray", j: int, k: int) -> bool:
         [0, 0, 0, -1], A_ub=constraints, b_ub=np.ones(len(others)), A_eq=equal, b_eq=np.ones(2),
         bounds=[(None, None)] * 3 + [(None, 1)],
     )  # fmt: skip
-    return bool(solution.success and solution.x[-1] > 1e-6)
+    return bool(solution.success and solution.x is not None and solution.x[-1] > 1e-6)
 
 
 if __name__ == "__main__":

@@ -176,9 +176,11 @@ def best_pairing(problem: Problem) -> Pairing:
             LinearConstraint(membership, ub=np.ones(n)),
             LinearConstraint(np.ones((1, len(saving))), ub=problem.m),
         ],
-        integrality=np.ones(len(saving)),
+        integrality=np.ones(len(saving), dtype=int),
         bounds=Bounds(0, 1),
     )
+    if solution.x is None:
+        raise RuntimeError(f"the assignment problem was not solved: {solution.message}")
     chosen = np.flatnonzero(solution.x > 0.5)
     pairs = tuple((int(first[k - n]), int(second[k - n])) for k in chosen if k >= n)
     dedicated = tuple(int(k) for k in chosen if k < n)

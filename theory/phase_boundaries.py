@@ -7,6 +7,7 @@ optimal loss jumps by the difference of their partial derivatives (envelope theo
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -221,13 +222,11 @@ class _Edges:
 
     def part(self, rows: Int[ndarray, " some"]) -> "_Edges":
         """Some of the edges."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return _Edges(
-            **{
-                name: tuple(v[rows] for v in value) if isinstance(value, tuple) else value[rows]
-                for name, value in values.items()
-            }
-        )
+        values: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            values[f.name] = tuple(v[rows] for v in value) if isinstance(value, tuple) else value[rows]
+        return _Edges(**values)
 
     @property
     def length(self) -> ndarray:

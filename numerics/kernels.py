@@ -4,8 +4,8 @@ Parameters are stacked as rows of n numbers: theta[run] holds the m rows of W, t
 tied) the m rows of W_out^T, then the bias. Each kernel computes what ``numerics.models.loss_and_gradient``
 does; they differ in speed only.
 
-The ReLU's mask costs no comparison: the kernels compute -z, whose sign bit, shifted through the word, is all
-ones exactly where z > 0, and "and" it with the bits of the error.
+The ReLU's mask costs no comparison: the kernels compute -z, whose sign bit, shifted through the word, is all ones
+where z > 0 (or is an exact zero, as no trained z is for long), and "and" it with the bits of the error.
 """
 
 from typing import Protocol, runtime_checkable

@@ -23,7 +23,7 @@ __all__ = ["COLUMN_FEATURES", "DivergenceError", "Task", "Trajectory", "descend"
 COLUMN_FEATURES = 20
 # Steps between looks at the loss.
 _CHECK_EVERY = 100
-# A run has diverged when its loss exceeds its first loss, and that of W = 0 and b = 0, by this factor.
+# A run has diverged when its loss exceeds its first loss, and that of missing every feature, by this factor.
 _DIVERGED = 1e3
 _SNAPSHOT_BATCHES = 8
 _FINAL_BATCHES = 64
@@ -201,8 +201,9 @@ class _Descent:
         self.rates = learning_rates(self.settings.schedule, self.settings.learning_rate, self.settings.steps).tolist()
         self.diverged_at = np.full(len(self.theta), -1)
         first = self.kernel.loss(self.theta, self.samples[0])
-        silent = self.kernel.loss(np.zeros_like(self.theta), self.samples[0])
-        self.bound = _DIVERGED * np.maximum(first, silent)
+        # All features active and none reconstructed: a scale that no density and no batch, however small, makes vanish.
+        everything = task.importance.sum(1) * task.features.value_square
+        self.bound = _DIVERGED * np.maximum(first, everything)
 
     def run(self, watch: Callable[[list[tuple[int, int]]], Iterable[tuple[int, int]]]) -> Trajectory:
         wanted = self.settings.snapshots or ()

@@ -23,7 +23,7 @@ __all__ = ["orbit_loss_and_gradient", "output_error"]
 # Relative accuracy of an output's error; nodes are doubled until the last doubling changed less. Where couplings are
 # small but not tiny the nodes run out before; the result is then good to the accuracy below, or there is a warning.
 _ACCURACY, _ACCEPTABLE = 1e-9, 1e-6
-_FIRST_NODES, _MANY_NODES, _MOST_NODES = 64, 2**11, 2**14
+_FIRST_NODES, _MANY_NODES, _MOST_NODES = 256, 2**11, 2**14
 # Up to so many features enumeration is quicker than so many nodes.
 _ENUMERABLE = 10
 # Beside couplings 1/_HARDLY times as large, a feature's own fluctuations change the error by less than 1e-12 p; but

@@ -9,7 +9,8 @@ from numpy import ndarray
 from scipy.optimize import brentq
 
 from theory.branch_points import BranchPoint, correct
-from theory.hessian import expand, projected_spectrum, symmetry_directions
+from theory.expansion import expand
+from theory.hessian import projected_spectrum, symmetry_directions
 
 __all__ = ["automorphisms", "breaks_symmetry", "locate_fold", "locate_spinodal"]
 

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.hessian import Expansion, Stability, classify, projected_spectrum, symmetry_directions
+from theory.expansion import Expansion
+from theory.hessian import Stability, classify, projected_spectrum, symmetry_directions
 from theory.paths import ProblemPath
 from theory.problem import Problem
 from theory.stationary import distance, solve_stationary

@@ -12,14 +12,14 @@ the smallest curvature. A minimum ends at its spinodal, where that curvature van
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.bifurcations import breaks_symmetry, locate_fold, locate_spinodal
 from theory.branch_points import BranchPoint, correct
+from theory.continuation import End, advance, walk
 from theory.paths import ProblemPath
 from theory.problem import Problem
 from theory.recognition import recognise
@@ -27,19 +27,10 @@ from theory.recognition import recognise
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Branch", "End", "Solution", "follow", "follow_both_ways"]
+__all__ = ["Branch", "Solution", "follow", "follow_both_ways"]
 
-End = Literal["reached", "spinodal", "fold", "symmetry breaking", "lost"]
-
-# Steps are halved down to this (in the logarithm of the parameter) before the branch counts as ended.
-_LEAST_STEP = 1e-5
-# Steps between two values asked for: where so many are needed, Newton's method hardly converges.
-_MOST_STEPS = 200
 # Recorded points from which a value between them is approached, the nearest first.
 _NEIGHBOURS = 4
-# A corrected solution may lie this far from the predicted one, in couplings and biases: absolutely, and as a part of
-# the predicted change. Distinct branches of solutions with norms of order one are further apart.
-_LEAP, _RELATIVE_LEAP = 2e-3, 0.25
 
 
 @runtime_checkable
@@ -151,7 +142,7 @@ class Branch:
             if start != value and self._singular(near):
                 continue  # from a fold two solutions lead away
             point = correct(self.path, start, self.W[near], self.b[near])
-            reached = _advance(point, value)
+            reached = advance(point, value)
             if reached is not None:
                 return reached
         raise ArithmeticError(f"Newton's method lost the branch on the way to {self.path.parameter} = {value:g}")
@@ -247,7 +238,7 @@ def follow(
             f"the solution is a saddle at {parameter} = {targets[0]:g} (smallest curvature "
             f"{first.curvature:.3g}); pass unstable=True to follow it"
         )
-    visited, end, bifurcations = _walk(first, targets[1:], unstable)
+    visited, end, bifurcations = walk(first, targets[1:], unstable)
     return _assemble(path, visited, "reached", end, bifurcations)
 
 
@@ -372,71 +363,3 @@ def _assemble(
         bifurcations=bifurcations,
         geometry=recognise(visited[0].W).name,
     )
-
-
-def _walk(
-    first: BranchPoint, targets: Sequence[float], unstable: bool
-) -> tuple[list[BranchPoint], End, tuple[float, ...]]:
-    """Visit the targets until the branch ends."""
-    visited, stride = [first], np.inf
-    bifurcations: list[float] = []
-    for target in targets:
-        here, steps = visited[-1], 0
-        while here.value != target:
-            there = _step_towards(here, target, stride) if steps < _MOST_STEPS else None
-            if there is None:
-                fold = locate_fold(here, np.sign(target - here.value))
-                if fold is None:
-                    return visited, "lost", tuple(bifurcations)
-                return [*visited, fold], "fold", tuple(bifurcations)
-            stride, steps = 2 * abs(float(np.log(there.value / here.value))), steps + 1
-            if here.stable != there.stable:
-                turn = locate_spinodal(here, there)
-                bifurcations.append(turn.value)
-                if not unstable:
-                    return [*visited, turn], _kind_of_end(turn), tuple(bifurcations)
-            here = there
-        visited.append(here)
-    return visited, "reached", tuple(bifurcations)
-
-
-def _kind_of_end(point: BranchPoint) -> End:
-    """Name the loss of stability of a solution that goes on as a saddle."""
-    if not point.details.kinked and breaks_symmetry(point, point.details.direction):
-        return "symmetry breaking"
-    return "spinodal"
-
-
-def _step_towards(here: BranchPoint, target: float, longest: float = np.inf) -> BranchPoint | None:
-    """Take the longest step towards a value, of those tried, that stays on the branch."""
-    whole = float(np.log(target / here.value))
-    share = 1.0 if longest > 0.9 * abs(whole) else longest / abs(whole)  # no sliver is left before the target
-    while abs(share * whole) > _LEAST_STEP or share == 1.0:
-        value = target if share == 1.0 else float(here.value * np.exp(share * whole))
-        there = _stepped(here, value)
-        if there is not None:
-            return there
-        share /= 2
-    return None
-
-
-def _stepped(here: BranchPoint, value: float) -> BranchPoint | None:
-    """Predict and correct; None if Newton's method fails or leaps."""
-    W, b = here.predicted(value)
-    there = correct(here.path, value, W, b, here)
-    moved = here.separation(W, b)
-    # The tangent is blind near a fold, where it points along the branch at infinite slope.
-    usual = there.converged and moved < 0.3
-    return there if usual and there.separation(W, b) <= _LEAP + _RELATIVE_LEAP * moved else None
-
-
-def _advance(here: BranchPoint, target: float) -> BranchPoint | None:
-    """Go to a value of the parameter; None if the branch ends before."""
-    for _ in range(_MOST_STEPS):
-        if here.value == target:
-            return here
-        there = _step_towards(here, target)
-        if there is None:
-            return None
-        here = there
-    return None

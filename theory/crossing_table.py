@@ -6,12 +6,9 @@ refined with exact losses. Whether the two solutions are minima of the full loss
 found by following them (theory.branches).
 """
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -27,13 +24,10 @@ from theory.polytopes import POLYTOPES
 from theory.problem import Problem
 from theory.tegum import TegumProduct, tegum_products
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-__all__ = ["UniformCrossing", "crossing_table", "markdown", "uniform_crossings", "write_table"]
+__all__ = ["DENSITIES", "UniformCrossing", "crossing_table", "uniform_crossings"]
 
 # Densities at which all losses are compared: crossings closer together than neighbours would be missed.
-_GRID = np.geomspace(1e-3, 1.0, 81)
+DENSITIES = np.geomspace(1e-3, 1.0, 81)
 _ACCURACY = 1e-12
 # Losses of polytopes of up to six features are enumerated; those of more are known to nine digits.
 _EXACT_FEATURES, _EXACT, _QUADRATURE = 6, 1e-13, 1e-9
@@ -42,6 +36,8 @@ _EQUAL = 1e-7
 # A crossing is of interest where both geometries are among the best so many.
 _BEST = 3
 _POINTS = 16
+# Dedicated features sit on kinks, where curvature is searched direction by direction: too long beyond six features.
+_FOLLOWED_KINKS = 6
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,8 @@ class UniformCrossing:
         Density down to which the geometry above remains a minimum of the full loss; NaN if it is none at the
         crossing, or was not asked for.
     lower_end : str
-        Why it ends there; "saddle" if it is no minimum at the crossing.
+        Why it ends there; "saddle" if it is no minimum at the crossing, "not followed" for geometries with
+        dedicated features where n > 6.
     upper_spinodal : float
         Density up to which the geometry below remains a minimum.
     upper_end : str
@@ -151,7 +148,7 @@ def _crossing(n: int, m: int, one: TegumProduct, two: TegumProduct, low: float, 
 
 
 def uniform_crossings(
-    n: int, m: int, best: int = _BEST, metastable: bool = True, densities: Float[ndarray, " k"] = _GRID
+    n: int, m: int, best: int = _BEST, metastable: bool = True, densities: Float[ndarray, " k"] = DENSITIES
 ) -> list[UniformCrossing]:
     """
     Find the crossings between the best uniform geometries of one problem.
@@ -205,13 +202,15 @@ def _exchanged(low: Float[ndarray, " products"], high: Float[ndarray, " products
 
 def _with_spinodals(crossing: UniformCrossing) -> UniformCrossing:
     """Follow the geometry above downward, and the geometry below upward, as long as they are minima."""
-    lower, lower_end = _survival(crossing, crossing.above, float(_GRID[0]))
-    upper, upper_end = _survival(crossing, crossing.below, float(_GRID[-1]))
+    lower, lower_end = _survival(crossing, crossing.above, float(DENSITIES[0]))
+    upper, upper_end = _survival(crossing, crossing.below, float(DENSITIES[-1]))
     return _replaced(crossing, lower_spinodal=lower, lower_end=lower_end, upper_spinodal=upper, upper_end=upper_end)
 
 
 def _survival(crossing: UniformCrossing, geometry: str, stop: float) -> tuple[float, str]:
     """Where a geometry ends to be a minimum."""
+    if crossing.n > _FOLLOWED_KINKS and "dedicated" in geometry:
+        return float("nan"), "not followed"
     problem = Problem(n=crossing.n, m=crossing.m, density=crossing.density)
     optimum = optimise(problem, geometry)
     if optimum.stability == "saddle":
@@ -249,110 +248,7 @@ def crossing_table(n_max: int = 9, m_max: int = 3) -> list[UniformCrossing]:
     if not 1 <= m_max <= 4:
         raise ValueError(f"m-max must lie in 1 ... 4, got {m_max}")
     names = [p.name for p in POLYTOPES.values() if p.v <= n_max and p.d <= m_max]
-    for name, p in progress([(name, p) for name in names for p in _GRID], label="losses"):
+    for name, p in progress([(name, p) for name in names for p in DENSITIES], label="losses"):
         _factor_loss(name, float(p))
     sizes = [(n, m) for m in range(1, m_max + 1) for n in range(m + 1, n_max + 1)]
     return [c for n, m in progress(sizes, label="crossings") for c in uniform_crossings(n, m)]
-
-
-def write_table(table: Sequence[UniformCrossing], folder: Path, command: str) -> list[Path]:
-    """
-    Write the table as Markdown, CSV and NetCDF.
-
-    Parameters
-    ----------
-    table : sequence of UniformCrossing
-        The crossings.
-    folder : Path
-        Where to; made if it does not exist.
-    command : str
-        The command that made it, to be cited.
-
-    Returns
-    -------
-    list of Path
-        ``crossings.md``, ``crossings.csv``, ``crossings.nc``.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"crossings.{suffix}" for suffix in ("md", "csv", "nc")]
-    paths[0].write_text(markdown(table, command), encoding="utf-8")
-    with paths[1].open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(UniformCrossing)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(crossing) for crossing in table)
-    _dataset(table, command).to_netcdf(paths[2], engine="scipy")
-    return paths
-
-
-def _dataset(table: Sequence[UniformCrossing], command: str) -> "xr.Dataset":
-    import xarray as xr
-
-    columns: Mapping[str, list] = {f.name: [getattr(c, f.name) for c in table] for f in fields(UniformCrossing)}
-    return xr.Dataset(
-        {name: ("crossing", np.array(values)) for name, values in columns.items()}, attrs={"command": command}
-    )
-
-
-def _digits(value: float, error: float) -> str:
-    """A number with as many decimals as its error leaves, ten at most."""
-    decimals = int(np.clip(np.floor(-np.log10(max(error, 1e-300))), 1, 10))
-    return f"{value:.{decimals}f}"
-
-
-def _spinodal(value: float, why: str) -> str:
-    if why == "saddle":
-        return "a saddle there"
-    edge = {"reached": "end of range", "lost": "not known"}
-    return f"{value:.6f} ({edge.get(why, why)})" if np.isfinite(value) else "not known"
-
-
-def markdown(table: Sequence[UniformCrossing], command: str) -> str:
-    """
-    Put the table into Markdown.
-
-    Parameters
-    ----------
-    table : sequence of UniformCrossing
-        The crossings.
-    command : str
-        The command that made it.
-
-    Returns
-    -------
-    str
-        A page: where the best geometry changes, problem by problem, then the crossings among runners-up.
-    """
-    lines = [
-        "# Crossings of uniform geometries",
-        "",
-        f"Written by `{command}`; do not edit.",
-        "",
-        "Features are equal: density p, importance 1, values uniform on [0, 1]. Geometries are tegum products of the "
-        f"catalogue, optimised at every density from {_GRID[0]:g} to {_GRID[-1]:g}. All these transitions are of first "
-        "order: two distinct solutions cross, and dL/dp jumps. Solutions outside the catalogue may be better still, "
-        "above all where features are dense.",
-        "",
-        "## Where the best geometry changes",
-        "",
-        "The geometry above remains a minimum of the full loss, over all (W, b), down to the lower spinodal; the "
-        "geometry below up to the upper one.",
-        "",
-        "| n | m | better below p | better above p | crossing p | error | loss | jump of dL/dp | lower spinodal | "
-        "upper spinodal |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {c.n} | {c.m} | {c.below} | {c.above} | {_digits(c.density, c.error)} | {c.error:.0e} | {c.loss:.8g} | "
-        f"{c.slope_jump:.5g} | {_spinodal(c.lower_spinodal, c.lower_end)} | "
-        f"{_spinodal(c.upper_spinodal, c.upper_end)} |"
-        for c in table
-        if c.rank == 1
-    ]
-    lines += ["", "## Crossings among the runners-up", ""]
-    lines += ["| n | m | rank | better below p | better above p | crossing p |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {c.n} | {c.m} | {c.rank} | {c.below} | {c.above} | {_digits(c.density, c.error)} |"
-        for c in table
-        if c.rank > 1
-    ]
-    return "\n".join(lines) + "\n"

@@ -18,8 +18,9 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.interpolate import CubicHermiteSpline
 
-from theory.branches import Branch, End, follow_both_ways
+from theory.branches import Branch, follow_both_ways
 from theory.command import Parser, count, run_command, writable_directory
+from theory.continuation import End
 from theory.optimum import optimise
 from theory.paths import ProblemPath
 from theory.problem import Problem
@@ -303,14 +304,6 @@ def crossover_between(
     ------
     ValueError
         If a geometry is unknown or does not fit, or the range lies outside the parameter's domain.
-
-    Examples
-    --------
-    >>> pentagon, = crossover_between(
-    ...     Problem(n=5, m=2, density=0.05), "pentagon", "2 digon", "relative density", 0.2, 1.0
-    ... )
-    >>> pentagon.order, pentagon.above
-    ('first', 'pentagon')
     """
     branches = [branches_of(problem, name, parameter, low, high, index) for name in (first, second)]
     crossings = [crossing for a in branches[0] for b in branches[1] for crossing in crossover(a, b)]
@@ -334,7 +327,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--m-max", type=count, default=3, help="largest number of hidden dimensions, 1 to 4")
     parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for table and numbers")
     options = parser.parse_args(argv)
-    from theory.crossing_table import crossing_table, write_table
+    from theory.crossing_page import write_table
+    from theory.crossing_table import crossing_table
 
     table = crossing_table(options.n_max, options.m_max)
     command = f"{parser.prog} --n-max {options.n_max} --m-max {options.m_max}"

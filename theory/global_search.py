@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.hessian import zero_loss
+from theory.expansion import zero_loss
 from theory.optimum import Optimum, certified, optimise
 from theory.problem import Problem
 from theory.recognition import recognise

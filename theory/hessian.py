@@ -1,11 +1,5 @@
 """Curvature of the exact loss in (W, b), and what a stationary point is: a minimum, a saddle, or flat.
 
-The loss is a sum over outputs, L = sum_i I_i f_i(g_i, b_i) with g_i the i-th row of W^T W. Central differences of the
-exact gradient are taken in these n + 1 variables of each output, all outputs at once, and carried over to (W, b) by
-the chain rule, which is exact:
-
-    d^2 L [V, c] = sum_i I_i f_i'' [(dg_i, c_i)]^2 + 2 sum_ij I_i (df_i / dg_ij) V_i . V_j ,   dG = V^T W + W^T V .
-
 The loss is continuously differentiable only: P(no feature active) ReLU(b_i)^2, and its like for few active features,
 let the second derivative jump. Optima sit on such kinks: a dedicated feature has b_i = 0 and g_ij = 0 exactly. There
 the loss is L(x) + q(v)/2 with q homogeneous of degree two, but not quadratic, so that a direction v and its opposite
@@ -20,63 +14,18 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.decoupled import decoupled_errors
+from theory.expansion import Expansion, clear_step, expand, gradients
 from theory.minimise import minimise
 from theory.problem import Problem
 
-__all__ = [
-    "Expansion",
-    "Kind",
-    "Stability",
-    "classify",
-    "expand",
-    "hessian",
-    "projected_spectrum",
-    "symmetry_directions",
-    "zero_loss",
-]
+__all__ = ["Kind", "Stability", "classify", "hessian", "projected_spectrum", "symmetry_directions"]
 
 Kind = Literal["minimum", "saddle", "flat"]
 
-# Central differences of a gradient known to 1e-16 in smooth stretches longer than this: Hessians to about 1e-9 of
-# their largest entry, less where a third derivative is large (a digon's at low density, some 1e3: 1e-7).
-_STEP = 3e-6
-# A bias closer to zero than _AT_KINK counts as there; others keep their distance, down to a step of _SHORTEST.
-_AT_KINK, _SHORTEST = 1e-11, 3e-9
-# Fixed nodes, where the loss is not enumerated, keep its gradient smooth: differences see no change of their number.
-_NODES = 256
-# Second differences of the gradient that exceed this part of the largest curvature show a kink.
-_KINK = 1e-3
 # Curvatures below this part of the zero model's loss count as zero.
 _ZERO = 1e-6
 # Directions from which the smallest curvature at a kink is searched: lowest eigenvectors, both ways, and mixtures.
 _EIGENVECTORS, _MIXTURES = 4, 8
-
-
-@dataclass(frozen=True, eq=False)
-class Expansion:
-    """
-    The loss near a point, to second order.
-
-    Attributes
-    ----------
-    loss : float
-        L there.
-    gradient : ndarray, shape (d,)
-        In W (row by row), then b: d = m n + n.
-    hessian : ndarray, shape (d, d)
-        Symmetric; an average over both sides where there is a kink.
-    kinked : bool
-        Whether the second derivative jumps here.
-    scale : float
-        Loss of the zero model (W = 0, b = 0), to which curvatures are compared.
-    """
-
-    loss: float
-    gradient: Float[ndarray, " d"]
-    hessian: Float[ndarray, "d d"]
-    kinked: bool
-    scale: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,104 +56,6 @@ class Stability:
     spectrum: Float[ndarray, " k"]
     zero_modes: int
     kinked: bool
-
-
-def _gradient(
-    W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"], problem: Problem
-) -> tuple[Float[ndarray, " k"], Float[ndarray, "k d"]]:
-    """Losses and gradients of a batch."""
-    errors = decoupled_errors(W.swapaxes(-1, -2) @ W, b, problem, _NODES)
-    weight = problem.importance
-    A = weight[..., None] * errors.dG
-    dW = W @ (A + A.swapaxes(-1, -2))
-    return (weight * errors.value).sum(-1), np.concatenate([dW.reshape(len(W), -1), weight * errors.db], -1)
-
-
-def zero_loss(problem: Problem) -> float:
-    """
-    Give the loss of the zero model, W = 0 and b = 0: the unit for gradients and curvatures.
-
-    Parameters
-    ----------
-    problem : Problem
-        A single problem.
-
-    Returns
-    -------
-    float
-        sum_i I_i E x_i^2, or the smallest positive number if no feature matters.
-    """
-    size = (problem.importance * problem.features.value_square * problem.density).sum()
-    return max(float(size), float(np.finfo(float).tiny))
-
-
-def _clear_of_kinks(b: Float[ndarray, " n"]) -> float:
-    """Step that no bias crosses zero within, unless it is zero: at low density a digon's is of the order p^2."""
-    off = np.abs(b[np.abs(b) > _AT_KINK])
-    return float(np.clip(off.min(initial=np.inf) / 3, _SHORTEST, _STEP))
-
-
-def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, step: float | None = None) -> Expansion:
-    """
-    Expand the population loss to second order.
-
-    Parameters
-    ----------
-    W : ndarray, shape (m, n)
-        Embedding.
-    b : ndarray, shape (n,)
-        Output biases.
-    problem : Problem
-        A single problem.
-    step : float, optional
-        Step of the central differences in couplings and biases; by default 3e-6, less where a bias is nearer to 0.
-
-    Returns
-    -------
-    Expansion
-        Loss, gradient, Hessian; the Hessian's error is about 1e-16 / step from rounding plus step^2 times a fourth
-        derivative, where the loss is smooth over a step.
-    """
-    n, k = problem.n, np.arange(problem.n)
-    step = _clear_of_kinks(b) if step is None else step
-    G = np.tile(W.T @ W, (2 * n + 3, 1, 1))
-    biases = np.tile(b, (2 * n + 3, 1))
-    for side, sign in ((1, 1.0), (n + 2, -1.0)):
-        G[side + k, :, k] += sign * step  # a column: one coupling of every output, since outputs do not mix
-        biases[side + n] += sign * step
-    errors = decoupled_errors(G, biases, problem, _NODES)
-    weight = problem.importance
-    gradient = weight[:, None] * np.concatenate([errors.dG, errors.db[..., None]], -1)  # (batch, output, n + 1)
-    here, up, down = gradient[0], gradient[1 : n + 2], gradient[n + 2 :]
-    second = ((up - down) / (2 * step)).transpose(1, 2, 0)
-    second = (second + second.swapaxes(1, 2)) / 2
-    jump = np.abs(up + down - 2 * here).max() / step
-    A = here[:, :n]
-    return Expansion(
-        loss=float((weight * errors.value[0]).sum()),
-        gradient=np.concatenate([(W @ (A + A.T)).ravel(), here[:, n]]),
-        hessian=_chain(W, second, A),
-        kinked=bool(jump > _KINK * np.abs(second).max()),
-        scale=zero_loss(problem),
-    )
-
-
-def _chain(
-    W: Float[ndarray, "m n"], second: Float[ndarray, "n v v"], A: Float[ndarray, "n n"]
-) -> Float[ndarray, "d d"]:
-    """Carry second derivatives in couplings and biases over to (W, b)."""
-    m, n = W.shape
-    d = m * n + n
-    basis = np.eye(d)
-    V, c = basis[:, : m * n].reshape(d, m, n), basis[:, m * n :]
-    half = W.T @ V
-    dG = half + half.swapaxes(1, 2)
-    change = np.concatenate([dG, c[..., None]], -1)
-    response = np.einsum("ivw,diw->div", second, change)
-    dA = response[..., :n]
-    HW = V @ (A + A.T) + W @ (dA + dA.swapaxes(1, 2))
-    H = np.concatenate([HW.reshape(d, -1), response[..., n]], 1)
-    return np.asarray((H + H.T) / 2)
 
 
 def hessian(W: ArrayLike, b: ArrayLike, problem: Problem) -> Float[ndarray, "d d"]:
@@ -377,11 +228,11 @@ def _smallest_one_sided(
     near: Float[ndarray, " d"] | None,
 ) -> tuple[float, Float[ndarray, " d"]]:
     """Minimise the one-sided curvature over directions; by Euler, q(v) = v . grad q(v) / 2."""
-    (m, n), step = W.shape, _clear_of_kinks(b)
+    (m, n), step = W.shape, clear_step(b)
 
     def product(v: ndarray, h: float) -> ndarray:
         """Slope of q, H(v) v for unit vectors v, from one-sided differences over h."""
-        moved = _gradient(W + h * v[:, : m * n].reshape(-1, m, n), b + h * v[:, m * n :], problem)[1]
+        moved = gradients(W + h * v[:, : m * n].reshape(-1, m, n), b + h * v[:, m * n :], problem)[1]
         return (moved - local.gradient) / (h * local.scale)
 
     def rayleigh(v: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:

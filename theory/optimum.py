@@ -8,33 +8,28 @@ stationary point. What comes out is stationary in all of (W, b): whether it is a
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import factorial
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.arrangements import arrangements, equal_problem, symmetric_start
 from theory.decoupled import decoupled_errors
+from theory.expansion import zero_loss
 from theory.features import Independent, locked
-from theory.hessian import Stability, classify, zero_loss
-from theory.loss import population_loss
-from theory.polytope_optimum import optimise_polytope
+from theory.hessian import Stability, classify
 from theory.problem import Problem
 from theory.recognition import recognise
 from theory.stationary import distance, solve_stationary
 from theory.tegum import TegumProduct, parse
 
-__all__ = ["Optimum", "arrangements", "optimise", "symmetric_start"]
+__all__ = ["Optimum", "certified", "optimise"]
 
 # Relative accuracy to which a loss is certified: searches are satisfied with less.
 _CERTIFIED = 1e-9
 # A certified gradient below this, in units of the zero model's loss, counts as zero.
 _GRADIENT = 1e-7
-# So many arrangements of unequal features at the vertices are compared one by one; beyond, features are swapped.
-_MOST_ARRANGEMENTS = 720
-# Arrangements that are optimised, of those that look best.
-_FOLLOWED = 3
 # Steps on the way from equal to unequal features: halved where Newton's method fails or leaps.
 _FIRST_STEP, _LEAST_STEP, _LEAP = 0.5, 1e-3, 0.3
 
@@ -138,7 +133,7 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | No
     if order is not None:
         return _optimise_arranged(problem, product, _permutation(order, problem.n))
     choices = arrangements(problem, product)
-    found = [_optimise_arranged(problem, product, choice) for choice in choices[:_FOLLOWED]]
+    found = [_optimise_arranged(problem, product, choice) for choice in choices]
     return min(found, key=lambda optimum: (not optimum.converged, optimum.loss))
 
 
@@ -149,134 +144,9 @@ def _permutation(order: ArrayLike, n: int) -> Int[ndarray, " n"]:
     return array.astype(int)
 
 
-def _feature_classes(problem: Problem) -> list[tuple[float, float, int]]:
-    """What tells features apart: density, importance, and the set they belong to if they come in sets."""
-    owner = problem.features.set_of_feature
-    sizes = np.bincount(owner)
-    return [
-        (float(p), float(weight), -1 if sizes[s] == 1 else int(s))
-        for p, weight, s in zip(problem.density, problem.importance, owner, strict=True)
-    ]
-
-
-def arrangements(problem: Problem, product: TegumProduct) -> list[Int[ndarray, " n"]]:
-    """
-    List ways to put a problem's features at the vertices of a product, those that look best first.
-
-    Parameters
-    ----------
-    problem : Problem
-        A single problem.
-    product : TegumProduct
-        Of exactly n features.
-
-    Returns
-    -------
-    list of ndarray of int, shape (n,)
-        Entry k of each is the feature at vertex k; at most three, ranked by the loss of the symmetric solution.
-    """
-    n, classes = problem.n, _feature_classes(problem)
-    labels = [sorted(set(classes)).index(c) for c in classes]
-    if len(set(labels)) == 1:
-        return [np.arange(n)]
-    ways = factorial(n)
-    for label in set(labels):
-        ways //= factorial(labels.count(label))
-    few = ways <= _MOST_ARRANGEMENTS
-    orders = _distinct_orders(labels) if few else _swapped(problem, product)
-    loss = _losses(problem, product, orders)
-    # Equal losses: the arrangements differ by a symmetry of the product.
-    _, first = np.unique(np.round(loss / loss.min(), 10), return_index=True)
-    return [orders[k] for k in first[:_FOLLOWED]]
-
-
-def _distinct_orders(labels: list[int]) -> Int[ndarray, "ways n"]:
-    """Orders of the features that differ in where each kind of feature stands."""
-    found: list[list[int]] = [[]]
-    for _ in labels:
-        longer = []
-        for start in found:
-            rest = [j for j in range(len(labels)) if j not in start]
-            kinds = {labels[j]: j for j in reversed(rest)}  # the first feature of each kind that is left
-            longer += [[*start, j] for j in kinds.values()]
-        found = longer
-    return np.array(found)
-
-
-def _swapped(problem: Problem, product: TegumProduct) -> Int[ndarray, "1 n"]:
-    """Swap pairs of features as long as that pays, from the order of falling importance times density."""
-    n = problem.n
-    order = np.argsort(-problem.importance * problem.density, kind="stable")
-    pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
-    loss = _losses(problem, product, order[None])[0]
-    while True:
-        trials = np.tile(order, (len(pairs), 1))
-        for trial, (i, j) in zip(trials, pairs, strict=True):
-            trial[[i, j]] = trial[[j, i]]
-        losses = _losses(problem, product, trials)
-        best = int(losses.argmin())
-        if losses[best] >= loss * (1 - 1e-9):
-            return order[None]
-        order, loss = trials[best], losses[best]
-
-
-def _losses(problem: Problem, product: TegumProduct, orders: Int[ndarray, "ways n"]) -> Float[ndarray, " ways"]:
-    """Losses of the solution that is optimal for equal features, arranged in different ways."""
-    equal = _equal_problem(problem, product, orders[0])
-    W, b = symmetric_start(equal, product, np.arange(problem.n))
-    where = np.argsort(orders, axis=1)
-    means = np.broadcast_to(problem.features.mean, orders.shape)
-    biases = np.where(np.linalg.norm(W, axis=0)[where] > 0, b[where], means)
-    loss = population_loss(np.moveaxis(W[:, where], 0, 1), biases, problem, rtol=1e-4)
-    return np.asarray(loss)
-
-
-def _equal_problem(problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]) -> Problem:
-    """Independent features, of equal density and importance within each represented factor."""
-    density, importance = problem.density.copy(), problem.importance.copy()
-    start = 0
-    for polytope in product.polytopes:
-        members = order[start : start + polytope.v]
-        density[members], importance[members] = density[members].mean(), importance[members].mean()
-        start += polytope.v
-    return Problem(m=problem.m, features=Independent(density, problem.features.values), importance=importance)
-
-
-def symmetric_start(
-    problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]
-) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]:
-    """
-    Give the product with every factor optimised under its symmetry.
-
-    Parameters
-    ----------
-    problem : Problem
-        Gives each factor the mean density of its features.
-    product : TegumProduct
-        Of exactly n features.
-    order : ndarray of int, shape (n,)
-        Feature at each vertex.
-
-    Returns
-    -------
-    W : ndarray, shape (m, n)
-        Embedding.
-    b : ndarray, shape (n,)
-        Biases.
-    """
-    W, b = np.zeros((problem.m, problem.n)), np.zeros(problem.n)
-    row = start = 0
-    for polytope in product.polytopes:
-        members = order[start : start + polytope.v]
-        factor = optimise_polytope(polytope.name, float(problem.density[members].mean()))
-        W[row : row + polytope.d, members], b[members] = factor.W, factor.b
-        row, start = row + polytope.d, start + polytope.v
-    return W, b
-
-
 def _optimise_arranged(problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]) -> Optimum:
     """Optimise with every feature at its vertex."""
-    equal = _equal_problem(problem, product, order)
+    equal = equal_problem(problem, product, order)
     W, b = symmetric_start(equal, product, order)
     independent = all(len(members) == 1 for members in problem.features.sets)
     same = independent and np.array_equal(equal.density, problem.density)

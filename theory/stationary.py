@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.hessian import Expansion, expand, projected_spectrum, symmetry_directions
+from theory.expansion import Expansion, expand
+from theory.hessian import projected_spectrum, symmetry_directions
 from theory.problem import Problem
 
 __all__ = ["StationaryPoint", "distance", "solve_stationary"]

@@ -38,7 +38,7 @@ def test_reported_loss_is_the_population_loss() -> None:
     assert optimum.spectrum[0] > 0
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(st.floats(0.02, 0.9), st.floats(0.3, 3.0), st.integers(0, 3))
 def test_an_odd_feature_keeps_its_geometry_stationary(p: float, r: float, odd: int) -> None:
     importance = np.ones(4)

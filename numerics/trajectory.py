@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from numerics.batches import Batch, column_batches, row_batches
 from numerics.descent import learning_rates, make_optimiser

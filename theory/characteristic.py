@@ -12,6 +12,8 @@ __all__ = ["Transform", "characteristic_function", "value_curvature", "value_tra
 
 # Below this argument the quotients of sin and cos lose digits, and four terms of their series are exact.
 _SERIES = 0.05
+# Stands for an argument of 0, which quotients would turn into NaN; small enough to change no phase.
+_NO_ZERO = 1e-300
 
 
 def value_transform(
@@ -36,7 +38,7 @@ def value_transform(
         transform = np.exp(1j * a)
         return transform, 1j * transform
     # Real arithmetic without np.where on the whole array: this is the inner loop of every quadrature.
-    x = np.copysign(np.maximum(np.abs(0.5 * a), 1e-9), a)
+    x = np.copysign(np.maximum(np.abs(0.5 * a), _NO_ZERO), a)
     sine, cosine = np.sin(x), np.cos(x)
     sinc = sine / x
     sinc_slope = (cosine - sinc) / x
@@ -51,7 +53,9 @@ def value_transform(
     return transform, slope
 
 
-def value_curvature(a: Float[ndarray, "*shape"], values: str) -> Complex[ndarray, "*shape"]:
+def value_curvature(
+    a: Float[ndarray, "*shape"], slope: Complex[ndarray, "*shape"], values: str
+) -> Complex[ndarray, "*shape"]:
     """
     Give the second derivative of e(a) = E exp(iau).
 
@@ -59,6 +63,8 @@ def value_curvature(a: Float[ndarray, "*shape"], values: str) -> Complex[ndarray
     ----------
     a : ndarray
         Arguments, any shape.
+    slope : ndarray of complex, same shape
+        de/da, as ``value_transform`` gives it.
     values : {"uniform", "binary"}
         Law of the value: U[0, 1], or the constant 1.
 
@@ -68,15 +74,15 @@ def value_curvature(a: Float[ndarray, "*shape"], values: str) -> Complex[ndarray
         - E u^2 exp(iau).
     """
     if values == "binary":
-        return -np.exp(1j * a)
-    near = np.where(np.abs(a) < 1, a, 0.0)
-    series, power = np.zeros(a.shape, dtype=complex), np.ones(a.shape, dtype=complex)
+        return 1j * slope
+    near = np.abs(a) < 1  # where the quotient would lose digits
+    curvature = (1j * np.exp(1j * a) - 2 * slope) / np.where(near, 1.0, a)
+    series, power = np.zeros(int(near.sum()), dtype=complex), np.ones(int(near.sum()), dtype=complex)
     for k in range(18):  # 1/17! is below the rounding error
         series -= power / (k + 3)
-        power = power * (1j * near) / (k + 1)
-    _, slope = value_transform(a, values)
-    far = np.where(np.abs(a) < 1, 1.0, a)
-    return np.where(np.abs(a) < 1, series, (1j * np.exp(1j * far) - 2 * slope) / far)
+        power = power * (1j * a[near]) / (k + 1)
+    curvature[near] = series
+    return curvature
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +146,7 @@ def characteristic_function(
     """
     value, slope = value_transform(a, features.values)
     own = (..., np.arange(len(outputs)), outputs)
-    own_curvature = value_curvature(a[own], features.values)
+    own_curvature = value_curvature(a[own], slope[own], features.values)
     own_relative = own_curvature / slope[own]
     if not isinstance(features, (Correlated, Anticorrelated)):
         factor = 1 + density * (value - 1)

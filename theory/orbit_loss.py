@@ -1,9 +1,8 @@
 """The exact loss of a polytope of equal features from one output per orbit.
 
 Vertices of an orbit have equal errors, so that one of them stands for all: a v-gon costs a v-th of what
-``population_loss`` spends on it. Few features are enumerated (theory.enumeration); for more, the
-characteristic function is summed over the midpoint rule's nodes as in theory.quadrature, whose notation this
-follows.
+``population_loss`` spends on it. Few features are enumerated (theory.enumeration); for more,
+theory.quadrature integrates that one output.
 """
 
 import warnings
@@ -12,11 +11,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.characteristic import characteristic_function
 from theory.enumeration import MAX_FEATURES, active_patterns, expected_squared_error
 from theory.features import Independent
-from theory.one_active import interference, own_error
 from theory.polytopes import Polytope
+from theory.quadrature import quadrature
 
 __all__ = ["orbit_loss_and_gradient", "output_error"]
 
@@ -117,68 +115,15 @@ def _enumerated(c: Float[ndarray, " n"], b: float, p: float) -> Gradient:
 
 
 def _integrated(c: Float[ndarray, " n"], b: float, p: float) -> Gradient:
-    """Closed part plus nodes, doubled until they suffice."""
-    # Rounded up, so that the step is locally constant and the gradient that of the discretised loss.
-    reach = 2.0 ** (np.ceil(4 * np.log2(abs(b) + np.abs(c).sum())) / 4)
-    h = 2 * np.pi / reach
-    value, dc, db = _closed(c, b, p, h)
-    start, stop = 0, _FIRST_NODES
-    while True:
-        more, more_dc, more_db = _nodes(c, b, p, (np.arange(start, stop) + 0.5) * h, h)
-        value, dc, db = value + more, dc + more_dc, db + more_db
-        if start and abs(more) <= _ACCURACY * value:
-            return max(value, 0.0), dc, db
-        if stop >= _MANY_NODES and len(c) <= _ENUMERABLE:
-            return _enumerated(c, b, p)
-        if stop >= _MOST_NODES:
-            if abs(more) > _ACCEPTABLE * value:
-                message = f"an output's error is {value:.6e}, and the last nodes changed it by {abs(more):.1e}"
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
-            return max(value, 0.0), dc, db
-        start, stop = stop, 2 * stop
-
-
-def _few(n: int, p: float) -> tuple[float, float]:
-    """Probabilities that no feature is active, and that only a given one is."""
-    return (1 - p) ** n, p * (1 - p) ** (n - 1)
-
-
-def _closed(c: Float[ndarray, " n"], b: float, p: float, h: float) -> Gradient:
-    """Zero or one active feature, and the polynomial moments of the rest."""
-    n = len(c)
-    none, single = _few(n, p)
-    bias = np.full(n, b)
-    errors, dc, slopes = interference(c, bias)
-    errors[:1], dc[:1], slopes[:1] = own_error(c[:1], bias[:1])
-    mass, mean = 1 - none - n * single, (p - single) / 2
-    square = (p - single) / 3  # E x_j^2, and E x_i x_j = p^2/4, over two or more active features
-    moment_c = square * c + p**2 / 4 * (c.sum() - c)
-    moment_own = np.r_[square, np.full(n - 1, p**2 / 4)]
-    mean_z = b * mass + mean * c.sum()
-    x_z = b * mean + moment_c[0]
-    square_z = b**2 * mass + 2 * b * mean * c.sum() + c @ moment_c
-    value = none * max(b, 0.0) ** 2 + single * errors.sum()
-    value += square - x_z + square_z / 2 + np.pi / h * (mean_z - mean)
-    gradient = single * dc + b * mean + moment_c - moment_own + np.pi / h * mean
-    slope = 2 * none * max(b, 0.0) + single * slopes.sum() + mean_z - mean + np.pi / h * mass
-    return float(value), gradient, float(slope)
-
-
-def _nodes(c: Float[ndarray, " n"], b: float, p: float, t: Float[ndarray, " k"], h: float) -> Gradient:
-    """What two or more active features add to E z|z| / 2 - E x_0 |z| at the nodes t."""
-    none, single = _few(len(c), p)
-    square_weight = 2j / np.pi * h / t**3
-    cross_weight = 2 / np.pi * h / t**2
-    features = Independent(np.full(len(c), p))
-    f = characteristic_function(t[:, None, None] * c, features.density, features, np.array([0]))
-    phase, slope, log_slope = np.exp(1j * t * b), f.slope[:, 0], f.log_slope[:, 0]
-    phi = phase * f.product[:, 0]
-    phi_x = -1j * phi * log_slope[:, 0]
-    rest = phi - phase * (none + single * f.value[:, 0].sum(-1))
-    rest_x = phi_x + 1j * phase * single * slope[:, 0]
-    summand = square_weight * rest + cross_weight * rest_x
-    weight = t * (square_weight * phi + cross_weight * phi_x)
-    dc = (weight @ log_slope - single * ((t * square_weight * phase) @ slope)).real
-    own = phi_x * f.own_correction[:, 0] + 1j * phase * single * f.own_curvature[:, 0]
-    dc[0] += (t * cross_weight * own).sum().real
-    return float(summand.real.sum()), dc, float(-(t * summand).imag.sum())
+    """As many nodes as the accuracy asks for; enumeration after all if they are too many."""
+    limit = {"max_nodes": _MANY_NODES} if len(c) <= _ENUMERABLE else {}
+    found = quadrature(
+        c[None, None], np.full((1, 1), b), Independent(np.full(len(c), p)), np.ones((1, 1)),
+        rtol=_ACCURACY, outputs=np.zeros(1, dtype=int), **limit,
+    )  # fmt: skip
+    value, miss = float(found.value[0, 0]), float(found.error[0, 0])
+    if miss > _ACCURACY * value and limit:
+        return _enumerated(c, b, p)
+    if miss > _ACCEPTABLE * value:
+        warnings.warn(f"an output's error is {value:.6e}, known to {miss:.1e} only", RuntimeWarning, stacklevel=2)
+    return value, found.dG[0, 0], float(found.db[0, 0])

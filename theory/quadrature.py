@@ -33,7 +33,8 @@ __all__ = ["MAX_NODES", "ROUNDING", "Quadrature", "quadrature"]
 MAX_NODES = 2**14
 # A loss is known to this part of the zero model's at best; one that is smaller counts as accurate.
 ROUNDING = 1e-12
-_FIRST_NODES = 32
+# Nodes of the first round: where a round is small, more of them cost nothing.
+_FIRST_NODES, _FIRST_NODES_OF_FEW = 32, 256
 # From so many blocks on, threads pay.
 _THREADED_BLOCKS = 8
 # Complex numbers per array in the inner loop: a handful of such arrays stay in the L2 cache.
@@ -110,7 +111,8 @@ def quadrature(
     sums = _zeros_like_sums(frame)
     todo = np.arange(len(G))
     floor = ROUNDING * features.value_square * (importance * features.feature_density[..., frame.outputs]).sum(-1)
-    start, stop = 0, nodes or _FIRST_NODES
+    few = min(_FIRST_NODES_OF_FEW, _BLOCK_ELEMENTS // frame.G.size)
+    start, stop = 0, nodes or max(_FIRST_NODES, few)
     while True:
         before = sums.value[todo]
         tail = _add_nodes(frame, sums, todo, start, stop)

@@ -89,14 +89,14 @@ def markdown(table: Sequence[UniformCrossing], command: str) -> str:
         f"Written by `{command}`; do not edit.",
         "",
         "Features are equal: density p, importance 1, values uniform on [0, 1]. Geometries are tegum products of the "
-        f"catalogue, optimised at every density from {DENSITIES[0]:g} to {DENSITIES[-1]:g}. All these transitions are of "
-        "first order: two distinct solutions cross, and dL/dp jumps. Solutions outside the catalogue may be better "
+        f"catalogue, optimised at every density from {DENSITIES[0]:g} to {DENSITIES[-1]:g}. All these transitions are "
+        "of first order: two distinct solutions cross, and dL/dp jumps. Solutions outside the catalogue may be better "
         "still, above all where features are dense.",
         "",
         "## Where the best geometry changes",
         "",
         "The geometry above remains a minimum of the full loss, over all (W, b), down to the lower spinodal; the "
-        "geometry below up to the upper one.",
+        "geometry below up to the upper one. Beyond seven features (six, if some are dedicated) this is not followed.",
         "",
         "| n | m | better below p | better above p | crossing p | error | loss | jump of dL/dp | lower spinodal | "
         "upper spinodal |",

@@ -36,8 +36,9 @@ _EQUAL = 1e-7
 # A crossing is of interest where both geometries are among the best so many.
 _BEST = 3
 _POINTS = 16
-# Dedicated features sit on kinks, where curvature is searched direction by direction: too long beyond six features.
-_FOLLOWED_KINKS = 6
+# Features up to which geometries are followed: beyond, a branch takes a minute. Dedicated features sit on kinks, where
+# curvature is searched direction by direction.
+_FOLLOWED, _FOLLOWED_KINKS = 7, 6
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class UniformCrossing:
         Density down to which the geometry above remains a minimum of the full loss; NaN if it is none at the
         crossing, or was not asked for.
     lower_end : str
-        Why it ends there; "saddle" if it is no minimum at the crossing, "not followed" for geometries with
-        dedicated features where n > 6.
+        Why it ends there; "saddle" if it is no minimum at the crossing, "not followed" for
+        more than seven features (six, if some are dedicated).
     upper_spinodal : float
         Density up to which the geometry below remains a minimum.
     upper_end : str
@@ -209,7 +210,7 @@ def _with_spinodals(crossing: UniformCrossing) -> UniformCrossing:
 
 def _survival(crossing: UniformCrossing, geometry: str, stop: float) -> tuple[float, str]:
     """Where a geometry ends to be a minimum."""
-    if crossing.n > _FOLLOWED_KINKS and "dedicated" in geometry:
+    if crossing.n > (_FOLLOWED_KINKS if "dedicated" in geometry else _FOLLOWED):
         return float("nan"), "not followed"
     problem = Problem(n=crossing.n, m=crossing.m, density=crossing.density)
     optimum = optimise(problem, geometry)

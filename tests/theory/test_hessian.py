@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from scipy.optimize import minimize_scalar
-from tests.strategies import Model, models, random_rotation
 
+from tests.strategies import Model, models, random_rotation
 from theory import Problem, population_loss, population_loss_and_gradient
 from theory.decoupled import decoupled_errors
 from theory.hessian import classify, hessian, symmetry_directions
@@ -105,8 +105,8 @@ def _closed_form_threshold(p: float) -> float:
     """
     Importance r at which "feature 2 is not represented" gives way to a small antipodal overlap.
 
-    With W = (1, -e) the second output gains r V e^2; the first pays p [V + (p/2 - beta)^2 / 4] where feature 1 is
-    active (a change of |W_1|^2 takes three quarters of the mean), and (1-p) E ReLU(beta - x_2)^2 where not, b_1 = beta e.
+    With W = (1, -e) and b_1 = beta e the second output gains r V e^2; the first pays p [V + (p/2 - beta)^2 / 4] where
+    feature 1 is active (a change of |W_1|^2 takes three quarters of the mean), and (1-p) E ReLU(beta - x_2)^2 where not.
     """
     V = p / 3 - p**2 / 4
 

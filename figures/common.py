@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from theory import storage
 from theory.command import Parser, count, non_negative_count, run_command, writable_directory
 
 if TYPE_CHECKING:
@@ -98,9 +99,7 @@ def save(data: "xr.Dataset", figure: "Figure", folder: Path, name: str, suffix: 
         The files written.
     """
     picture, numbers = folder / f"{name}.{suffix}", folder / f"{name}.nc"
-    partial = numbers.with_name(numbers.name + ".partial")
-    data.to_netcdf(partial, engine="scipy")
-    partial.replace(numbers)
+    storage.save(data, numbers)
     figure.savefig(picture)
     return [picture, numbers]
 
@@ -129,13 +128,11 @@ def load(folder: Path, name: str, settings: Settings) -> "xr.Dataset | None":
     xarray.Dataset or None
         None if there are none, or others.
     """
-    import xarray as xr
-
     path = folder / f"{name}.nc"
     if not path.exists():
         return None
     try:
-        data = xr.load_dataset(path, engine="scipy")
+        data = storage.load(path)
         made = json.loads(data.attrs["settings"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

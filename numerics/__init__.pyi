@@ -10,8 +10,6 @@ from .monte_carlo import stratified_loss as stratified_loss
 from .sampling import sample as sample
 from .sampling import sample_sparse as sample_sparse
 from .settings import Settings as Settings
-from .storage import load as load
-from .storage import save as save
 from .sweep import extra_feature_grid as extra_feature_grid
 from .sweep import run_sweep as run_sweep
 from .training import train as train

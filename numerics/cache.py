@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from numerics.storage import discard_parts, load, save
+from theory.storage import discard_parts, load, save
 
 __all__ = ["Cache", "checksum", "key_of"]
 

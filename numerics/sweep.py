@@ -20,7 +20,6 @@ from numpy import ndarray
 from numerics.cache import Cache, key_of
 from numerics.parallel import map_dask, map_local
 from numerics.settings import Settings, check_workers
-from numerics.storage import check_output, discard_parts, load, save
 from numerics.training import train
 from theory.command import (
     Parser,
@@ -33,6 +32,7 @@ from theory.command import (
 )
 from theory.command import progress as progress_bar
 from theory.problem import Problem
+from theory.storage import check_output, discard_parts, load, save
 
 __all__ = ["extra_feature_grid", "main", "run_sweep"]
 

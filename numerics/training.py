@@ -16,11 +16,11 @@ from numerics.kernels import unstack
 from numerics.models import MODELS
 from numerics.sampling import SPARSE_DENSITY
 from numerics.settings import Settings, check_workers
-from numerics.storage import check_output, save
 from numerics.trajectory import Task, Trajectory, descend, segments, uses_columns
 from theory.command import progress as progress_bar
 from theory.features import FeatureDistribution, Independent
 from theory.problem import Problem
+from theory.storage import check_output, save
 
 __all__ = ["train"]
 

@@ -53,6 +53,8 @@ from .recognition import Recognition as Recognition
 from .recognition import recognise as recognise
 from .recognition import recognise_many as recognise_many
 from .stability import instability_threshold as instability_threshold
+from .storage import load as load
+from .storage import save as save
 from .symbolic import CandidateLoss as CandidateLoss
 from .symbolic import Formula as Formula
 from .symbolic import derive_boundaries as derive_boundaries

@@ -180,9 +180,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = one_sparse_table(arguments.k_max)
     _print(table)
     if arguments.output is not None:
+        from theory.storage import save
+
         arguments.output.mkdir(parents=True, exist_ok=True)
         table.to_dataframe().to_csv(arguments.output / "one_sparse.csv")
-        table.to_netcdf(arguments.output / "one_sparse.nc")
+        save(table, arguments.output / "one_sparse.nc")
 
 
 if __name__ == "__main__":

@@ -199,8 +199,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     _check(options.n, options.m, resolution, *axes)
     options.output.mkdir(parents=True, exist_ok=True)  # before the work, lest it be in vain
     data = phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
-    from theory.phase_results import save
     from theory.plots import draw_phase_diagram
+    from theory.storage import save
 
     stem = options.output / f"phase_diagram_n{options.n}_m{options.m}"
     save(data, stem.with_suffix(".nc"))

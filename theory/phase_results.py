@@ -1,8 +1,7 @@
-"""Phase diagrams as labelled data: assembling, describing, saving."""
+"""Phase diagrams as labelled data: assembling and describing."""
 
 from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -18,7 +17,7 @@ from theory.phase_grid import Grid
 from theory.problem import Problem
 from theory.recognition import recognise_many
 
-__all__ = ["assemble", "describe", "save"]
+__all__ = ["assemble", "describe"]
 
 _CELL = ("density", "importance")
 # SymPy derives the boundaries of few features within a second.
@@ -194,19 +193,3 @@ def _closed_forms(n: int, m: int) -> list[str]:
     if n == m + 1:
         lines.append('a continuous boundary of "not represented":  r = theory.instability_threshold(p), closed form')
     return lines
-
-
-def save(data: xr.Dataset, path: Path) -> None:
-    """
-    Write a dataset as NetCDF.
-
-    Parameters
-    ----------
-    data : xarray.Dataset
-        What to save.
-    path : Path
-        The file; an existing one is replaced, once the new one is complete.
-    """
-    partial = path.with_name(path.name + ".partial")
-    data.to_netcdf(partial, engine="scipy")
-    partial.replace(path)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from numerics import extra_feature_grid, load, run_sweep
+from numerics import extra_feature_grid, run_sweep
 from numerics.cache import Cache, checksum
 from numerics.sweep import main
 from theory.command import run_command
+from theory.storage import load
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from numerics import DivergenceError, Settings, load, stratified_loss, train
+from numerics import DivergenceError, Settings, stratified_loss, train
 from numerics.settings import log_spaced
-from theory import Anticorrelated, Correlated, Independent, Problem
+from theory import Anticorrelated, Correlated, Independent, Problem, load
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

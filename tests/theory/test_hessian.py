@@ -105,8 +105,8 @@ def _closed_form_threshold(p: float) -> float:
     """
     Importance r at which "feature 2 is not represented" gives way to a small antipodal overlap.
 
-    With W = (1, -e) and b_1 = beta e the second output gains r V e^2; the first pays p [V + (p/2 - beta)^2 / 4] where
-    feature 1 is active (a change of |W_1|^2 takes three quarters of the mean), and (1-p) E ReLU(beta - x_2)^2 where not.
+    With W = (1, -e) and b_1 = beta e the second output gains r V e^2. The first pays p [V + (p/2 - beta)^2 / 4] where
+    feature 1 is active (a change of |W_1|^2 takes three quarters of the mean), (1-p) E ReLU(beta - x_2)^2 where not.
     """
     V = p / 3 - p**2 / 4
 

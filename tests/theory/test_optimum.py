@@ -120,7 +120,7 @@ print(min(times))
 
 PROBLEMS = {
     "equal": Problem(n=3, m=1, density=0.3),
-    "unequal": Problem(n=3, m=2, density=[0.3, 0.1, 0.05], importance=[1.0, 0.5, 2.0]),
+    "unequal": Problem(n=3, m=1, density=[0.3, 0.1, 0.05], importance=[1.0, 0.5, 2.0]),
     "correlated": Problem(m=1, features=Correlated([[0, 1], [2]], density=0.1)),
     "anticorrelated": Problem(m=1, features=Anticorrelated([[0, 1], [2]], density=0.1)),
 }

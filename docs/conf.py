@@ -1,5 +1,6 @@
 """Sphinx settings of the documentation."""
 
+import re
 from importlib.metadata import version as installed_version
 
 project = "superposition-theory"
@@ -20,6 +21,7 @@ exclude_patterns = ["_build"]
 autodoc_typehints = "none"  # shapes and types stand in the docstrings
 napoleon_google_docstring = False
 napoleon_use_ivar = True
+suppress_warnings = ["ref.python"]  # attributes such as n, W and b belong to several classes
 html_theme = "furo"
 html_title = "superposition-theory"
 html_show_sphinx = False
@@ -28,8 +30,12 @@ html_show_sphinx = False
 def escape_plain_mathematics(app, what, name, obj, options, lines):  # type: ignore[no-untyped-def]
     """Docstrings write |W_i| and (*batch, n) as people read them; to reStructuredText these are markup."""
     for k, line in enumerate(lines):
-        if ">>>" not in line and "``" not in line:
-            lines[k] = line.replace("|", r"\|").replace("*batch", r"\*batch").replace(" * ", r" \* ")
+        if ">>>" not in line:
+            parts = re.split(r"(``.*?``)", line)  # literals stay as they are
+            parts[::2] = [
+                p.replace("|", r"\|").replace("*batch", r"\*batch").replace(" * ", r" \* ") for p in parts[::2]
+            ]
+            lines[k] = "".join(parts)
 
 
 def setup(app):  # type: ignore[no-untyped-def]

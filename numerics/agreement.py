@@ -148,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         data, text = _trained(options)
     print(text)  # noqa: T201
     if options.output is not None:
-        from numerics.storage import save
+        from theory.storage import save
 
         stem = "agreement_grid" if options.grid else "agreement_weights" if options.weights else "agreement"
         target = options.output / f"{stem}_n{options.n}_m{options.m}.nc"

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from numerics.agreement_descent import all_runs, train_exactly
 from numerics.agreement_minima import exact_losses, nearest_minima

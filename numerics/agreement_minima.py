@@ -26,7 +26,7 @@ _SEARCHED = 8
 # Beyond the features that are enumerated a descent uses so many nodes, which leave an error of 1e-4 of the loss at
 # n = 20, m = 5, p = 0.1, almost the same all along the descent; it ends where gradients, in units of the zero model's
 # loss, fall to the tolerance: twenty times below what a learned model's are.
-_NODES, _TOLERANCE, _ITERATIONS = 192, 1e-5, 80
+_NODES, _TOLERANCE, _ITERATIONS = 192, 1e-5, 300
 # Losses are compared to 0.5 % or coarser where quadrature is needed.
 _LOSS_ACCURACY = 1e-6
 _RANDOM_STARTS = 4

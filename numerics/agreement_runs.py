@@ -59,12 +59,13 @@ def judge(
     xarray.Dataset
         Per instance: ``exact_loss``; ``local_loss``, the loss of the nearest exact local minimum, and ``local_gap`` =
         exact_loss / local_loss - 1; ``optimum_gap`` = exact_loss / optimum_loss - 1, and ``local_optimum_gap``, the
-        same of the local minimum; ``geometry`` as learned, ``local_geometry`` of the local minimum; ``local_distance``
-        of W from the local minimum after the best rotation, ``branch_distance`` from the nearest of the exact
-        ``branch_geometry`` after the best rotation and order of equal features (NaN beyond nine features); ``dead``
-        outputs that never fire; ``verdict``, an index into the attribute ``verdicts``. Over ``branch``: geometry and
-        loss of the exact solutions, the optimum first. Distances are relative to the norm of the exact embedding. Where
-        a loss of zero is the exact one, gaps are in units of the loss of the zero model instead.
+        same of the local minimum, with ``local_converged``; ``geometry`` as learned, ``local_geometry`` of the local
+        minimum; ``local_distance`` of W from the local minimum after the best rotation, ``branch_distance`` from the
+        nearest of the exact solutions, ``branch_geometry``, after the best rotation and order of equal features (NaN
+        beyond nine features); ``dead`` outputs that never fire; ``verdict``, an index into the attribute
+        ``verdicts``. Over ``branch``: geometry and loss of the exact solutions, the optimum first. Distances are
+        relative to the norm of the exact embedding. Where a loss of zero is the exact one, gaps are in units of the
+        loss of the zero model instead.
 
     Raises
     ------
@@ -96,6 +97,7 @@ def judge(
             "local_optimum_gap": (run, local_optimum_gap, {"long_name": "local_loss / optimum_loss - 1"}),
             "geometry": (run, recognise_many(W)),
             "local_geometry": (run, recognise_many(minima.W)),
+            "local_converged": (run, minima.converged, {"long_name": "whether its descent reached the tolerance"}),
             "local_distance": (run, _local_distances(W, minima)),
             "branch_geometry": (run, names[nearest]),
             "branch_distance": (run, distance),

@@ -48,6 +48,9 @@ def describe_runs(data: xr.Dataset) -> str:
             lines.append(f"{label:44}" + "".join(f"{np.quantile(values, q):>11.2e}" for q in (0.5, 0.95, 1.0)))
     within = float((data["local_gap"].values <= CONVERGED).mean())
     lines += ["", f"{within:.1%} of the models are within {CONVERGED:.1%} of an exact local minimum"]
+    unfinished = int((~data["local_converged"].values.astype(bool)).sum())
+    if unfinished:
+        lines.append(f"{unfinished} descents to a local minimum stopped short of their tolerance")
     lines += _verdict_lines(data)
     if runs <= _MOST_ROWS:
         lines += ["", *_single_models(data)]

@@ -1,0 +1,247 @@
+"""Basins of gradient descent: which geometry runs end in, against the density, beside the exact losses of the branches.
+
+Left: shares of the runs, with 95 % Wilson intervals. Right: exact branches of minima as lines, relative to the lowest
+loss at each density; a line ends where its solution stops being a minimum. Points: the exact losses of the learned
+models, median with the range of the middle 90 %.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from figures.common import COLOURS, Settings, main, new_figure
+from numerics import train
+from numerics.agreement_descent import all_runs
+from numerics.agreement_minima import exact_losses, nearest_minima
+from numerics.agreement_runs import wilson_interval
+from theory import Problem, recognise_many
+from theory.branches import follow_both_ways
+from theory.search import LocalMinima
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PROBLEMS = ((5, 2), (6, 3))
+# Geometries shown by name; the rest is gathered.
+_SHOWN = 5
+# Different minima may look alike to recognition: so many branches are followed per name. Minima whose loss is a
+# branch's to within the second number lie on it.
+_VARIANTS, _SAME_LOSS = 3, 5e-3
+_OTHER = "other"
+_MARKERS = "osD^vP"
+
+
+@dataclass(frozen=True)
+class _Effort:
+    low: float
+    high: float
+    densities: int
+    runs: int
+    steps: int
+    points: int
+
+
+# Up to a density of 0.6 there are geometries to tell apart: at 1 the model is linear, all projections equally good.
+_FULL, _QUICK = _Effort(0.01, 0.6, 14, 64, 3000, 60), _Effort(0.05, 0.4, 3, 6, 600, 12)
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """A solution from which a branch is followed."""
+
+    W: np.ndarray
+    b: np.ndarray
+
+
+def compute(settings: Settings) -> xr.Dataset:
+    """
+    Train at many densities, find the exact minimum of every run, and follow the commonest minima as branches.
+
+    Parameters
+    ----------
+    settings : Settings
+        How to compute.
+
+    Returns
+    -------
+    xarray.Dataset
+        Over ``problem``, ``density`` and ``geometry``: ``share`` with bounds ``low`` and ``high``, learned loss
+        ``learned_low``, ``learned`` and ``learned_high`` (quantiles 5 %, 50 %, 95 % of the exact losses); over
+        ``branch_density``: ``branch_loss`` of up to three branches (``variant``), NaN where they are no minima.
+    """
+    effort = _QUICK if settings.quick else _FULL
+    parts = [_one_problem(n, m, effort, settings) for n, m in PROBLEMS]
+    names = [part.attrs["names"] for part in parts]
+    data = xr.concat([part.drop_attrs() for part in parts], dim="problem").assign_coords(
+        problem=[f"n = {n}, m = {m}" for n, m in PROBLEMS], name=(("problem", "geometry"), np.array(names, dtype=str))
+    )
+    return data.assign_attrs(runs=effort.runs, steps=effort.steps)
+
+
+def _one_problem(n: int, m: int, effort: _Effort, settings: Settings) -> xr.Dataset:
+    p = np.geomspace(effort.low, effort.high, effort.densities)
+    problem = Problem(m=m, density=np.repeat(p[:, None], n, axis=1))
+    learned = train(
+        problem,
+        effort.runs,
+        steps=effort.steps,
+        seed=settings.seed,
+        learning_rate=1e-2,
+        workers=settings.workers,
+        snapshots=(),
+    )
+    runs, W, b = all_runs(problem, effort.runs), learned["W"].values.astype(float), learned["b"].values.astype(float)
+    with threadpool_limits(1):
+        minima, loss = nearest_minima(runs, W, b), exact_losses(runs, W, b)
+        geometry = recognise_many(minima.W)
+        common, counts = np.unique(geometry, return_counts=True)
+        names = [str(name) for name in common[np.argsort(-counts, kind="stable")][:_SHOWN]]
+        fine = np.unique(np.concatenate([p, np.geomspace(p[0], p[-1], effort.points)]))
+        lines = np.full((_SHOWN + 1, _VARIANTS, len(fine)), np.nan)
+        for k, name in enumerate(names):
+            lines[k] = _branches(problem, minima, geometry == name, effort.runs, fine)
+    names += [_OTHER] * (_SHOWN + 1 - len(names))
+    return _statistics(geometry.reshape(len(p), -1), loss.reshape(len(p), -1), names).assign(
+        branch_loss=(("geometry", "variant", "branch_density"), lines),
+        branch_density=("branch_density", fine),
+        density=("density", p),
+    )
+
+
+def _branches(problem: Problem, minima: LocalMinima, members: np.ndarray, runs: int, fine: np.ndarray) -> np.ndarray:
+    """Losses of the distinct branches that runs of one geometry ended on; NaN where a branch is no minimum."""
+    lines = np.full((_VARIANTS, len(fine)), np.nan)
+    by_density = members.reshape(-1, runs).sum(1)
+    order = np.argsort(-by_density[np.arange(len(members)) // runs], kind="stable")
+    found = 0
+    for place in order[members[order]]:
+        p = problem.density[place // runs, 0]
+        here = lines[:, np.abs(np.log(fine / p)).argmin()]
+        if found == _VARIANTS or (np.abs(here / minima.loss[place] - 1) < _SAME_LOSS).any():
+            continue
+        lines[found] = _followed(Problem(n=problem.n, m=problem.m, density=p), minima, int(place), fine)
+        found += 1
+    return lines
+
+
+def _followed(problem: Problem, minima: LocalMinima, place: int, fine: np.ndarray) -> np.ndarray:
+    """Loss of the branch through one minimum at the densities that it covers; NaN elsewhere."""
+    start, p = _Start(minima.W[place], minima.b[place]), float(problem.density[0])
+    branch = follow_both_ways(problem, start, "density", fine[0], fine[-1], p, points=len(fine))
+    covered = (fine >= branch.lowest * (1 - 1e-9)) & (fine <= branch.highest * (1 + 1e-9))
+    loss = np.full(len(fine), np.nan)
+    order = np.argsort(branch.values)
+    along = np.log(fine[covered])
+    loss[covered] = np.exp(np.interp(along, np.log(branch.values[order]), np.log(branch.loss[order])))
+    return loss
+
+
+def _statistics(geometry: np.ndarray, loss: np.ndarray, names: list[str]) -> xr.Dataset:
+    """Shares with intervals, and quantiles of the learned losses, per density and geometry."""
+    shown = np.where(np.isin(geometry, names), geometry, _OTHER)
+    slots = [name if k == names.index(name) else "" for k, name in enumerate(names)]
+    results = np.full((6, len(geometry), len(names)), np.nan)
+    for i, row in enumerate(shown):
+        for k, name in enumerate(slots):
+            here = row == name
+            results[:3, i, k] = (here.mean(), *wilson_interval(int(here.sum()), len(row)))
+            if here.any():
+                results[3:, i, k] = np.quantile(loss[i][here], [0.05, 0.5, 0.95])
+    variables = ("share", "low", "high", "learned_low", "learned", "learned_high")
+    dims = ("density", "geometry")
+    data = xr.Dataset({name: (dims, values) for name, values in zip(variables, results, strict=True)})
+    return data.assign_attrs(names=slots)
+
+
+def draw(data: xr.Dataset) -> "Figure":
+    """
+    Draw shares beside losses, one row per problem.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As ``compute`` returns it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
+    """
+    figure = new_figure(11.5, 8.0)
+    rows = figure.subplots(data.sizes["problem"], 2, sharex=True)
+    for k, (left, right) in enumerate(rows):
+        part = data.isel(problem=k)
+        _draw_shares(left, part)
+        _draw_losses(right, part)
+        left.set_title(f"{part['problem'].item()}: where {data.attrs['runs']} runs end", fontsize=11)
+        right.set_title("exact branches (lines) and learned models (points)", fontsize=11)
+        # Outside, where it covers no point of either panel.
+        right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
+    for axes in rows[-1]:
+        axes.set_xlabel("density  $p = 1-S$")
+    figure.suptitle("Which geometry gradient descent ends in")
+    return figure
+
+
+def _geometries(part: xr.Dataset) -> list[tuple[int, str, str, str]]:
+    """Number, name, colour and marker of the geometries that occur."""
+    names = [str(name) for name in part["name"].values]
+    found = [(k, name) for k, name in enumerate(names) if name and float(part["share"].isel(geometry=k).max()) > 0]
+    return [(k, name, "#8C8C8C" if name == _OTHER else COLOURS[k], _MARKERS[k]) for k, name in found]
+
+
+def _draw_shares(axes: "Axes", part: xr.Dataset) -> None:
+    p = part["density"].values
+    # Side by side, lest intervals hide one another.
+    step = np.log(p[1] / p[0]) * 0.09
+    geometries = _geometries(part)
+    for place, (k, _, colour, marker) in enumerate(geometries):
+        share, low, high = (part[name].isel(geometry=k).values for name in ("share", "low", "high"))
+        shifted = p * np.exp(step * (place - (len(geometries) - 1) / 2))
+        spread = np.maximum([share - low, high - share], 0)
+        met = share > 0
+        axes.plot(shifted, share, color=colour, lw=0.8, ls=":")
+        axes.errorbar(
+            shifted[met],
+            share[met],
+            spread[:, met],
+            color=colour,
+            marker=marker,
+            ms=4.5,
+            ls="",
+            capsize=2,
+            elinewidth=1,
+        )
+    axes.set_xscale("log")
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel("share of the runs (95 % interval)")
+
+
+def _draw_losses(axes: "Axes", part: xr.Dataset) -> None:
+    fine, p = part["branch_density"].values, part["density"].values
+    branches = part["branch_loss"].values
+    lowest = np.nanmin(branches, axis=(0, 1))
+    at_points = lowest[np.searchsorted(fine, p * (1 - 1e-12))]
+    for k, name, colour, marker in _geometries(part):
+        axes.plot(fine, branches[k].T / lowest[:, None], color=colour, lw=1.5)
+        low, middle, high = (
+            part[quantile].isel(geometry=k).values / at_points
+            for quantile in ("learned_low", "learned", "learned_high")
+        )
+        spread = np.maximum([middle - low, high - middle], 0)
+        style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.5, "ls": "", "capsize": 2, "elinewidth": 1}
+        axes.errorbar(p, middle, spread, label=name, **style)
+    axes.set_xscale("log")
+    axes.set_yscale("log", subs=[2, 5])
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.yaxis.set_minor_formatter("{x:.3g}")
+    axes.set_ylim(bottom=0.93)
+    axes.set_ylabel("loss / lowest branch")
+
+
+if __name__ == "__main__":
+    main(__doc__, compute, draw, __file__)

@@ -1,0 +1,55 @@
+"""The figure of basins: shares, intervals, and learned models on exact branches."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose
+
+from figures.basins import compute, draw
+from figures.common import Settings
+from theory import optimise_polytope
+
+pytestmark = pytest.mark.usefixtures("at_full_speed")
+
+
+@pytest.fixture(scope="module")
+def data(at_full_speed: None) -> xr.Dataset:
+    return compute(Settings(quick=True, workers=1))
+
+
+def test_shares_are_complete_and_lie_within_their_intervals(data: xr.Dataset) -> None:
+    assert_allclose(data.share.sum("geometry"), 1)
+    for p in range(2):
+        named = data.isel(problem=p, geometry=data.name.values[p] != "")
+        assert (named.low <= named.share + 1e-12).all()
+        assert (named.share <= named.high + 1e-12).all()
+
+
+def test_the_lines_are_the_exact_losses_of_their_geometries(data: xr.Dataset) -> None:
+    for row, name, copies, lone in ((0, "pentagon", 1, 0), (1, "3 digon", 3, 0)):
+        k = data.name.values[row].tolist().index(name)
+        polytope = name.split()[-1]
+        lines = data.branch_loss.isel(problem=row, geometry=k, branch_density=lone).values
+        expected = copies * optimise_polytope(polytope, float(data.branch_density[lone])).loss
+        assert np.nanmin(np.abs(lines / expected - 1)) < 1e-6
+
+
+def test_no_learned_model_lies_below_the_lowest_branch(data: xr.Dataset) -> None:
+    lowest = data.branch_loss.min(["geometry", "variant"]).sel(branch_density=data.density.values, method="nearest")
+    learned = data.learned_low.min("geometry")
+    # Branches are drawn straight between logarithms: at densities of runs they pass through recorded points nearly.
+    assert (learned.values >= lowest.values * (1 - 2e-3)).all()
+
+
+def test_sparse_features_end_as_pentagon_and_as_three_digons(data: xr.Dataset) -> None:
+    for row, name in ((0, "pentagon"), (1, "3 digon")):
+        k = data.name.values[row].tolist().index(name)
+        assert float(data.share.isel(problem=row, geometry=k, density=0)) > 0.5
+
+
+def test_the_picture_has_two_rows_with_legends(data: xr.Dataset) -> None:
+    figure = draw(data)
+    assert len(figure.axes) == 4
+    texts = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+    assert "pentagon" in texts
+    assert "" not in texts

@@ -1,0 +1,47 @@
+"""The figure of phase diagrams: idealised, exact and learned."""
+
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose
+
+import theory
+from figures.common import Settings
+from figures.phase_diagram import _part, compute, draw
+from theory.phase_grid import extra_feature_problem
+
+pytestmark = pytest.mark.usefixtures("at_full_speed")
+
+
+@pytest.fixture(scope="module")
+def data(at_full_speed: None) -> xr.Dataset:
+    return compute(Settings(quick=True, workers=1))
+
+
+def test_no_run_is_below_the_optimum_and_most_cells_agree(data: xr.Dataset) -> None:
+    for n, m in ((2, 1), (3, 2)):
+        part = _part(data, n, m)
+        assert (part.run_loss.min("run") >= part.loss * (1 - 1e-7)).all()
+        # Two runs of 600 steps each in the quick version.
+        assert float((part.learned_phase == part.phase).mean()) > 0.7
+
+
+def test_the_antipodal_pair_of_equal_features_is_the_exact_optimum_when_sparse(data: xr.Dataset) -> None:
+    sparse = _part(data, 2, 1).isel(density=0)
+    problem = extra_feature_problem(2, 1, sparse.density.values[None].repeat(5), sparse.importance.values)
+    antipodal = theory.population_loss([[1.0, -1.0]], [0.0, 0.0], problem)
+    # At r = 1 the idealised pair (1 + r) p^2 / 6 is nearly optimal when sparse.
+    assert_allclose(antipodal, (1 + sparse.importance) * sparse.density**2 / 6, rtol=1e-12)
+    assert (sparse.loss.values <= antipodal * (1 + 1e-12)).all()
+    assert float(sparse.importance[2]) == 1
+    assert_allclose(sparse.loss.values[2], antipodal[2], rtol=0.02)
+
+
+def test_the_picture_has_a_row_of_three_panels_per_problem_and_marks_disagreement(data: xr.Dataset) -> None:
+    figure = draw(data)
+    assert len(figure.axes) == 6
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "best run in another phase" in labels
+    for row, (n, m) in enumerate(((2, 1), (3, 2))):
+        part = _part(data, n, m)
+        crosses = next(line for line in figure.axes[3 * row + 2].lines if line.get_marker() == "x")
+        assert len(crosses.get_xdata()) == int((part.learned_phase != part.phase).sum())

@@ -84,6 +84,10 @@ def markdown(table: Sequence[UniformCrossing], command: str) -> str:
         A page: where the best geometry changes, problem by problem, then the crossings among runners-up.
     """
     lines = [
+        "---",
+        "orphan: true",
+        "---",
+        "",
         "# Crossings of uniform geometries",
         "",
         f"Written by `{command}`; do not edit.",
@@ -96,7 +100,7 @@ def markdown(table: Sequence[UniformCrossing], command: str) -> str:
         "## Where the best geometry changes",
         "",
         "The geometry above remains a minimum of the full loss, over all (W, b), down to the lower spinodal; the "
-        "geometry below up to the upper one. Beyond seven features (six, if some are dedicated) this is not followed.",
+        "geometry below up to the upper one. Beyond six features this is not followed.",
         "",
         "| n | m | better below p | better above p | crossing p | error | loss | jump of dL/dp | lower spinodal | "
         "upper spinodal |",

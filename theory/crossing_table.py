@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 
 from theory.branches import follow
@@ -27,18 +28,20 @@ from theory.tegum import TegumProduct, tegum_products
 __all__ = ["DENSITIES", "UniformCrossing", "crossing_table", "uniform_crossings"]
 
 # Densities at which all losses are compared: crossings closer together than neighbours would be missed.
-DENSITIES = np.geomspace(1e-3, 1.0, 81)
-_ACCURACY = 1e-12
+DENSITIES = np.geomspace(1e-3, 1.0, 61)
+# Accuracy of a root, in parts of the density; that of losses adds to it.
+_ACCURACY = 1e-10
 # Losses of polytopes of up to six features are enumerated; those of more are known to nine digits.
 _EXACT_FEATURES, _EXACT, _QUADRATURE = 6, 1e-13, 1e-9
 # Losses that differ by less than this part are equal: where a polytope does not pay, it shrinks to nothing.
 _EQUAL = 1e-7
 # A crossing is of interest where both geometries are among the best so many.
-_BEST = 3
+_BEST = 2
+# Interpolated losses that differ by less than this part do not tell which product is better.
+_RANKED = 1e-5
 _POINTS = 16
-# Features up to which geometries are followed: beyond, a branch takes a minute. Dedicated features sit on kinks, where
-# curvature is searched direction by direction.
-_FOLLOWED, _FOLLOWED_KINKS = 7, 6
+# Features up to which geometries are followed: beyond, a branch takes up to a minute.
+_FOLLOWED = 6
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class UniformCrossing:
         crossing, or was not asked for.
     lower_end : str
         Why it ends there; "saddle" if it is no minimum at the crossing, "not followed" for
-        more than seven features (six, if some are dedicated).
+        more than six features.
     upper_spinodal : float
         Density up to which the geometry below remains a minimum.
     upper_end : str
@@ -172,29 +175,40 @@ def uniform_crossings(
     """
     products = tegum_products(n, m)
     losses = np.array([[_loss(product.counts, float(p)) for p in densities] for product in products])
+    between = CubicSpline(np.log(densities), losses, axis=1)
     found = []
     for k in range(len(densities) - 1):
-        low, high = losses[:, k], losses[:, k + 1]
-        for i, j in _exchanged(low, high, best):
-            crossing = _crossing(n, m, products[i], products[j], float(densities[k]), float(densities[k + 1]))
-            rank = 1 + sum(_loss(q.counts, crossing.density) < crossing.loss * (1 - _EQUAL) for q in products)
-            found.append(_replaced(crossing, rank=rank))
-    found = sorted((c for c in found if c.rank <= best), key=lambda c: (c.rank > 1, c.density))
+        for i, j in _exchanged(losses[:, k], losses[:, k + 1]):
+            others = between(_rough_root(between, i, j, densities[k : k + 2]))
+            rank = 1 + int((others < others[i] * (1 - _RANKED)).sum())
+            if rank <= best:
+                ends = float(densities[k]), float(densities[k + 1])
+                found.append(_replaced(_crossing(n, m, products[i], products[j], *ends), rank=rank))
+    found = sorted(found, key=lambda c: (c.rank > 1, c.density))
     return [_with_spinodals(c) if metastable and c.rank == 1 else c for c in found]
+
+
+def _rough_root(between: CubicSpline, i: int, j: int, bracket: Float[ndarray, "2"]) -> float:
+    """Logarithm of the density at which two interpolated losses are equal."""
+
+    def gap(t: float) -> float:
+        losses = between(t)
+        return float(losses[i] - losses[j])
+
+    low, high = np.log(bracket).tolist()
+    return float(brentq(gap, low, high))
 
 
 def _replaced(crossing: UniformCrossing, **changes: float | str | int) -> UniformCrossing:
     return UniformCrossing(**{**asdict(crossing), **changes})
 
 
-def _exchanged(low: Float[ndarray, " products"], high: Float[ndarray, " products"], best: int) -> list[tuple[int, int]]:
-    """Pairs of good products whose order differs at the two densities."""
-    # Within a cell of the grid the ranks change little: look at a few more products than asked for.
-    good = [k for k in range(len(low)) if (low < low[k]).sum() < 2 * best or (high < high[k]).sum() < 2 * best]
+def _exchanged(low: Float[ndarray, " products"], high: Float[ndarray, " products"]) -> list[tuple[int, int]]:
+    """Pairs of products whose order differs at two densities."""
     return [
         (i, j)
-        for a, i in enumerate(good)
-        for j in good[a + 1 :]
+        for i in range(len(low))
+        for j in range(i + 1, len(low))
         if (low[i] - low[j]) * (high[i] - high[j]) < 0
         and abs(low[i] - low[j]) > _EQUAL * low[i]
         and abs(high[i] - high[j]) > _EQUAL * high[i]
@@ -210,7 +224,7 @@ def _with_spinodals(crossing: UniformCrossing) -> UniformCrossing:
 
 def _survival(crossing: UniformCrossing, geometry: str, stop: float) -> tuple[float, str]:
     """Where a geometry ends to be a minimum."""
-    if crossing.n > (_FOLLOWED_KINKS if "dedicated" in geometry else _FOLLOWED):
+    if crossing.n > _FOLLOWED:
         return float("nan"), "not followed"
     problem = Problem(n=crossing.n, m=crossing.m, density=crossing.density)
     optimum = optimise(problem, geometry)

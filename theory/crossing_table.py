@@ -23,6 +23,7 @@ from theory.paths import ProblemPath
 from theory.polytope_optimum import optimise_polytope
 from theory.polytopes import POLYTOPES
 from theory.problem import Problem
+from theory.recognition import recognise
 from theory.tegum import TegumProduct, tegum_products
 
 __all__ = ["DENSITIES", "UniformCrossing", "crossing_table", "uniform_crossings"]
@@ -173,14 +174,16 @@ def uniform_crossings(
     list of UniformCrossing
         Those where the best geometry changes first, by density; then the others.
     """
-    products = tegum_products(n, m)
+    products = [q for q in tegum_products(n, m) if sum(_is_itself(q, float(p)) for p in densities) >= 2]
     losses = np.array([[_loss(product.counts, float(p)) for p in densities] for product in products])
-    between = CubicSpline(np.log(densities), losses, axis=1)
+    valid = np.array([[_is_itself(product, float(p)) for p in densities] for product in products])
+    between = [CubicSpline(np.log(densities[ok]), loss[ok]) for ok, loss in zip(valid, losses, strict=True)]
     found = []
     for k in range(len(densities) - 1):
-        for i, j in _exchanged(losses[:, k], losses[:, k + 1]):
-            others = between(_rough_root(between, i, j, densities[k : k + 2]))
-            rank = 1 + int((others < others[i] * (1 - _RANKED)).sum())
+        there = np.flatnonzero(valid[:, k] & valid[:, k + 1]).tolist()
+        for i, j in _exchanged(losses[:, k], losses[:, k + 1], there):
+            t = _rough_root(between[i], between[j], densities[k : k + 2])
+            rank = 1 + sum(float(between[q](t)) < float(between[i](t)) * (1 - _RANKED) for q in there)
             if rank <= best:
                 ends = float(densities[k]), float(densities[k + 1])
                 found.append(_replaced(_crossing(n, m, products[i], products[j], *ends), rank=rank))
@@ -188,12 +191,25 @@ def uniform_crossings(
     return [_with_spinodals(c) if metastable and c.rank == 1 else c for c in found]
 
 
-def _rough_root(between: CubicSpline, i: int, j: int, bracket: Float[ndarray, "2"]) -> float:
+def _is_itself(product: TegumProduct, density: float) -> bool:
+    """
+    Whether the factors are what they are called.
+
+    Where an irreducible optimum without symmetry does not pay, its free shape turns into a product of others.
+    """
+    return all(_keeps_shape(name, density) for name, _ in product.counts if POLYTOPES[name].shape)
+
+
+@lru_cache(maxsize=10_000)
+def _keeps_shape(name: str, density: float) -> bool:
+    return recognise(optimise_polytope(name, density).W).name == name
+
+
+def _rough_root(one: CubicSpline, two: CubicSpline, bracket: Float[ndarray, "2"]) -> float:
     """Logarithm of the density at which two interpolated losses are equal."""
 
     def gap(t: float) -> float:
-        losses = between(t)
-        return float(losses[i] - losses[j])
+        return float(one(t)) - float(two(t))
 
     low, high = np.log(bracket).tolist()
     return float(brentq(gap, low, high))
@@ -203,12 +219,14 @@ def _replaced(crossing: UniformCrossing, **changes: float | str | int) -> Unifor
     return UniformCrossing(**{**asdict(crossing), **changes})
 
 
-def _exchanged(low: Float[ndarray, " products"], high: Float[ndarray, " products"]) -> list[tuple[int, int]]:
+def _exchanged(
+    low: Float[ndarray, " products"], high: Float[ndarray, " products"], among: list[int]
+) -> list[tuple[int, int]]:
     """Pairs of products whose order differs at two densities."""
     return [
         (i, j)
-        for i in range(len(low))
-        for j in range(i + 1, len(low))
+        for a, i in enumerate(among)
+        for j in among[a + 1 :]
         if (low[i] - low[j]) * (high[i] - high[j]) < 0
         and abs(low[i] - low[j]) > _EQUAL * low[i]
         and abs(high[i] - high[j]) > _EQUAL * high[i]

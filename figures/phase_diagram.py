@@ -1,7 +1,7 @@
 """Phase diagrams of an extra feature: idealised candidates, exact optimum, and what gradient descent learns.
 
 Rows: two features in one dimension, three in two. Every learned cell is coloured by the best of several runs; where the
-phase of its exact local minimum is not the predicted one the cell is marked.
+phase of its exact local minimum is not the predicted one, or not reached, the cell is marked.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ _KEPT = (
     "learned_local_gap",
     "near_boundary",
     "share",
+    "agrees",
     "cause",
     "loss",
 )
@@ -115,6 +116,8 @@ def draw(data: xr.Dataset) -> "Figure":
         phase_panel(row[1], part, part["norm"].values, part["superposition"].values, part["phase"].values)
         norm, overlap = (_of_best(part, name) for name in ("run_norm", "run_superposition"))
         phase_panel(row[2], part, norm, overlap, part["learned_phase"].values)
+        for text in [text for axes in row for text in axes.texts]:
+            text.set_fontsize(7.5)  # narrow phases, small panels
         for axes in row[1:]:
             _mark_boundaries(axes, part)
         _mark_disagreement(row[2], part)
@@ -148,10 +151,10 @@ def _mark_boundaries(axes: "Axes", part: xr.Dataset) -> None:
 
 
 def _mark_disagreement(axes: "Axes", part: xr.Dataset) -> None:
-    i, j = np.nonzero(part["learned_phase"].values != part["phase"].values)
+    i, j = np.nonzero(~part["agrees"].values.astype(bool))
     p, r = part["density"].values[i], part["importance"].values[j]
     style: dict[str, Any] = {"color": "#C2185B", "ms": 7, "mew": 1.8, "ls": "", "clip_on": False}
-    axes.plot(p, r, "x", **style, label="best run in another phase")
+    axes.plot(p, r, "x", **style, label="best run in another phase, or not converged")
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ def train_and_judge(
     --------
     >>> from theory import Problem
     >>> data = train_and_judge(Problem(n=2, m=1, density=0.1), instances=2, steps=400)
-    >>> set(data.geometry.values.tolist())
-    {'digon'}
+    >>> data.attrs["optimum_geometry"], data.sizes["instance"]
+    ('digon', 2)
     """
     from numerics.agreement_descent import train_exactly
     from numerics.agreement_runs import judge

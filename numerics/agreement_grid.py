@@ -2,8 +2,9 @@
 
 A learned W is noisy: nothing in it is exactly zero, and the strict threshold of the exact phases (a norm or an overlap
 below 0.01 counts as none) would read that noise. Its phase is therefore that of the exact local minimum that the model
-belongs to, reached from it by descent on the exact loss. The phase of the bare W, at the same threshold, is kept beside
-it.
+belongs to, reached from it by descent on the exact loss, but only if its loss is within 0.5 % of that minimum's: one
+that is stuck elsewhere, with an output that never fires for instance, counts as not converged and agrees with nothing;
+its phase is that of the bare W, at the same threshold, which is kept for all models.
 """
 
 from dataclasses import dataclass
@@ -24,12 +25,13 @@ from theory.metrics import feature_norms, superposition
 from theory.phase_boundaries import PHASES, classify
 from theory.phase_diagram import phase_diagram
 from theory.problem import Problem
+from theory.search import take
 
 __all__ = ["CAUSES", "Shares", "agreement_shares", "compare_phases", "near_boundary", "phase_agreement"]
 
 # A cell lies near a boundary if a change of its density, or of its importance, by this part crosses one.
 NEAR = 0.05
-CAUSES = ("agrees", "near-degenerate", "metastable", "not converged", "theory wrong")
+CAUSES = ("agrees", "near-degenerate", "metastable", "not converged", "theory wrong", "other minimum, same phase")
 # Runs whose minima are searched for together.
 _CHUNK = 1500
 _CELL = ("density", "importance")
@@ -138,10 +140,10 @@ def compare_phases(
     xarray.Dataset
         With, per cell and ``run``: ``run_loss`` (exact), ``run_phase`` and ``run_local_loss`` of the nearest exact
         local minimum, ``run_bare_phase`` of W itself, ``run_norm`` and ``run_superposition`` of the extra feature; per
-        cell: ``best`` (run of the lowest exact loss), ``learned_phase``, ``learned_bare_phase``, ``learned_gap`` =
-        loss / optimum - 1, ``learned_local_gap`` of the local minimum to the optimum, ``share`` of the runs per phase,
-        ``near_boundary``, and ``cause``: an index into the attribute ``causes``. Diverged runs have phase -1 and an
-        infinite loss.
+        cell, of the ``best`` run (of the lowest exact loss): ``learned_phase``, ``learned_bare_phase``, ``learned_gap``
+        = loss / optimum - 1, ``learned_local_gap`` of its local minimum to the optimum, ``agrees`` (converged, and in
+        the predicted phase); ``share`` of the runs per phase, ``near_boundary``, and ``cause``: an index into the
+        attribute ``causes``. Diverged runs have phase -1 and an infinite loss.
     """
     shape = exact["phase"].shape
     m, n = W.shape[1:]
@@ -159,7 +161,9 @@ def compare_phases(
     gap, local_gap = of_best("loss") / optimum - 1, of_best("local_loss") / optimum - 1
     phase = exact["phase"].values
     lowest = np.minimum(by_cell["local_loss"], by_cell["loss"]).min(-1) / optimum - 1
-    cause = _causes(of_best("phase") == phase, of_best("loss") / of_best("local_loss") - 1, local_gap, lowest)
+    converged = of_best("loss") <= of_best("local_loss") * (1 + CONVERGED)
+    learned = np.where(converged, of_best("phase"), of_best("bare_phase"))
+    agrees = converged & (learned == phase)
     share = np.stack([(by_cell["phase"] == k).mean(-1) for k in range(len(PHASES))], -1)
     chosen = best.ravel() + count * np.arange(best.size)
     return exact.assign(
@@ -172,20 +176,19 @@ def compare_phases(
         best=(_CELL, best, {"long_name": "run of the lowest exact loss"}),
         learned_W=((*_CELL, "dimension", "feature"), W[chosen].reshape(*shape, m, n)),
         learned_b=((*_CELL, "feature"), b[chosen].reshape(*shape, n)),
-        learned_phase=(_CELL, of_best("phase")),
+        learned_phase=(_CELL, learned),
         learned_bare_phase=(_CELL, of_best("bare_phase")),
         learned_gap=(_CELL, gap, {"long_name": "exact loss of the best run / loss of the exact optimum - 1"}),
         learned_local_gap=(_CELL, local_gap),
         share=((*_CELL, "phase_index"), share, {"long_name": "share of the runs per phase"}),
         near_boundary=(_CELL, near_boundary(exact)),
-        cause=(_CELL, cause, {"flag_meanings": "; ".join(CAUSES)}),
+        agrees=(_CELL, agrees),
+        cause=(_CELL, _causes(agrees, converged, local_gap, lowest), {"flag_meanings": "; ".join(CAUSES)}),
     ).assign_attrs(causes="; ".join(CAUSES))
 
 
 def _judged(problem: Problem, W: ndarray, b: ndarray, finite: Bool[ndarray, " runs"]) -> dict[str, ndarray]:
     """Exact losses, local minima and phases of all runs that did not diverge."""
-    from theory.search import take
-
     count = len(W)
     result: dict[str, ndarray] = {name: np.full(count, np.inf) for name in ("loss", "local_loss")}
     result |= {name: np.full(count, -1) for name in ("phase", "bare_phase")}
@@ -203,14 +206,15 @@ def _judged(problem: Problem, W: ndarray, b: ndarray, finite: Bool[ndarray, " ru
 
 def _causes(
     agrees: Bool[ndarray, "*cells"],
-    above_minimum: Float[ndarray, "*cells"],
+    converged: Bool[ndarray, "*cells"],
     local_gap: Float[ndarray, "*cells"],
     lowest: Float[ndarray, "*cells"],
 ) -> Int[ndarray, "*cells"]:
-    """Why the best run's phase is not the predicted one; and cells, agreeing or not, where the theory is beaten."""
+    """Why the best run is not at the predicted optimum; a beaten theory comes first, whatever the phases."""
     cause = np.where(local_gap > EQUAL, CAUSES.index("metastable"), CAUSES.index("near-degenerate"))
-    cause = np.where(above_minimum > CONVERGED, CAUSES.index("not converged"), cause)
-    cause = np.where(agrees, CAUSES.index("agrees"), cause)
+    cause = np.where(~converged, CAUSES.index("not converged"), cause)
+    same_phase = np.where(local_gap > EQUAL, CAUSES.index("other minimum, same phase"), CAUSES.index("agrees"))
+    cause = np.where(agrees, same_phase, cause)
     return np.where(lowest < -ROUNDING["global optimum"], CAUSES.index("theory wrong"), cause)
 
 
@@ -253,7 +257,7 @@ class Shares:
     far_cells, near_cells : int
         Cells further than 5 % from a boundary, and those within.
     far, near : int
-        Those of them that agree.
+        Those of them whose best run is converged and in the predicted phase.
     far_bare, near_bare : int
         Those that agree when the phase is read off the bare W.
     theory_wrong : int
@@ -284,8 +288,7 @@ def agreement_shares(data: xr.Dataset) -> Shares:
         Counts, far from boundaries and near.
     """
     near = data["near_boundary"].values.astype(bool)
-    phase = data["phase"].values
-    agree, bare = (data[name].values == phase for name in ("learned_phase", "learned_bare_phase"))
+    agree, bare = data["agrees"].values.astype(bool), data["learned_bare_phase"].values == data["phase"].values
     return Shares(
         far_cells=int((~near).sum()),
         near_cells=int(near.sum()),

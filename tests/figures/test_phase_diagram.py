@@ -22,7 +22,7 @@ def test_no_run_is_below_the_optimum_and_most_cells_agree(data: xr.Dataset) -> N
         part = _part(data, n, m)
         assert (part.run_loss.min("run") >= part.loss * (1 - 1e-7)).all()
         # Two runs of 600 steps each in the quick version.
-        assert float((part.learned_phase == part.phase).mean()) > 0.7
+        assert float(part.agrees.mean()) > 0.6
 
 
 def test_the_antipodal_pair_of_equal_features_is_the_exact_optimum_when_sparse(data: xr.Dataset) -> None:
@@ -40,8 +40,8 @@ def test_the_picture_has_a_row_of_three_panels_per_problem_and_marks_disagreemen
     figure = draw(data)
     assert len(figure.axes) == 6
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "best run in another phase" in labels
+    assert "best run in another phase, or not converged" in labels
     for row, (n, m) in enumerate(((2, 1), (3, 2))):
         part = _part(data, n, m)
         crosses = next(line for line in figure.axes[3 * row + 2].lines if line.get_marker() == "x")
-        assert len(crosses.get_xdata()) == int((part.learned_phase != part.phase).sum())
+        assert len(crosses.get_xdata()) == int((1 - part.agrees).sum())

@@ -34,14 +34,20 @@ def noisy(exact: xr.Dataset, runs: int, noise: float) -> tuple[np.ndarray, np.nd
     return W + noise * rng.standard_normal(W.shape), b + noise * rng.standard_normal(b.shape)
 
 
-def test_noise_does_not_change_the_phase_of_the_minimum_but_that_of_the_bare_weights(exact: xr.Dataset) -> None:
+def test_noise_changes_the_phase_of_the_bare_weights_but_not_that_of_their_minimum(exact: xr.Dataset) -> None:
     data = compared(exact, *noisy(exact, 2, 0.02))
-    shares = agreement_shares(data)
-    assert shares.far == shares.far_cells == 64 - shares.near_cells
-    assert shares.far_bare < shares.far
+    assert (data.run_phase == data.phase).all()
+    assert (data.run_bare_phase != data.phase).any()
     assert_allclose(data.learned_local_gap, 0, atol=1e-9)
     assert (data.learned_gap > 0).all()
     assert_allclose(data.share.sum("phase_index"), 1)
+
+
+def test_a_model_far_above_its_minimum_agrees_with_nothing(exact: xr.Dataset) -> None:
+    little, much = (compared(exact, *noisy(exact, 1, noise)) for noise in (1e-4, 0.1))
+    assert agreement_shares(little).far == agreement_shares(little).far_cells == 64
+    assert not much.agrees.values[0].any()
+    assert {CAUSES[k] for k in much.cause.values[0]} == {"not converged"}
 
 
 def test_the_best_run_is_the_one_of_lowest_loss(exact: xr.Dataset) -> None:
@@ -86,7 +92,9 @@ def test_a_small_grid_is_learned_from_samples_and_from_the_exact_loss() -> None:
     for loss in ("sampled", "population"):
         data = phase_agreement(2, 1, resolution=4, instances=4, steps=1200, loss=loss)
         shares = agreement_shares(data)
-        assert shares.far + shares.near == 16
+        # Both features start with the same sign in half of the runs and then stay aligned: in all four of a cell
+        # once in 16, in more than four of 16 cells once in 300.
+        assert shares.far + shares.near >= 12
         assert shares.theory_wrong == 0
         assert float(data.learned_gap.min()) > -1e-9
         assert data.attrs["loss"] == loss

@@ -121,7 +121,7 @@ class Transform:
 
 def characteristic_function(
     a: Float[ndarray, "*shape output n"],
-    density: Float[ndarray, "*#shape n_sets"],
+    density: Float[ndarray, "..."],
     features: FeatureDistribution,
     outputs: Int[ndarray, " output"],
 ) -> Transform:

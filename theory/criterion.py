@@ -34,6 +34,7 @@ __all__ = ["Agreement", "Pairing", "best_pairing", "check_criterion", "main", "o
 _VALUE_LAW = "the criterion holds for independent features with uniform values"
 # A feature counts as represented from this norm on: the ideal ones have 1, optimised ones rarely less than 0.5.
 _REPRESENTED = 0.1
+_COMMAND = "python -m theory.criterion"
 _BATCH = 1000
 
 
@@ -287,7 +288,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Arguments; those of the process by default.
     """
-    parser = Parser("How often the pair criterion decides as the exact optimum of random problems does.")
+    parser = Parser("How often the pair criterion decides as the exact optimum of random problems does.", prog=_COMMAND)
     parser.add_argument("--n", type=count, default=3, help="features, 2 to 6")
     parser.add_argument("--m", type=count, default=2, help="hidden dimensions, below n")
     parser.add_argument("--problems", type=count, default=200, help="number of random problems")
@@ -302,4 +303,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main, "theory.criterion")
+    run_command(main, _COMMAND)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["default_resolution", "main", "phase_diagram", "summary"]
 
+_COMMAND = "python -m theory.phase_diagram"
 _MAX_FEATURES = 8
 _RESOLUTION = {2: 60, 3: 60, 4: 32, 5: 20, 6: 12, 7: 10, 8: 8}
 _FORMATS = ("png", "svg", "pdf")
@@ -164,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Arguments; those of the process by default.
     """
-    parser = Parser("Phase diagram of an extra feature: idealised candidates beside the exact optimum.")
+    parser = Parser("Phase diagram of an extra feature: idealised candidates beside the exact optimum.", prog=_COMMAND)
     parser.add_argument("--n", type=count, default=3, help=f"features, 2 to {_MAX_FEATURES}; the last is the extra one")
     parser.add_argument("--m", type=count, default=2, help="hidden dimensions, below n")
     parser.add_argument(
@@ -210,4 +211,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main, "theory.phase_diagram")
+    run_command(main, _COMMAND)

@@ -25,6 +25,7 @@ __all__ = ["compare_products", "main"]
 DENSITIES = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 # A gain below this part of the loss is not told from none: it is what two certified losses may differ by.
 _WORTH_REPORTING = 1e-7
+_COMMAND = "python -m theory.product_table"
 _NAMELESS = re.compile(r"\d+ in \d+")
 
 
@@ -135,7 +136,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Arguments; those of the process by default.
     """
-    parser = Parser("The global optimum beside the best tegum product of named polytopes, for equal features.")
+    parser = Parser(
+        "The global optimum beside the best tegum product of named polytopes, for equal features.", prog=_COMMAND
+    )
     parser.add_argument("--n-max", type=count, default=9, help="most features, 2 to 12")
     parser.add_argument("--m-max", type=count, default=3, help="most hidden dimensions")
     parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for products.md and .nc")
@@ -146,11 +149,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = compare_products(options.n_max, options.m_max, seed=options.seed, workers=options.workers)
     from theory.storage import save
 
-    command = f"python -m theory.product_table --n-max {options.n_max} --m-max {options.m_max} --seed {options.seed}"
+    command = f"{_COMMAND} --n-max {options.n_max} --m-max {options.m_max} --seed {options.seed}"
     save(data, options.output / "products.nc")
     (options.output / "products.md").write_text(_page(data, command), encoding="utf-8")
     print(options.output / "products.md")  # noqa: T201
 
 
 if __name__ == "__main__":
-    run_command(main, "theory.product_table")
+    run_command(main, _COMMAND)

@@ -3,6 +3,7 @@ from .branches import follow as follow
 from .branches import follow_both_ways as follow_both_ways
 from .candidates import Candidate as Candidate
 from .candidates import ideal_candidates as ideal_candidates
+from .collapse import collapsed_loss as collapsed_loss
 from .criterion import Pairing as Pairing
 from .criterion import best_pairing as best_pairing
 from .criterion import pair_pays as pair_pays

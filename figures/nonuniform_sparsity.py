@@ -111,7 +111,7 @@ def _eighty(choice: int, settings: Settings) -> xr.Dataset:
     """Pairings and training of eighty features in twenty dimensions."""
     density, importance = scenarios(80, choice, settings.seed)
     problem = Problem(m=20, density=density, importance=importance)
-    instances, steps = (2, 1000) if settings.quick else (8, 3000)
+    instances, steps = (1, 1000) if settings.quick else (8, 3000)
     learned = train(problem, instances=instances, steps=steps, seed=settings.seed, workers=settings.workers)
     norms = np.linalg.norm(learned["W"].values, axis=1).reshape(len(SCENARIOS), instances, 80)
     stored = np.array([_stored(_pairing(problem, row), 80) for row in range(len(SCENARIOS))])

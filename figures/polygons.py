@@ -102,7 +102,7 @@ def saving(name: str, density: float) -> float:
 
 def _densities(settings: Settings) -> xr.Dataset:
     """Savings over densities, and where the best shape changes."""
-    density = np.geomspace(LOWEST_DENSITY, 1.0, 11 if settings.quick else 120)
+    density = np.geomspace(LOWEST_DENSITY, 1.0, 9 if settings.quick else 120)
     jobs = Parallel(n_jobs=settings.workers, return_as="generator")(
         delayed(_savings)(name, density) for name in COMPARED
     )
@@ -133,7 +133,7 @@ def _crossing(sparser: str, denser: str, low: float, high: float) -> float:
         return saving(sparser, p) - saving(denser, p)
 
     ends = float(np.log(low)), float(np.log(high))
-    return float(np.exp(brentq(difference, *ends, xtol=1e-10)))
+    return float(np.exp(brentq(difference, *ends, xtol=1e-8)))
 
 
 def _summary(data: xr.Dataset) -> str:

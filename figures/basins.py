@@ -1,8 +1,8 @@
 """Basins of gradient descent: which geometry runs end in, against the density, beside the exact losses of the branches.
 
 Left: shares of the runs, with 95 % Wilson intervals. Right: exact branches of minima as lines, relative to the lowest
-loss at each density; a line ends where its solution stops being a minimum. Points: the exact losses of the learned
-models, median with the range of the middle 90 %.
+loss at each density; a line ends where its solution stops being a minimum, and different minima may share a name.
+Points: the exact losses of the learned models, median with the range of the middle 90 %.
 """
 
 from dataclasses import dataclass
@@ -79,7 +79,23 @@ def compute(settings: Settings) -> xr.Dataset:
     data = xr.concat([part.drop_attrs() for part in parts], dim="problem").assign_coords(
         problem=[f"n = {n}, m = {m}" for n, m in PROBLEMS], name=(("problem", "geometry"), np.array(names, dtype=str))
     )
-    return data.assign_attrs(runs=effort.runs, steps=effort.steps)
+    return data.assign_attrs(runs=effort.runs, steps=effort.steps, summary=_summary(data))
+
+
+def _summary(data: xr.Dataset) -> str:
+    """Shares with intervals, density by density."""
+    lines = []
+    for part in (data.isel(problem=k) for k in range(data.sizes["problem"])):
+        lines += [part["problem"].item(), f"{'density':>9}  share of the runs, 95 % interval"]
+        for i, p in enumerate(part["density"].values):
+            row = part.isel(density=i)
+            told = []
+            for k in np.argsort(-row["share"].values, kind="stable"):
+                share, low, high = (float(row[name][k]) for name in ("share", "low", "high"))
+                if share > 0:
+                    told.append(f"{row['name'].values[k]} {share:.0%} ({low:.0%}–{high:.0%})")
+            lines.append(f"{p:>9.4f}  {', '.join(told)}")
+    return "\n".join(lines)
 
 
 def _one_problem(n: int, m: int, effort: _Effort, settings: Settings) -> xr.Dataset:

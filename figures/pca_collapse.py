@@ -1,0 +1,287 @@
+"""The PCA-like regime: how many correlated pairs collapse to one direction each, against density.
+
+Claim 16: 3 sets of 2 correlated features, n = 6, m = 2. The slides: all sets collapsed at densities 0.25 to 0.5, two at
+0.15 to 0.2, one at 0.05 to 0.15, none below 0.05.
+
+Lines are exact: the best minimum with each number of collapsed sets, from random starts at every density and followed
+to the neighbouring densities, both ways. The transitions of the global optimum are bisected. Points are learned models,
+classified by the exact minimum that they belong to. A set counts as collapsed if its columns differ by less than 1e-3
+of the longer one there.
+
+The optimum agrees with the slides up to two collapsed sets, with transitions at 0.0713 and 0.1626; just below the
+second, the features of one more set are only about 10 degrees apart. All three sets collapse only from 0.3936 on.
+Between 0.25 and there the best solution has two collapsed sets, yet at 0.30 most learned models have three: what the
+slides state is closer to where gradient descent ends than to the optimum.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from figures.common import COLOURS, Settings, main, new_figure
+from numerics import train
+from numerics.agreement_minima import exact_losses, nearest_minima
+from theory import Correlated, Problem
+from theory.collapse import collapsed_sets
+from theory.search import LocalMinima, random_starts, refine
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy import ndarray
+
+SETS = [[0, 1], [2, 3], [4, 5]]
+COLLAPSED = 1e-3
+# What the slides state: lowest and highest density for each number of collapsed sets.
+STATED = {0: (0.0, 0.05), 1: (0.05, 0.15), 2: (0.15, 0.2), 3: (0.25, 0.5)}
+LOW, HIGH = 0.02, 0.6
+_MARKERS = "osD^"
+# Where a transition is bracketed this closely, relative to the density, bisection ends.
+_BRACKET, _QUICK_BRACKET = 1e-6, 1e-3
+# Solutions are shaken by so much before descent, lest they rest on saddle points.
+_SHAKE = 1e-3
+# Starts beside the random ones, for solutions that are lowest only in narrow ranges of densities: three collapsed sets
+# as a digon and an axis, and one collapsed set with a second almost so, its features about 10 degrees apart.
+_KNOWN = np.array(
+    [
+        [[0.7, 0.7, -0.7, -0.7, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.7, 0.7]],
+        [[0.98, 0.05, -0.72, -0.72, 0.01, 0.01], [0.0, 0.98, -0.01, 0.10, -0.72, -0.72]],
+    ]
+)
+_COUNTS = 4
+
+
+def problems(density: "ndarray") -> Problem:
+    """A batch of problems, one per density of the sets."""
+    features = Correlated(SETS, density=np.repeat(density[:, None], len(SETS), axis=1))
+    return Problem(m=2, features=features, importance=np.ones((len(density), 6)))
+
+
+def compute(settings: Settings) -> xr.Dataset:
+    """Exact minima by number of collapsed sets, the transitions of the best, and learned models."""
+    points, starts = (5, 4) if settings.quick else (24, 8)
+    density = np.geomspace(LOW, HIGH, points)
+    with threadpool_limits(1):
+        W, b, loss = _lines(density, starts, settings.seed)
+        transitions = _transitions(density, W, b, loss, _QUICK_BRACKET if settings.quick else _BRACKET)
+        learned = _learned(settings)
+    # In units of the zero model's loss, 6 p / 3.
+    data = xr.Dataset(
+        {
+            "loss": (("density", "collapsed"), loss / (2 * density[:, None])),
+            "W": (("density", "collapsed", "i", "j"), W),
+        },
+        coords={"density": density, "collapsed": np.arange(_COUNTS)},
+    )
+    data = data.assign(learned.variables)
+    data["stated"] = ("collapsed", "end"), np.array(list(STATED.values()))
+    data["transition"] = "change", np.array([t[0] for t in transitions])
+    data["before"] = "change", np.array([t[1] for t in transitions])
+    data["after"] = "change", np.array([t[2] for t in transitions])
+    data["jump"] = "change", np.array([t[3] for t in transitions])
+    data.attrs["summary"] = "\n".join(_summary(data))
+    return data
+
+
+def _lines(density: "ndarray", starts: int, seed: int) -> "tuple[ndarray, ndarray, ndarray]":
+    """The best minimum with each number of collapsed sets at every density; NaN where there is none."""
+    rng = np.random.default_rng(seed)
+    W, b = random_starts(problems(density[:1]), len(density) * starts, rng)
+    W[::starts], W[1::starts] = _KNOWN
+    found = refine(problems(np.repeat(density, starts)), W, b, tolerance=1e-6)
+    best = (
+        np.full((len(density), _COUNTS, 2, 6), np.nan),
+        np.full((len(density), _COUNTS, 6), np.nan),
+        np.full((len(density), _COUNTS), np.nan),
+    )
+    _keep(best, found, np.repeat(np.arange(len(density)), starts))
+    steps = [*range(1, len(density)), *range(len(density) - 2, -1, -1)]
+    for place, came in zip(steps, [*range(len(density) - 1), *range(len(density) - 1, 0, -1)], strict=True):
+        here = np.flatnonzero(~np.isnan(best[2][came]))
+        # A nudge off the symmetric solutions: where collapse has become a saddle point, it is left.
+        shaken = best[0][came, here] + _SHAKE * rng.standard_normal((len(here), 2, 6))
+        again = refine(problems(np.full(len(here), density[place])), shaken, best[1][came, here], tolerance=1e-6)
+        _keep(best, again, np.full(len(here), place))
+    return best
+
+
+def _keep(best: "tuple[ndarray, ndarray, ndarray]", found: LocalMinima, place: "ndarray") -> None:
+    """Enter minima that are better than what was known with as many collapsed sets."""
+    counts = collapsed_sets(found.W, SETS, COLLAPSED)
+    for k in np.flatnonzero(found.converged):
+        here = place[k], counts[k]
+        if not best[2][here] <= found.loss[k]:
+            best[0][here], best[1][here], best[2][here] = found.W[k], found.b[k], found.loss[k]
+
+
+def _transitions(
+    density: "ndarray", W: "ndarray", b: "ndarray", loss: "ndarray", bracket: float
+) -> list[tuple[float, int, int, float]]:
+    """Densities where the number of collapsed sets changes at the optimum, the numbers, and the change of norms."""
+    winner = np.nanargmin(loss, axis=1)
+    found = []
+    for k in np.flatnonzero(np.diff(winner)):
+        below, above = ((W[j, winner[j]], b[j, winner[j]]) for j in (k, k + 1))
+        found += _bisected(float(density[k]), float(density[k + 1]), below, above, bracket)
+    return found
+
+
+def _optimum_between(p: float, *ends: "tuple[ndarray, ndarray]") -> "tuple[ndarray, ndarray, int]":
+    """The better of the minima below given solutions, and its number of collapsed sets."""
+    rng = np.random.default_rng(0)
+    W = np.array([*(e[0] for e in ends), *_KNOWN])
+    b = np.array([*(e[1] for e in ends), *np.zeros((len(_KNOWN), 6))])
+    W = W + _SHAKE * rng.standard_normal(W.shape)
+    found = refine(problems(np.full(len(W), p)), W, b, tolerance=1e-8)
+    k = int(np.argmin(found.loss))
+    return found.W[k], found.b[k], int(collapsed_sets(found.W[k], SETS, COLLAPSED))
+
+
+def _bisected(
+    low: float, high: float, below: "tuple[ndarray, ndarray]", above: "tuple[ndarray, ndarray]", bracket: float
+) -> list[tuple[float, int, int, float]]:
+    """Close in on a change of the number between two densities; a number in between makes two changes of it."""
+    first = int(collapsed_sets(below[0], SETS, COLLAPSED))
+    last = int(collapsed_sets(above[0], SETS, COLLAPSED))
+    while high - low > bracket * high:
+        middle = (low + high) / 2
+        W, b, count = _optimum_between(middle, below, above)
+        if count == first:
+            low, below = middle, (W, b)
+        elif count == last:
+            high, above = middle, (W, b)
+        else:
+            return [
+                *_bisected(low, middle, below, (W, b), bracket),
+                *_bisected(middle, high, (W, b), above, bracket),
+            ]
+    spectra = [np.sort(np.linalg.norm(W, axis=0)) for W, _ in (below, above)]
+    return [((low + high) / 2, first, last, float(np.abs(spectra[0] - spectra[1]).max()))]
+
+
+def _learned(settings: Settings) -> xr.Dataset:
+    """Trained models: their exact losses, and the number of collapsed sets of the minima they belong to."""
+    points, runs, steps = (4, 6, 600) if settings.quick else (11, 16, 2000)
+    p = np.geomspace(LOW, HIGH, points)
+    features = Correlated(SETS, density=np.repeat(p[:, None], len(SETS), axis=1))
+    trained = train(Problem(m=2, features=features), runs, steps=steps, learning_rate=1e-2, seed=settings.seed,
+                    workers=settings.workers, snapshots=(), progress=False)  # fmt: skip
+    W, b = trained["W"].values.astype(float), trained["b"].values.astype(float)
+    batch = problems(np.repeat(p, runs))
+    minima = nearest_minima(batch, W, b)
+    counts = collapsed_sets(minima.W, SETS, COLLAPSED).reshape(points, runs)
+    loss = exact_losses(batch, W, b).reshape(points, runs) / (2 * p[:, None])
+    return xr.Dataset(
+        {"run_collapsed": (("run_density", "run"), counts), "run_loss": (("run_density", "run"), loss)},
+        coords={"run_density": p},
+    )
+
+
+def _summary(data: xr.Dataset) -> list[str]:
+    """The transitions of the optimum, and the document's ranges beside them."""
+    lines = [
+        f"optimum: {int(t['before'])} -> {int(t['after'])} collapsed sets at density {float(t['transition']):.8f} "
+        f"(norms change by {float(t['jump']):.1e})"
+        for t in (data.isel(change=k) for k in range(data.sizes["change"]))
+    ]
+    for count, (low, high) in STATED.items():
+        start, stop = optimal_range(data, count)
+        lines.append(f"{count} collapsed: stated {low:g} to {high:g}, exact {start:.4f} to {stop:.4f}")
+    shares = [(data["run_collapsed"] == count).mean("run").values for count in range(_COUNTS)]
+    for k, p in enumerate(data["run_density"].values):
+        lines.append(
+            f"learned, density {p:.4f}: shares with 0, 1, 2, 3 collapsed sets "
+            + ", ".join(f"{share[k]:.0%}" for share in shares)
+        )
+    return lines
+
+
+def optimal_range(data: xr.Dataset, count: int) -> tuple[float, float]:
+    """Densities between which the optimum has so many collapsed sets."""
+    p, before, after = (data[name].values for name in ("transition", "before", "after"))
+    inside = [x for x, k in zip(p, after, strict=True) if k == count]
+    out = [x for x, k in zip(p, before, strict=True) if k == count]
+    return (float(min(inside)) if inside else 0.0), (float(max(out)) if out else 1.0)
+
+
+def draw(data: xr.Dataset) -> "Figure":
+    """Number of collapsed sets above, losses and shapes below."""
+    figure = new_figure(10.5, 9.0)
+    top, bottom = figure.subplots(2, 1, height_ratios=(1, 1.15), sharex=True)
+    _draw_counts(top, data)
+    _draw_losses(bottom, data)
+    return figure
+
+
+def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
+    p = data["transition"].values
+    levels = [int(data["before"].values[0]), *data["after"].values.astype(int)]
+    axes.stairs(levels, [LOW, *p, HIGH], baseline=None, color="black", lw=2.2, label="exact optimum")
+    for count, (low, high) in STATED.items():
+        axes.plot([max(low, LOW), high], [count + 0.16] * 2, color=COLOURS[5], lw=5, solid_capstyle="butt",
+                  label="stated on the slides" if count == 0 else None)  # fmt: skip
+    counts, places = data["run_collapsed"].values, data["run_density"].values
+    for count in range(_COUNTS):
+        share = (counts == count).mean(1)
+        axes.scatter(places, np.full(len(places), count - 0.2), s=260 * share, color=COLOURS[0], lw=0)
+    axes.scatter([], [], s=100, color=COLOURS[0], lw=0, label="learned (area: share of the runs)")
+    for x in p:
+        axes.annotate(f"{x:.4f}", (x, 0.0), xycoords=axes.get_xaxis_transform(), xytext=(3, 4),
+                      textcoords="offset points", fontsize=9)  # fmt: skip
+        axes.axvline(x, color="0.7", lw=0.8, zorder=0)
+    axes.set_yticks(range(_COUNTS))
+    axes.set_ylim(-0.75, 3.6)
+    axes.set_ylabel("collapsed sets")
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    axes.set_title("3 sets of 2 correlated features, n = 6, m = 2", fontsize=11)
+
+
+def _draw_losses(axes: "Axes", data: xr.Dataset) -> None:
+    p, loss = data["density"].values, data["loss"].values
+    best = np.nanmin(loss, axis=1)
+    runs, counts = data["run_loss"].values, data["run_collapsed"].values
+    places = data["run_density"].values
+    at_runs = np.exp(np.interp(np.log(places), np.log(p), np.log(best)))
+    for count in range(_COUNTS):
+        axes.plot(p, loss[:, count] / best, color=COLOURS[count], lw=1.8, label=f"{count} collapsed")
+        k, run = np.nonzero(counts == count)
+        shift = np.exp(0.018 * (count - 1.5))
+        axes.plot(places[k] * shift, runs[k, run] / at_runs[k], _MARKERS[count], color=COLOURS[count], ms=4, alpha=0.5,
+                  mew=0)  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    ticks = [0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.set_yticks([1, 1.5, 2, 3, 4, 6], ["1", "1.5", "2", "3", "4", "6"])
+    axes.minorticks_off()
+    axes.set_ylim(0.9, 6)
+    axes.set_xlabel("density of a set  $1-S$")
+    axes.set_ylabel("loss / lowest exact loss")
+    axes.legend(frameon=False, fontsize=9, loc="upper right", title="lines: exact minima; points: learned",
+                title_fontsize=9, ncols=2)  # fmt: skip
+    shown = np.unique(np.nanargmin(data["loss"].values, axis=1))
+    for place, count in enumerate(shown):
+        middle = np.flatnonzero(np.nanargmin(loss, axis=1) == count)
+        k = middle[len(middle) // 2]
+        inset = axes.inset_axes((0.12 + 0.13 * place, 0.55, 0.12, 0.3))
+        _draw_vertices(inset, data["W"].values[k, count], f"{count} at {p[k]:.2g}")
+
+
+def _draw_vertices(axes: "Axes", W: "ndarray", title: str) -> None:
+    for s, members in enumerate(SETS):
+        for k, j in enumerate(members):
+            axes.plot([0, W[0, j]], [0, W[1, j]], color=COLOURS[s + 4], lw=1.2)
+            axes.plot(
+                W[0, j], W[1, j], "osD"[s], color=COLOURS[s + 4], mfc="none" if k else COLOURS[s + 4], ms=4 + 2 * k
+            )
+    axes.set_xlim(-1.3, 1.3)
+    axes.set_ylim(-1.3, 1.3)
+    axes.set_aspect("equal")
+    axes.axis("off")
+    axes.set_title(title, fontsize=9, pad=2)
+
+
+if __name__ == "__main__":
+    main(__doc__, compute, draw, __file__)

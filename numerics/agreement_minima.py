@@ -3,6 +3,7 @@
 The nearest exact local minimum is where quasi-Newton descent on the exact loss ends that starts from the model.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,7 @@ from numpy import ndarray
 from numerics.agreement_distance import exchangeable
 from theory.enumeration import MAX_FEATURES
 from theory.global_search import global_optimum
-from theory.loss import output_errors, population_loss
-from theory.minimise import minimise
+from theory.loss import population_loss
 from theory.packing import best_tegum_product
 from theory.problem import Problem
 from theory.search import LocalMinima, random_starts, refine, revive, take
@@ -23,10 +23,10 @@ __all__ = ["Reference", "exact_losses", "nearest_minima", "reference_minima", "r
 # Up to so many features the global optimum is searched for in full, with every geometry of the catalogue as a start;
 # above it the best solution known stands in for it.
 _SEARCHED = 8
-# Beyond the features that are enumerated a descent uses so many nodes, which leave an error of 1e-4 of the loss at
-# n = 20, m = 5, p = 0.1, almost the same all along the descent; it ends where gradients, in units of the zero model's
-# loss, fall to the tolerance: twenty times below what a learned model's are.
-_NODES, _TOLERANCE, _ITERATIONS = 192, 1e-5, 300
+# Beyond the features that are enumerated the quadrature of a descent leaves an error of 1e-4 of the loss at n = 20,
+# m = 5, p = 0.1, almost the same all along the descent; it ends where gradients, in units of the zero model's loss,
+# fall to the tolerance: twenty times below what a learned model's are.
+_TOLERANCE, _ITERATIONS = 1e-5, 300
 # Losses are compared to 0.5 % or coarser where quadrature is needed.
 _LOSS_ACCURACY = 1e-6
 _RANDOM_STARTS = 4
@@ -115,21 +115,8 @@ def nearest_minima(problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndarra
     """
     if problem.n <= MAX_FEATURES[problem.features.values]:
         return refine(problem, W, b)
-    k, m, n = W.shape
-    scale = (problem.importance * problem.features.value_square * problem.density).sum(-1)
-
-    def objective(x: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
-        V, c = x[:, : m * n].reshape(-1, m, n), x[:, m * n :]
-        weight = problem.importance[which] / scale[which, None]
-        errors = output_errors(V.swapaxes(-1, -2) @ V, c, take(problem, which), nodes=_NODES)
-        dG = weight[..., None] * errors.dG
-        dV = V @ (dG + dG.swapaxes(-1, -2))
-        return (weight * errors.value).sum(-1), np.concatenate([dV.reshape(len(x), -1), weight * errors.db], axis=1)
-
-    found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), _TOLERANCE, _ITERATIONS)
-    end_W, end_b = found.x[:, : m * n].reshape(k, m, n), found.x[:, m * n :]
-    size = np.abs(found.gradient).max(-1)
-    return LocalMinima(end_W, end_b, exact_losses(problem, end_W, end_b), found.converged, size)
+    found = refine(problem, W, b, tolerance=_TOLERANCE, iterations=_ITERATIONS)
+    return replace(found, loss=exact_losses(problem, found.W, found.b))
 
 
 def reference_minima(

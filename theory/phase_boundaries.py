@@ -29,7 +29,7 @@ PHASES = ("not represented", "dedicated", "superposition")
 _NEGLIGIBLE = 0.01
 # Neighbouring cells of one phase whose solutions differ by more than this are suspected of a transition.
 _SUSPICIOUS = 0.1
-_STEPS = 12
+_STEPS = 10
 _EQUAL_SLOPES = 1e-5
 # Edges are independent of one another; they are handled in so many parts, whatever the number of workers.
 _PARTS = 2
@@ -132,7 +132,7 @@ def _locate(edges: "_Edges") -> Boundary:
         second = _choose(state.coexist | ~state.on_first_side, state.second, second)
         difference = state.slope_second - state.slope_first
         newton = now + (state.second_loss - state.first_loss) / -np.where(difference == 0, np.nan, difference)
-        use_newton = state.coexist & (newton > low) & (newton < high)
+        use_newton = state.coexist & (newton >= low) & (newton <= high)
         now = np.where(use_newton, newton, (low + high) / 2)
     state = edges.compare(now, edges.freed(now, first), edges.freed(now, second))
     density, importance = edges.point(now)
@@ -270,7 +270,10 @@ class _Edges:
         Descent may be possible to one side only (the ReLU makes the loss change its curvature at zero overlap),
         so that a kick is tried both ways.
         """
-        there, back = self._refine(fraction, solution, _KICK), self._refine(fraction, solution, -_KICK)
+        there, back = (
+            self._refine(fraction, solution, _KICK),
+            self._refine(fraction, solution, -_KICK),
+        )
         return _choose(there.loss < back.loss, (there.W, there.b), (back.W, back.b))
 
     def _slope(self, fraction: ndarray, solution: LocalMinima) -> ndarray:

@@ -120,7 +120,7 @@ def phase_diagram(
 
 def _effort(n: int) -> dict[str, int]:
     """Coarse cells and random starts: more features have more minima and cost more each."""
-    return {"coarse": 10, "random": 8} if n <= 3 else {"coarse": 6, "random": 12}
+    return {"coarse": 8, "random": 6} if n <= 3 else {"coarse": 6, "random": 12}
 
 
 def _check(n: int, m: int, resolution: int, density: tuple[float, float], importance: tuple[float, float]) -> None:

@@ -24,14 +24,20 @@ __all__ = ["Grid", "extra_feature_problem", "search_grid", "signature"]
 
 # Distinct minima that a coarse cell hands on, and starts that a fine cell accepts.
 _KEPT_MINIMA = 4
-_FINE_STARTS = 3
+_FINE_STARTS = 2
 # Of the idealised candidates and the catalogue's geometries, the most promising start the search of a coarse cell.
-_KEPT_SEEDS = 14
+_KEPT_SEEDS = 10
 # Solutions whose norms, overlaps and biases differ by less than this count as the same branch.
 _SAME_BRANCH = 0.15
 # Starts are sent to the workers in chunks of so many.
-_CHUNK = 1500
+_CHUNK = 800
 _SWEEPS = 12
+# A column shorter than this is left out; the kick that would show it to be a saddle point.
+_LEFT_OUT, _KICK = 0.01, 0.02
+# Features that are dense and nearly equally important have many minima of nearly equal loss, some of them in small
+# regions. From this density on, and up to this ratio of importances, cells this close (so many to the whole axis) are
+# searched from many starts, and nearer still to equal features every cell is.
+_CROWDED, _CROWDED_RESOLUTION, _PACKED = (0.4, 2.0), 30, (0.7, 1.25)
 # While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
 _ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
 
@@ -117,8 +123,8 @@ def search_grid(
     importance: Float[ndarray, " R"],
     seed: int = 0,
     workers: int = 1,
-    coarse: int = 10,
-    random: int = 8,
+    coarse: int = 8,
+    random: int = 6,
 ) -> Grid:
     """
     Find the global optimum over all (W, b) in every cell of a grid.
@@ -152,6 +158,8 @@ def search_grid(
         cells = (rows[:, None] * shape[1] + columns).ravel()
         W, b = _coarse_minima(problem, cells, random, seed, pool)
         best = _transport(problem, shape, rows, columns, W, b, seed, pool)
+        best = _search_crowded(problem, shape, density, importance, best, random, seed, pool)
+        best = _freed_from_saddles(problem, best, seed, pool)
         best = _sweep(problem, shape, best, seed, pool)
         best = _polish(problem, best, pool)
     return Grid(
@@ -197,6 +205,15 @@ def _coarse_minima(
     problem: Problem, cells: ndarray, random: int, seed: int, pool: Parallel
 ) -> tuple[Float[ndarray, "cells kept m n"], Float[ndarray, "cells kept n"]]:
     """Search the coarse cells from many starts; keep the best distinct minima of each, the best repeated if few."""
+    found, starts = _many_starts(problem, cells, random, seed, pool)
+    order = np.argsort(found.loss.reshape(len(cells), starts), axis=1)
+    picks = _distinct(signature(found.W, found.b).reshape(len(cells), starts, -1), order, _KEPT_MINIMA)
+    flat = np.arange(len(cells))[:, None] * starts + picks
+    return found.W[flat], found.b[flat]
+
+
+def _many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Parallel) -> tuple[LocalMinima, int]:
+    """Search cells from their promising seeds and from random starts; the results cell by cell, and how many each."""
     n, m = problem.n, problem.m
     rng = np.random.default_rng(seed)
     W_seed, b_seed = _promising_seeds(problem, cells)
@@ -206,11 +223,7 @@ def _coarse_minima(
     W = W + 0.02 * rng.standard_normal(W.shape)
     b = np.concatenate([b_seed, b_random.reshape(len(cells), random, n)], axis=1)
     starts = W.shape[1]
-    found = _solve(pool, problem, np.repeat(cells, starts), W.reshape(-1, m, n), b.reshape(-1, n), seed)
-    order = np.argsort(found.loss.reshape(len(cells), starts), axis=1)
-    picks = _distinct(signature(found.W, found.b).reshape(len(cells), starts, -1), order, _KEPT_MINIMA)
-    flat = np.arange(len(cells))[:, None] * starts + picks
-    return found.W[flat], found.b[flat]
+    return _solve(pool, problem, np.repeat(cells, starts), W.reshape(-1, m, n), b.reshape(-1, n), seed), starts
 
 
 def _promising_seeds(
@@ -286,6 +299,46 @@ def _transport(
     chosen = picks[cell, slot]
     found = _solve(pool, problem, cell, starts_W[cell, chosen], starts_b[cell, chosen], seed + 1)
     return _best_per_cell(found, cell, len(cells))
+
+
+def _search_crowded(
+    problem: Problem,
+    shape: tuple[int, int],
+    density: ndarray,
+    importance: ndarray,
+    best: LocalMinima,
+    random: int,
+    seed: int,
+    pool: Parallel,
+) -> LocalMinima:
+    """Search from many starts where branches crowd, too close together for the coarse cells to meet them all."""
+    apart = np.abs(np.log(importance))
+    stride = max(1, shape[0] // _CROWDED_RESOLUTION)
+    every = np.arange(shape[0])[:, None] % stride + np.arange(shape[1]) % stride == 0
+    crowded = (density[:, None] >= _CROWDED[0]) & (apart <= np.log(_CROWDED[1])) & every
+    packed = (density[:, None] >= _PACKED[0]) & (apart <= np.log(_PACKED[1]))
+    cells = np.flatnonzero(crowded | packed)
+    if not len(cells):
+        return best
+    found, starts = _many_starts(problem, cells, random, seed + 100, pool)
+    every = np.arange(shape[0] * shape[1])
+    return _best_per_cell(_joined([best, found]), np.concatenate([every, np.repeat(cells, starts)]), len(every))
+
+
+def _freed_from_saddles(problem: Problem, best: LocalMinima, seed: int, pool: Parallel) -> LocalMinima:
+    """
+    Kick solutions that leave a feature out, both ways.
+
+    W_i = 0 is always a stationary point, and descent may be possible to one side only: towards antipodal overlap.
+    """
+    cells = np.flatnonzero((np.linalg.norm(best.W, axis=1) < _LEFT_OUT).any(-1))
+    if not len(cells):
+        return best
+    kick = _KICK * np.random.default_rng(seed).standard_normal(best.W[cells].shape)
+    W = np.concatenate([best.W[cells] + kick, best.W[cells] - kick])
+    found = _solve(pool, problem, np.tile(cells, 2), W, np.tile(best.b[cells], (2, 1)), seed + 200)
+    every = np.arange(len(best.loss))
+    return _best_per_cell(_joined([best, found]), np.concatenate([every, np.tile(cells, 2)]), len(every))
 
 
 def _best_per_cell(found: LocalMinima, cell: ndarray, cells: int) -> LocalMinima:

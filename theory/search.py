@@ -12,8 +12,9 @@ from theory.problem import Problem
 
 __all__ = ["LocalMinima", "random_starts", "refine", "revive", "take"]
 
-# Nodes of the quadrature while searching (more than six features); certified with the full accuracy afterwards.
-_SEARCH_NODES = 96
+# Nodes of the quadrature while searching (more than six features): at least so many, and so many per feature. Losses
+# are certified with the full accuracy afterwards.
+_SEARCH_NODES, _NODES_PER_FEATURE = 96, 10
 # A column shorter than this stores nothing.
 _DEAD_NORM = 1e-3
 
@@ -149,7 +150,8 @@ def _search_nodes(problem: Problem) -> int | None:
     """Enumeration needs no nodes."""
     from theory.enumeration import MAX_FEATURES
 
-    return None if problem.n <= MAX_FEATURES[problem.features.values] else _SEARCH_NODES
+    few = problem.n <= MAX_FEATURES[problem.features.values]
+    return None if few else max(_SEARCH_NODES, _NODES_PER_FEATURE * problem.n)
 
 
 def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:

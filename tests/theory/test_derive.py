@@ -122,14 +122,9 @@ def test_unbalanced_latex_would_be_noticed():
 
 def test_equations_of_one_group_stand_in_one_environment():
     p = sympy.Symbol("p")
-    section = Section(
-        "S", ("Prose $p$.", Equation("A", p), Equation("B", p / 3, p <= 1), Statement("C", p >= 1))
-    )
+    section = Section("S", ("Prose $p$.", Equation("A", p), Equation("B", p / 3, p <= 1), Statement("C", p >= 1)))
     source = Document("T", (section,)).latex()
-    assert (
-        "\\begin{align*}\nA &= p \\\\\nB &= \\frac{p}{3} \\qquad \\text{for } p \\leq 1\n\\end{align*}"
-        in source
-    )
+    assert "\\begin{align*}\nA &= p \\\\\nB &= \\frac{p}{3} \\qquad \\text{for } p \\leq 1\n\\end{align*}" in source
     assert "C for $p \\geq 1$." in source
 
 

@@ -85,6 +85,22 @@ def test_a_much_longer_search_finds_nothing_better(n: int, m: int, resolution: i
     assert (best <= claimed * (1 + 1e-3)).mean() > 0.9, "a search that seldom finds the optimum proves little"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 2)])
+def test_no_minimum_is_missed_where_branches_crowd(n: int, m: int) -> None:
+    """Dense features of nearly equal importance: every cell searched afresh, from other starts."""
+    data = phase_diagram(n, m, resolution=30, workers=2)
+    crowded = (data["density"].values[:, None] > 0.3) & (np.abs(np.log(data["importance"].values)) < np.log(2.5))
+    i, j = np.nonzero(crowded)
+    rng, starts = np.random.default_rng(5), 40
+    p, r = (np.repeat(data[name].values[k], starts) for name, k in (("density", i), ("importance", j)))
+    problem = extra_feature_problem(n, m, p, r)
+    W, b = random_starts(problem, len(p), rng)
+    found = revive(problem, refine(problem, W, b, tolerance=1e-7), rng)
+    best = found.loss.reshape(len(i), starts).min(1)
+    assert (best >= data["loss"].values[i, j] * (1 - SAME_MINIMUM)).all()
+
+
 def test_crossings_are_where_two_optimised_branches_are_equal(pair: xr.Dataset) -> None:
     """At r = 0.1 the unrepresented branch is r (p/3 - p^2/4) exactly; the antipodal one is minimised afresh."""
     edge = phase_diagram(2, 1, resolution=6, density=(0.1, 0.3), importance=(0.1, 0.2))

@@ -122,9 +122,7 @@ def test_the_quadrature_is_exact_and_can_tell_a_difference():
 def test_moments_are_those_of_the_feature_distribution(values):
     features = Independent([0.3], values=values)
     point = {p: sympy.Rational(3, 10)}
-    assert float(feature_moment(1, p, values).xreplace(point)) == pytest.approx(
-        features.mean[0], rel=ROUNDING
-    )
+    assert float(feature_moment(1, p, values).xreplace(point)) == pytest.approx(features.mean[0], rel=ROUNDING)
     second = float(feature_moment(2, p, values).xreplace(point))
     assert second == pytest.approx(features.second_moment[0, 0], rel=ROUNDING)
 
@@ -268,9 +266,7 @@ def test_at_value_one_the_one_sparse_loss_is_the_published_simplification():
     W, b = rng.uniform(-1, 1, (2, 3)), rng.uniform(-0.5, 0.5, 3)
     gram = W.T @ W
     through = np.maximum(gram + b[:, None], 0.0)
-    expected = sum(
-        (1 - through[i, i]) ** 2 + sum(through[i, j] ** 2 for j in range(3) if j != i) for i in range(3)
-    )
+    expected = sum((1 - through[i, i]) ** 2 + sum(through[i, j] ** 2 for j in range(3) if j != i) for i in range(3))
     parts = derive_one_sparse_loss(3, "binary")
     exact = parts.for_parameters(
         sympy.Matrix(W.tolist()).applyfunc(sympy.Rational), sympy.Matrix([sympy.Rational(x) for x in b])
@@ -284,9 +280,7 @@ def test_at_value_one_the_one_sparse_loss_is_the_published_simplification():
 def _candidate_point(candidate, seed):
     """Random norms around 1 and biases of both signs, for every symbol of a candidate."""
     rng = np.random.default_rng(seed)
-    values = {
-        symbol.name: rational(rng, 0.6, 1.4) for symbol in sorted(candidate.embedding.free_symbols, key=str)
-    }
+    values = {symbol.name: rational(rng, 0.6, 1.4) for symbol in sorted(candidate.embedding.free_symbols, key=str)}
     values |= {symbol.name: rational(rng, -0.8, 0.5) for symbol in sorted(set(candidate.bias), key=str)}
     return values | {"p": rational(rng, 0.05, 1), "r": rational(rng, 0.1, 5)}
 
@@ -309,9 +303,7 @@ def test_candidates_with_free_norms_and_biases_have_the_numerical_loss(n, m, nam
     candidate = derive_candidates(n, m)[name]
     for seed in range(5):
         values = _candidate_point(candidate, seed)
-        assert float(candidate.loss.at(values)) == pytest.approx(
-            _numerical_loss(candidate, values), rel=ROUNDING
-        )
+        assert float(candidate.loss.at(values)) == pytest.approx(_numerical_loss(candidate, values), rel=ROUNDING)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -365,9 +357,7 @@ def test_any_embedding_without_hidden_zeros_can_be_expanded(values):
 
 def test_a_coupling_that_may_vanish_is_refused():
     x = sympy.Symbol("x", real=True)
-    with pytest.raises(
-        ValueError, match=r"^the coupling x may vanish; declare its symbols positive, or put 0$"
-    ):
+    with pytest.raises(ValueError, match=r"^the coupling x may vanish; declare its symbols positive, or put 0$"):
         derive_output(sympy.S.One, [x], 0)
 
 
@@ -401,9 +391,7 @@ def test_a_piece_is_refused_outside_its_region_where_it_would_be_wrong():
     values = {"w_1": 1, "w_2": 1, "b_1": sympy.Rational(1, 4), "b_2": 0, "p": sympy.Rational(1, 2), "r": 1}
     point = {symbol: values[symbol.name] for symbol in pair.near_ideal.symbols}
     assert pair.near_ideal.expression.xreplace(point) != pair.loss.at(values)
-    with pytest.raises(
-        ValueError, match=r"^the formula holds where .*b_1 <= 0.*, not at b_1 = 1/4, b_2 = 0, "
-    ):
+    with pytest.raises(ValueError, match=r"^the formula holds where .*b_1 <= 0.*, not at b_1 = 1/4, b_2 = 0, "):
         pair.near_ideal.at(values)
 
 
@@ -452,9 +440,7 @@ def test_idealised_losses_are_the_numerical_ones(n, m):
             problem = Problem(n=n, m=m, density=q, importance=[1.0] * (n - 1) + [weight])
             expected = population_loss(numerical[name].embedding, numerical[name].bias(q), problem)
             # a loss of zero (all features dedicated) is exact too
-            assert float(candidate.ideal.at(p=q, r=weight)) == pytest.approx(
-                expected, rel=ROUNDING, abs=1e-300
-            )
+            assert float(candidate.ideal.at(p=q, r=weight)) == pytest.approx(expected, rel=ROUNDING, abs=1e-300)
 
 
 def test_idealised_losses_follow_from_the_free_ones():
@@ -464,9 +450,7 @@ def test_idealised_losses_follow_from_the_free_ones():
             "r": 3,
         }
         at_p = {p: values["p"]}
-        values |= {
-            b.name: c.xreplace(at_p) for b, c in zip(candidate.bias, candidate.ideal_bias, strict=True)
-        }
+        values |= {b.name: c.xreplace(at_p) for b, c in zip(candidate.bias, candidate.ideal_bias, strict=True)}
         assert candidate.loss.at(values) == candidate.ideal.at(values), name
 
 
@@ -555,9 +539,7 @@ def test_losses_are_equal_on_a_boundary_and_no_other_is_lower_where_it_is_visibl
     for boundary in derive_boundaries(n, m):
         for value in (sympy.Rational(1, 9), sympy.Rational(3, 8), sympy.Rational(5, 7), sympy.Rational(9, 5)):
             solution = boundary.importance or boundary.density
-            if solution.holds.xreplace({boundary.along: value}) != sympy.true or (
-                boundary.importance and value > 1
-            ):
+            if solution.holds.xreplace({boundary.along: value}) != sympy.true or (boundary.importance and value > 1):
                 continue
             q, weight = boundary.point(value)
             here = {name: loss.at(p=q, r=weight) for name, loss in losses.items()}
@@ -607,9 +589,7 @@ def test_every_change_of_the_lowest_candidate_is_a_visible_boundary(n, m):
 def test_the_idealised_triangle_is_never_the_lowest_candidate():
     triangle = derive_triangle().ideal
     others = [candidate.ideal for candidate in derive_candidates(3, 2).values()]
-    for q, weight in product(
-        [Fraction(k, 16) for k in range(1, 17)], [Fraction(2) ** k for k in range(-4, 5)]
-    ):
+    for q, weight in product([Fraction(k, 16) for k in range(1, 17)], [Fraction(2) ** k for k in range(-4, 5)]):
         assert triangle.at(p=q, r=weight) > min(other.at(p=q, r=weight) for other in others)
 
 

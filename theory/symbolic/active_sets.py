@@ -115,9 +115,7 @@ def derive_expansion(
     """
     n = W.shape[1]
     if len(b) != n or len(importance) != n:
-        raise ValueError(
-            f"W has {n} columns, so b and importance need {n} entries, got {len(b)} and {len(importance)}"
-        )
+        raise ValueError(f"W has {n} columns, so b and importance need {n} entries, got {len(b)} and {len(importance)}")
     gram = (W.T * W).applyfunc(sympy.expand)
     terms = [sympy.S.Zero] * (n + 1)
     for i in range(n):

@@ -135,9 +135,7 @@ def derive_boundaries(n: int, m: int) -> tuple[Boundary, ...]:
     [4*r/(5*r + 2), 4/(2*r + 5)]
     """
     losses = {name: candidate.ideal.expression for name, candidate in derive_candidates(n, m).items()}
-    return tuple(
-        boundary for first, second in combinations(losses, 2) for boundary in _between(first, second, losses)
-    )
+    return tuple(boundary for first, second in combinations(losses, 2) for boundary in _between(first, second, losses))
 
 
 def _between(first: str, second: str, losses: Mapping[str, sympy.Expr]) -> list[Boundary]:

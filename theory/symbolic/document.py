@@ -148,9 +148,7 @@ def _wrapped(before: str, formula: str, after: str, indent: int) -> str:
     """Break a long line between the terms of its formula."""
     tail = after.lstrip(" ").replace(" ", _GLUE)
     text = before + _glued(formula) + after[: len(after) - len(after.lstrip(" "))] + tail
-    lines = textwrap.wrap(
-        text, _WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    )
+    lines = textwrap.wrap(text, _WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).replace(_GLUE, " ")
 
 

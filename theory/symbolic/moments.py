@@ -100,7 +100,5 @@ def expect_polynomial(
     """
     mean = sympy.S.Zero
     for powers, coefficient in sympy.Poly(polynomial, *x).terms():
-        mean += coefficient * sympy.Mul(
-            *(feature_moment(k, p_j, values) for k, p_j in zip(powers, p, strict=True))
-        )
+        mean += coefficient * sympy.Mul(*(feature_moment(k, p_j, values) for k, p_j in zip(powers, p, strict=True)))
     return sympy.expand(mean)

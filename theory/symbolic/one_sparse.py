@@ -130,9 +130,7 @@ def _average(own: bool, g: sympy.Expr, b: sympy.Expr, values: ValueLaw) -> sympy
     return _piecewise(through, silent, u, g, b)
 
 
-def _piecewise(
-    through: sympy.Expr, silent: sympy.Expr, u: sympy.Symbol, g: sympy.Expr, b: sympy.Expr
-) -> sympy.Expr:
+def _piecewise(through: sympy.Expr, silent: sympy.Expr, u: sympy.Symbol, g: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
     """Integrate over u in [0, 1], given the integrand where z = g u + b > 0 and where z < 0."""
     start, end, kink = sympy.S.Zero, sympy.S.One, -b / g
 

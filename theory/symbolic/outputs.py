@@ -82,9 +82,7 @@ class OutputLoss:
         Formula
             The loss without ReLUs, with the region of signs where it holds.
         """
-        total = sympy.Add(
-            *(self.expansion.weight(k) * piece.expression for k, piece in enumerate(self.near_ideal))
-        )
+        total = sympy.Add(*(self.expansion.weight(k) * piece.expression for k, piece in enumerate(self.near_ideal)))
         renamed = dict(zip(self.arguments, values, strict=True))
         return Formula(total.xreplace(renamed), self.near_ideal[0].holds.xreplace(renamed))
 

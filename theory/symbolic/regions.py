@@ -11,9 +11,7 @@ from theory.symbolic.symbols import ReLU
 __all__ = ["on_region", "shortest"]
 
 
-def on_region(
-    expressions: Sequence[sympy.Expr], point: Mapping[sympy.Symbol, sympy.Expr]
-) -> tuple[Formula, ...]:
+def on_region(expressions: Sequence[sympy.Expr], point: Mapping[sympy.Symbol, sympy.Expr]) -> tuple[Formula, ...]:
     """
     Replace every ReLU by its argument or by zero, as it is at a point.
 

@@ -55,9 +55,7 @@ def derive_report(n: int, m: int) -> Document:
         If n or m is out of range.
     """
     if n > MAX_REPORT_FEATURES:
-        raise ValueError(
-            f"n = {n} features are out of reach: the symbolic layer goes up to {MAX_REPORT_FEATURES}"
-        )
+        raise ValueError(f"n = {n} features are out of reach: the symbolic layer goes up to {MAX_REPORT_FEATURES}")
     candidates = list(derive_candidates(n, m).values())
     if (n, m) == (3, 2):
         candidates.append(derive_triangle())

@@ -1,4 +1,7 @@
-"""How fast the exact loss and the phase diagram are: ``pytest tests/benchmarks -m slow -s --benchmark-enable``."""
+"""How fast the exact loss and the phase diagram are.
+
+``pytest tests/benchmarks -m "slow or timing" -n0 -s --benchmark-enable`` prints times and nodes.
+"""
 
 import time
 import tracemalloc
@@ -12,7 +15,7 @@ from theory.phase_diagram import phase_diagram
 from theory.problem import Problem
 from theory.quadrature import quadrature
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("at_full_speed")]
+pytestmark = pytest.mark.usefixtures("at_full_speed")
 
 
 def model(n: int) -> tuple[np.ndarray, np.ndarray, Problem]:
@@ -33,6 +36,7 @@ def best_time(n: int, rounds: int) -> float:
     return min(times)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 4, 6, 7, 10, 20, 50, 100, 200, 400])
 def test_time_of_the_exact_loss_with_gradient(benchmark: BenchmarkFixture, n: int) -> None:
     W, b, problem = model(n)
@@ -43,6 +47,7 @@ def test_time_of_the_exact_loss_with_gradient(benchmark: BenchmarkFixture, n: in
     assert dW.shape == W.shape
 
 
+@pytest.mark.slow
 def test_cost_grows_no_faster_than_the_number_of_couplings_allows(capsys: pytest.CaptureFixture[str]) -> None:
     """At equal nodes; the exponent of a fit from n = 50 to 400 stays below 2.2."""
     sizes = np.array([50, 100, 200, 400])
@@ -62,6 +67,7 @@ def test_cost_grows_no_faster_than_the_number_of_couplings_allows(capsys: pytest
     assert exponent < 2.2
 
 
+@pytest.mark.timing
 def test_four_hundred_features_fit_in_two_seconds_and_a_gibibyte(capsys: pytest.CaptureFixture[str]) -> None:
     W, b, problem = model(400)
     seconds = best_time(400, rounds=3)
@@ -75,6 +81,7 @@ def test_four_hundred_features_fit_in_two_seconds_and_a_gibibyte(capsys: pytest.
     assert peak < 2**30
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 2)])
 def test_time_of_a_phase_diagram_per_cell(n: int, m: int, capsys: pytest.CaptureFixture[str]) -> None:
     start = time.perf_counter()

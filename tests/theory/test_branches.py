@@ -134,7 +134,7 @@ def test_a_saddle_is_followed_on_request_only() -> None:
     assert len(follow(problem, digon, "density", stop=0.78, points=2, unstable=True).values) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.timing
 def test_a_hundred_points_of_the_pentagon_take_under_five_seconds() -> None:
     program = """
 import time

@@ -102,7 +102,7 @@ def _seconds(program: str) -> float:
     return float(result.stdout)
 
 
-@pytest.mark.slow
+@pytest.mark.timing
 def test_one_optimised_geometry_takes_under_fifty_milliseconds() -> None:
     program = """
 import time
@@ -157,7 +157,7 @@ def test_pentagon_and_digons_exchange_the_lead_globally(r: float, geometry: str)
     assert global_optimum(Problem(n=5, m=2, density=density), starts=8).geometry == geometry
 
 
-@pytest.mark.slow
+@pytest.mark.timing
 def test_global_optimum_of_six_features_takes_under_ten_seconds() -> None:
     program = """
 import time

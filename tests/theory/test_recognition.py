@@ -160,7 +160,7 @@ def test_names_of_a_batch_are_those_of_its_members() -> None:
     assert recognise_many(np.zeros((0, 2, 3))).shape == (0,)
 
 
-@pytest.mark.slow
+@pytest.mark.timing
 def test_a_grid_of_geometries_takes_less_than_two_seconds(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     fitting = [product.embedding(m=3) for product in tegum_products(8, 3)]

@@ -15,6 +15,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory import enumeration
+from theory.features import ValueLaw
 from theory.problem import Problem
 from theory.quadrature import ROUNDING, quadrature
 
@@ -23,6 +24,7 @@ __all__ = [
     "Model",
     "OutputErrors",
     "check_parameters",
+    "enumerated_errors",
     "output_errors",
     "population_loss",
     "population_loss_and_gradient",
@@ -248,7 +250,9 @@ def output_errors(
     batch, n = b.shape[:-1], problem.n
     G, b = G.reshape(-1, n, n), b.reshape(-1, n)
     if nodes is None and n <= enumeration.MAX_FEATURES[problem.features.values]:
-        value, dG, db = _enumerated(G, b, problem, batch)
+        probability = _flat(problem.features.pattern_probability(enumeration.active_patterns(n)), batch)
+        errors = enumerated_errors(G, b, probability, problem.features.values)
+        value, dG, db = errors.value, errors.dG, errors.db
     else:
         value, dG, db = _integrated(G, b, problem, batch, rtol, nodes)
     return OutputErrors(value.reshape(*batch, n), dG.reshape(*batch, n, n), db.reshape(*batch, n))
@@ -270,18 +274,36 @@ def _flat(values: ndarray, batch: tuple[int, ...]) -> ndarray:
     return np.broadcast_to(values, (*batch, values.shape[-1])).reshape(-1, values.shape[-1])
 
 
-def _enumerated(G: ndarray, b: ndarray, problem: Problem, batch: tuple[int, ...]) -> tuple[ndarray, ndarray, ndarray]:
-    n = problem.n
+def enumerated_errors(
+    G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"], probability: Float[ndarray, "k patterns"], values: ValueLaw
+) -> OutputErrors:
+    """
+    Compute the expected squared error of every output by enumerating the sets of active features.
+
+    Parameters
+    ----------
+    G : ndarray, shape (k, n, n)
+        Couplings W^T W.
+    b : ndarray, shape (k, n)
+        Output biases.
+    probability : ndarray, shape (k, 2**n)
+        Probability of every pattern of ``theory.enumeration.active_patterns(n)``.
+    values : {"uniform", "binary"}
+        Law of an active feature's value.
+
+    Returns
+    -------
+    OutputErrors
+        Values and gradients.
+    """
+    n = b.shape[1]
     order, swapped_patterns = enumeration.own_first(n)
-    probability = problem.features.pattern_probability(enumeration.active_patterns(n))
-    weight = _flat(probability, batch)[:, swapped_patterns].reshape(-1, 2**n)
+    weight = probability[:, swapped_patterns].reshape(-1, 2**n)
     own = np.arange(n)[:, None]
-    value, dc, db = enumeration.expected_squared_error(
-        G[:, own, order].reshape(-1, n), b.reshape(-1), weight, problem.features.values
-    )
+    value, dc, db = enumeration.expected_squared_error(G[:, own, order].reshape(-1, n), b.reshape(-1), weight, values)
     dG = np.empty_like(G)
     dG[:, own, order] = dc.reshape(-1, n, n)
-    return value, dG, db
+    return OutputErrors(value.reshape(-1, n), dG, db.reshape(-1, n))
 
 
 def _integrated(

@@ -42,16 +42,23 @@ class Minima:
         Its gradient there.
     converged : ndarray of bool, shape (problems,)
         Whether the largest gradient component fell to the tolerance.
+    inverse : ndarray, shape (problems, d, d)
+        What was learned of the inverse Hessian: positive definite, and a good start for a problem nearby.
     """
 
     x: Float[ndarray, "problems d"]
     value: Float[ndarray, " problems"]
     gradient: Float[ndarray, "problems d"]
     converged: Bool[ndarray, " problems"]
+    inverse: Float[ndarray, "problems d d"]
 
 
 def minimise(
-    objective: Objective, start: Float[ndarray, "problems d"], tolerance: float = 1e-8, iterations: int = 300
+    objective: Objective,
+    start: Float[ndarray, "problems d"],
+    tolerance: float = 1e-8,
+    iterations: int = 300,
+    inverse: Float[ndarray, "problems d d"] | None = None,
 ) -> Minima:
     """
     Minimise many functions of d variables, each from its own start.
@@ -67,6 +74,8 @@ def minimise(
         Largest gradient component at which a problem counts as solved.
     iterations : int
         Most iterations for any problem.
+    inverse : ndarray, shape (problems, d, d), optional
+        Approximate inverse Hessians to begin with, positive definite; steepest descent by default.
 
     Returns
     -------
@@ -76,8 +85,8 @@ def minimise(
     x = np.array(start, dtype=float)
     problems, d = x.shape
     value, gradient = objective(x, np.arange(problems))
-    inverse = np.tile(np.eye(d), (problems, 1, 1))
-    fresh = np.ones(problems, dtype=bool)
+    fresh = np.full(problems, inverse is None)
+    inverse = np.tile(np.eye(d), (problems, 1, 1)) if inverse is None else inverse.copy()
     running = np.abs(gradient).max(-1) > tolerance
     for _ in range(iterations):
         now = np.flatnonzero(running)
@@ -95,7 +104,7 @@ def minimise(
         fresh[now] = ~moved  # a search without progress restarts from steepest descent; a second one ends it
         inverse[now[~moved]] = np.eye(d)
         running[now] = (np.abs(new_gradient).max(-1) > tolerance) & ~stuck
-    return Minima(x, value, gradient, np.abs(gradient).max(-1) <= tolerance)
+    return Minima(x, value, gradient, np.abs(gradient).max(-1) <= tolerance, inverse)
 
 
 def _direction(

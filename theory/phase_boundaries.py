@@ -128,17 +128,17 @@ def _locate(edges: "_Edges") -> Boundary:
         low = np.where(state.on_first_side, now, low)
         high = np.where(state.on_first_side, high, now)
         # While branches coexist both are followed; once they have merged, only one side learns.
-        first = _choose(state.coexist | state.on_first_side, state.first, first)
-        second = _choose(state.coexist | ~state.on_first_side, state.second, second)
+        first = _choose(state.coexist | state.on_first_side, _solution(state.first), first)
+        second = _choose(state.coexist | ~state.on_first_side, _solution(state.second), second)
         difference = state.slope_second - state.slope_first
-        newton = now + (state.second_loss - state.first_loss) / -np.where(difference == 0, np.nan, difference)
+        newton = now + (state.second.loss - state.first.loss) / -np.where(difference == 0, np.nan, difference)
         use_newton = state.coexist & (newton >= low) & (newton <= high)
         now = np.where(use_newton, newton, (low + high) / 2)
-    state = edges.compare(now, edges.freed(now, first), edges.freed(now, second))
+    state = edges.compare(now, *edges.freed(now, first, second))
     density, importance = edges.point(now)
     slope_jump = np.where(state.coexist, (state.slope_second - state.slope_first) / edges.length, 0.0)
     # Others are smooth after all, only steep; or two degenerate optima, of equal slope, where all features are dense.
-    real = edges.changes_phase | (np.abs(slope_jump) > _EQUAL_SLOPES * state.first_loss)
+    real = edges.changes_phase | (np.abs(slope_jump) > _EQUAL_SLOPES * state.first.loss)
     return Boundary(
         density=density[real],
         importance=importance[real],
@@ -150,27 +150,31 @@ def _locate(edges: "_Edges") -> Boundary:
     )
 
 
-Solution = tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]
+# W, b, and what is known of the inverse Hessian there.
+Solution = tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"], Float[ndarray, "k d d"]]
+
+
+def _solution(found: LocalMinima) -> Solution:
+    return found.W, found.b, found.inverse
 
 
 def _choose(condition: ndarray, yes: Solution, no: Solution) -> Solution:
-    return np.where(condition[:, None, None], yes[0], no[0]), np.where(condition[:, None], yes[1], no[1])
+    W, b, inverse = (np.where(condition.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(yes, no, strict=True))
+    return W, b, inverse
 
 
 def _nearer(found: LocalMinima, first: Solution, second: Solution) -> ndarray:
     """Whether minima look more like the first solutions than like the second."""
     mark = signature(found.W, found.b)
-    return np.asarray(np.abs(mark - signature(*first)).sum(-1) < np.abs(mark - signature(*second)).sum(-1))
+    return np.asarray(np.abs(mark - signature(*first[:2])).sum(-1) < np.abs(mark - signature(*second[:2])).sum(-1))
 
 
 @dataclass(frozen=True, eq=False)
 class _Comparison:
     """Two solutions refined at the same point of every edge."""
 
-    first: Solution
-    second: Solution
-    first_loss: ndarray
-    second_loss: ndarray
+    first: LocalMinima
+    second: LocalMinima
     slope_first: ndarray  # derivative of the loss along the edge, (W, b) held fixed
     slope_second: ndarray
     distance: ndarray
@@ -208,7 +212,7 @@ class _Edges:
             ],
             1,
         )
-        W, b = grid.W.reshape(phase.size, *grid.W.shape[2:]), grid.b.reshape(phase.size, -1)
+        W, b, inverse = (x.reshape(phase.size, *x.shape[2:]) for x in (grid.W, grid.b, grid.inverse))
         return cls(
             cell=cell,
             neighbour=neighbour,
@@ -216,8 +220,8 @@ class _Edges:
             end=logs[neighbour],
             phase=label[cell],
             changes_phase=changes_phase[keep],
-            first=(W[cell], b[cell]),
-            second=(W[neighbour], b[neighbour]),
+            first=(W[cell], b[cell], inverse[cell]),
+            second=(W[neighbour], b[neighbour], inverse[neighbour]),
         )
 
     def part(self, rows: Int[ndarray, " some"]) -> "_Edges":
@@ -240,15 +244,13 @@ class _Edges:
 
     def compare(self, fraction: ndarray, first: Solution, second: Solution) -> _Comparison:
         """Refine both solutions at the same point, and say on which side of the transition it lies."""
-        one, two = self._refine(fraction, first), self._refine(fraction, second)
+        one, two = self._refine(fraction, first, second)
         distance = np.abs(signature(one.W, one.b) - signature(two.W, two.b)).max(-1, initial=0.0)
         coexist = distance > _COEXISTING
         merged_side = np.where(self.changes_phase, classify(one.W) == self.phase, _nearer(one, self.first, self.second))
         return _Comparison(
-            first=(one.W, one.b),
-            second=(two.W, two.b),
-            first_loss=one.loss,
-            second_loss=two.loss,
+            first=one,
+            second=two,
             slope_first=self._slope(fraction, one),
             slope_second=self._slope(fraction, two),
             distance=distance,
@@ -256,25 +258,28 @@ class _Edges:
             on_first_side=np.where(coexist, one.loss < two.loss, merged_side),
         )
 
-    def _refine(self, fraction: ndarray, solution: Solution, kick: float = 0.0) -> LocalMinima:
-        W, b = solution
+    def _refine(self, fraction: ndarray, *solutions: Solution) -> list[LocalMinima]:
+        """Minima near several solutions per edge, all at the same point of it."""
+        W, b, inverse = (np.concatenate(part) for part in zip(*solutions, strict=True))
         m, n = W.shape[1:]
-        problem = extra_feature_problem(n, m, *self.point(fraction))
-        W = W + kick * np.random.default_rng(0).standard_normal((m, n))
-        return refine(problem, W, b, tolerance=_TOLERANCE, iterations=_ITERATIONS)
+        problem = extra_feature_problem(n, m, *(np.tile(x, len(solutions)) for x in self.point(fraction)))
+        found = refine(problem, W, b, _TOLERANCE, _ITERATIONS, inverse)
+        return [found.at(rows) for rows in np.arange(len(W)).reshape(len(solutions), -1)]
 
-    def freed(self, fraction: ndarray, solution: Solution) -> Solution:
+    def freed(self, fraction: ndarray, first: Solution, second: Solution) -> tuple[Solution, Solution]:
         """
-        Local minima near a solution that may have become a saddle point.
+        Local minima near solutions that may have become saddle points.
 
         Descent may be possible to one side only (the ReLU makes the loss change its curvature at zero overlap),
         so that a kick is tried both ways.
         """
-        there, back = (
-            self._refine(fraction, solution, _KICK),
-            self._refine(fraction, solution, -_KICK),
+        kick = _KICK * np.random.default_rng(0).standard_normal(first[0].shape[1:])
+        kicked = [(W + sign * kick, b, inverse) for W, b, inverse in (first, second) for sign in (1, -1)]
+        found = self._refine(fraction, *kicked)
+        one, two = (
+            _choose(there.loss < back.loss, _solution(there), _solution(back)) for there, back in (found[:2], found[2:])
         )
-        return _choose(there.loss < back.loss, (there.W, there.b), (back.W, back.b))
+        return one, two
 
     def _slope(self, fraction: ndarray, solution: LocalMinima) -> ndarray:
         """Envelope theorem: the optimal loss moves like the loss of the solution held fixed."""

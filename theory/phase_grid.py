@@ -32,8 +32,8 @@ _SAME_BRANCH = 0.15
 # Starts are sent to the workers in chunks of so many.
 _CHUNK = 800
 _SWEEPS = 12
-# A column shorter than this is left out; the kick that would show it to be a saddle point.
-_LEFT_OUT, _KICK = 0.01, 0.02
+# A feature with a column shorter than this is left out or about to come in; the kick that shows where it should turn.
+_FAINT, _KICK = 0.5, 0.02
 # Features that are dense and nearly equally important have many minima of nearly equal loss, some of them in small
 # regions. From this density on, and up to this ratio of importances, cells this close (so many to the whole axis) are
 # searched from many starts, and nearer still to equal features every cell is.
@@ -59,6 +59,8 @@ class Grid:
         Biases.
     loss : ndarray, shape (P, R)
         Population losses.
+    inverse : ndarray, shape (P, R, d, d)
+        Approximate inverse Hessians (``LocalMinima.inverse``), from which solutions nearby are soon refined.
     """
 
     density: Float[ndarray, " P"]
@@ -66,6 +68,7 @@ class Grid:
     W: Float[ndarray, "P R m n"]
     b: Float[ndarray, "P R n"]
     loss: Float[ndarray, "P R"]
+    inverse: Float[ndarray, "P R d d"]
 
 
 def extra_feature_problem(n: int, m: int, density: Float[ndarray, " k"], importance: Float[ndarray, " k"]) -> Problem:
@@ -156,8 +159,8 @@ def search_grid(
     with Parallel(n_jobs=workers, return_as="generator") as pool:
         rows, columns = _subset(shape[0], coarse), _subset(shape[1], coarse)
         cells = (rows[:, None] * shape[1] + columns).ravel()
-        W, b = _coarse_minima(problem, cells, random, seed, pool)
-        best = _transport(problem, shape, rows, columns, W, b, seed, pool)
+        known = _coarse_minima(problem, cells, random, seed, pool)
+        best = _transport(problem, shape, rows, columns, known, seed, pool)
         best = _search_crowded(problem, shape, density, importance, best, random, seed, pool)
         best = _freed_from_saddles(problem, best, seed, pool)
         best = _sweep(problem, shape, best, seed, pool)
@@ -168,6 +171,7 @@ def search_grid(
         best.W.reshape(*shape, m, n),
         best.b.reshape(*shape, n),
         best.loss.reshape(shape),
+        best.inverse.reshape(*shape, *best.inverse.shape[1:]),
     )
 
 
@@ -176,17 +180,28 @@ def _subset(length: int, coarse: int) -> Int[ndarray, " k"]:
     return np.unique(np.linspace(0, length - 1, min(coarse, length)).round().astype(int))
 
 
-def _solve(pool: Parallel, problem: Problem, cells: ndarray, W: ndarray, b: ndarray, seed: int) -> LocalMinima:
+def _solve(
+    pool: Parallel,
+    problem: Problem,
+    cells: ndarray,
+    W: ndarray,
+    b: ndarray,
+    seed: int,
+    inverse: ndarray | None = None,
+) -> LocalMinima:
     """Refine starts, each in its own cell, chunk by chunk over the pool; chunks do not depend on the workers."""
     chunks = [np.arange(k, min(k + _CHUNK, len(cells))) for k in range(0, len(cells), _CHUNK)]
     jobs = (
-        delayed(_solve_chunk)(take(problem, cells[rows]), W[rows], b[rows], (seed, k)) for k, rows in enumerate(chunks)
+        delayed(_solve_chunk)(
+            take(problem, cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows]
+        )
+        for k, rows in enumerate(chunks)
     )
-    return _joined(list(progress(pool(jobs), total=len(chunks), label=f"{len(cells)} searches")))
+    return LocalMinima.joined(list(progress(pool(jobs), total=len(chunks), label=f"{len(cells)} searches")))
 
 
-def _solve_chunk(problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int]) -> LocalMinima:
-    found = refine(problem, W, b, tolerance=_ROUGH, iterations=_ROUGH_ITERATIONS)
+def _solve_chunk(problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int], inverse: ndarray | None) -> LocalMinima:
+    found = refine(problem, W, b, _ROUGH, _ROUGH_ITERATIONS, inverse)
     return revive(problem, found, np.random.default_rng(seed))
 
 
@@ -201,15 +216,12 @@ def _seeds(n: int, m: int) -> Float[ndarray, "seeds m n"]:
     return np.array(seeds)
 
 
-def _coarse_minima(
-    problem: Problem, cells: ndarray, random: int, seed: int, pool: Parallel
-) -> tuple[Float[ndarray, "cells kept m n"], Float[ndarray, "cells kept n"]]:
+def _coarse_minima(problem: Problem, cells: ndarray, random: int, seed: int, pool: Parallel) -> LocalMinima:
     """Search the coarse cells from many starts; keep the best distinct minima of each, the best repeated if few."""
     found, starts = _many_starts(problem, cells, random, seed, pool)
     order = np.argsort(found.loss.reshape(len(cells), starts), axis=1)
     picks = _distinct(signature(found.W, found.b).reshape(len(cells), starts, -1), order, _KEPT_MINIMA)
-    flat = np.arange(len(cells))[:, None] * starts + picks
-    return found.W[flat], found.b[flat]
+    return found.at((np.arange(len(cells))[:, None] * starts + picks).ravel())
 
 
 def _many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Parallel) -> tuple[LocalMinima, int]:
@@ -269,8 +281,7 @@ def _transport(
     shape: tuple[int, int],
     rows: ndarray,
     columns: ndarray,
-    W: ndarray,
-    b: ndarray,
+    known: LocalMinima,
     seed: int,
     pool: Parallel,
 ) -> LocalMinima:
@@ -282,22 +293,17 @@ def _transport(
         np.maximum(right - (columns[right] != column), 0),
     )
     sources = np.stack([i * len(columns) + j for i in (below, above) for j in (left, right)], axis=1)
-    cells = np.arange(len(row))
-    starts_W = W[sources].reshape(len(cells), -1, *W.shape[-2:])
-    starts_b = b[sources].reshape(len(cells), -1, b.shape[-1])
-    starts = starts_W.shape[1]
-    rough = _losses(
-        problem,
-        np.repeat(cells, starts),
-        starts_W.reshape(-1, *W.shape[-2:]),
-        starts_b.reshape(-1, b.shape[-1]),
-    ).reshape(len(cells), starts)
-    picks = _distinct(signature(starts_W, starts_b), np.argsort(rough, axis=1), _FINE_STARTS)
+    cells, starts = np.arange(len(row)), sources.shape[1] * _KEPT_MINIMA
+    sources = (sources[..., None] * _KEPT_MINIMA + np.arange(_KEPT_MINIMA)).reshape(len(cells), starts)
+    flat = sources.ravel()
+    rough = _losses(problem, np.repeat(cells, starts), known.W[flat], known.b[flat]).reshape(len(cells), starts)
+    marks = signature(known.W, known.b)[sources]
+    picks = _distinct(marks, np.argsort(rough, axis=1), _FINE_STARTS)
     keep = np.ones(picks.shape, dtype=bool)
     keep[:, 1:] = picks[:, 1:] != picks[:, :1]
     cell, slot = np.nonzero(keep)
-    chosen = picks[cell, slot]
-    found = _solve(pool, problem, cell, starts_W[cell, chosen], starts_b[cell, chosen], seed + 1)
+    start = known.at(sources[cell, picks[cell, slot]])
+    found = _solve(pool, problem, cell, start.W, start.b, seed + 1, start.inverse)
     return _best_per_cell(found, cell, len(cells))
 
 
@@ -322,72 +328,67 @@ def _search_crowded(
         return best
     found, starts = _many_starts(problem, cells, random, seed + 100, pool)
     every = np.arange(shape[0] * shape[1])
-    return _best_per_cell(_joined([best, found]), np.concatenate([every, np.repeat(cells, starts)]), len(every))
+    return _best_per_cell(
+        LocalMinima.joined([best, found]), np.concatenate([every, np.repeat(cells, starts)]), len(every)
+    )
 
 
 def _freed_from_saddles(problem: Problem, best: LocalMinima, seed: int, pool: Parallel) -> LocalMinima:
     """
-    Kick solutions that leave a feature out, both ways.
+    Kick solutions in which a feature is faint or left out, both ways.
 
-    W_i = 0 is always a stationary point, and descent may be possible to one side only: towards antipodal overlap.
+    W_i = 0 is always a stationary point, and so is a faint W_i that overlaps with only some of the features that it
+    should; descent may be possible to one side only: towards antipodal overlap.
     """
-    cells = np.flatnonzero((np.linalg.norm(best.W, axis=1) < _LEFT_OUT).any(-1))
+    cells = np.flatnonzero((np.linalg.norm(best.W, axis=1) < _FAINT).any(-1))
     if not len(cells):
         return best
     kick = _KICK * np.random.default_rng(seed).standard_normal(best.W[cells].shape)
     W = np.concatenate([best.W[cells] + kick, best.W[cells] - kick])
     found = _solve(pool, problem, np.tile(cells, 2), W, np.tile(best.b[cells], (2, 1)), seed + 200)
     every = np.arange(len(best.loss))
-    return _best_per_cell(_joined([best, found]), np.concatenate([every, np.tile(cells, 2)]), len(every))
+    return _best_per_cell(LocalMinima.joined([best, found]), np.concatenate([every, np.tile(cells, 2)]), len(every))
 
 
 def _best_per_cell(found: LocalMinima, cell: ndarray, cells: int) -> LocalMinima:
     order = np.lexsort((found.loss, cell))
     first = order[np.searchsorted(cell[order], np.arange(cells))]
-    return LocalMinima(
-        **{name: getattr(found, name)[first] for name in ("W", "b", "loss", "converged", "gradient_norm")}
-    )
+    return found.at(first)
 
 
 def _sweep(problem: Problem, shape: tuple[int, int], best: LocalMinima, seed: int, pool: Parallel) -> LocalMinima:
     """Offer every cell its neighbours' solutions until none improves."""
-    current = {name: getattr(best, name).copy() for name in ("W", "b", "loss", "converged", "gradient_norm")}
     changed = np.ones(shape, dtype=bool)
     for sweep in range(_SWEEPS):
         cell, source = _offers(shape, changed)
         if not len(cell):
             break
-        rough = _losses(problem, cell, current["W"][source], current["b"][source])
-        distance = np.abs(
-            signature(current["W"][source], current["b"][source]) - signature(current["W"][cell], current["b"][cell])
-        ).max(-1)
+        rough = _losses(problem, cell, best.W[source], best.b[source])
+        marks = signature(best.W, best.b)
+        distance = np.abs(marks[source] - marks[cell]).max(-1)
         # Another branch may win once refined; the same branch only if its cell was not converged.
-        promising = (rough < current["loss"][cell] * (1 - 1e-9)) | (
-            (distance > _SAME_BRANCH) & (rough < 1.05 * current["loss"][cell])
+        promising = (rough < best.loss[cell] * (1 - 1e-9)) | (
+            (distance > _SAME_BRANCH) & (rough < 1.05 * best.loss[cell])
         )
         cell, source = cell[promising], source[promising]
         changed = np.zeros(shape, dtype=bool)
         if not len(cell):
             break
-        found = _solve(pool, problem, cell, current["W"][source], current["b"][source], seed + 2 + sweep)
-        for k in np.argsort(-found.loss):  # the best offer is written last
-            if found.loss[k] < current["loss"][cell[k]] * (1 - 1e-9):
-                changed.flat[cell[k]] = True
-                for name, values in current.items():
-                    values[cell[k]] = getattr(found, name)[k]
-    return LocalMinima(**current)
+        found = _solve(pool, problem, cell, best.W[source], best.b[source], seed + 2 + sweep, best.inverse[source])
+        better = np.argsort(-found.loss)  # of several offers the best is written last
+        better = better[found.loss[better] < best.loss[cell[better]] * (1 - 1e-9)]
+        changed.flat[cell[better]] = True
+        best = best.replaced(cell[better], found.at(better))
+    return best
 
 
 def _polish(problem: Problem, best: LocalMinima, pool: Parallel) -> LocalMinima:
     """Converge the winners as far as rounding allows."""
     halves = np.array_split(np.arange(len(best.loss)), 2)
-    parts = pool(delayed(refine)(take(problem, rows), best.W[rows], best.b[rows]) for rows in halves)
-    return _joined(list(parts))
-
-
-def _joined(parts: Sequence[LocalMinima]) -> LocalMinima:
-    names = ("W", "b", "loss", "converged", "gradient_norm")
-    return LocalMinima(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    parts = pool(
+        delayed(refine)(take(problem, rows), best.W[rows], best.b[rows], inverse=best.inverse[rows]) for rows in halves
+    )
+    return LocalMinima.joined(list(parts))
 
 
 def _offers(shape: tuple[int, int], changed: ndarray) -> tuple[Int[ndarray, " k"], Int[ndarray, " k"]]:

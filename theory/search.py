@@ -1,12 +1,14 @@
 """Local minima of the population loss over all (W, b), for many starts and many problems at once."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from theory.loss import output_errors
+from theory.enumeration import MAX_FEATURES, active_patterns
+from theory.loss import OutputErrors, enumerated_errors, output_errors
 from theory.minimise import minimise
 from theory.problem import Problem
 
@@ -36,6 +38,8 @@ class LocalMinima:
         Whether the gradient vanishes to the tolerance.
     gradient_norm : ndarray, shape (k,)
         Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
+    inverse : ndarray, shape (k, d, d)
+        Approximate inverse Hessian in the d = m n + n entries of (W, b), in the same units.
     """
 
     W: Float[ndarray, "k m n"]
@@ -43,6 +47,23 @@ class LocalMinima:
     loss: Float[ndarray, " k"]
     converged: Bool[ndarray, " k"]
     gradient_norm: Float[ndarray, " k"]
+    inverse: Float[ndarray, "k d d"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["LocalMinima"]) -> "LocalMinima":
+        """Concatenate several searches."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    def at(self, which: Int[ndarray, " some"]) -> "LocalMinima":
+        """Select minima by number; repetitions allowed."""
+        return LocalMinima(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    def replaced(self, which: Int[ndarray, " some"], by: "LocalMinima") -> "LocalMinima":
+        """Put other minima in the place of some."""
+        result = [getattr(self, f.name).copy() for f in fields(self)]
+        for values, f in zip(result, fields(self), strict=True):
+            values[which] = getattr(by, f.name)
+        return LocalMinima(*result)
 
 
 def take(problem: Problem, which: Int[ndarray, " k"]) -> Problem:
@@ -99,6 +120,7 @@ def refine(
     b: Float[ndarray, "k n"],
     tolerance: float = 1e-8,
     iterations: int = 300,
+    inverse: Float[ndarray, "k d d"] | None = None,
 ) -> LocalMinima:
     """
     Run every start down to a local minimum of its own problem.
@@ -115,6 +137,8 @@ def refine(
         Largest gradient component at the end, in units of the zero model's loss.
     iterations : int
         Most quasi-Newton iterations.
+    inverse : ndarray, shape (k, d, d), optional
+        What a search nearby learned of the inverse Hessians (``LocalMinima.inverse``).
 
     Returns
     -------
@@ -125,33 +149,37 @@ def refine(
     importance = problem.importance
     features = problem.features
     scale = (importance * features.value_square * problem.density).sum(-1)
-    nodes = _search_nodes(problem)
+    errors = _row_errors(problem)
 
     def objective(x: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
         V, c = x[:, : m * n].reshape(-1, m, n), x[:, m * n :]
         weight = importance[which] / scale[which, None]
-        errors = output_errors(V.swapaxes(-1, -2) @ V, c, take(problem, which), nodes=nodes)
-        dG = weight[..., None] * errors.dG
+        error = errors(V.swapaxes(-1, -2) @ V, c, which)
+        dG = weight[..., None] * error.dG
         dV = V @ (dG + dG.swapaxes(-1, -2))
-        gradient = np.concatenate([dV.reshape(len(x), -1), weight * errors.db], axis=1)
-        return (weight * errors.value).sum(-1), gradient
+        gradient = np.concatenate([dV.reshape(len(x), -1), weight * error.db], axis=1)
+        return (weight * error.value).sum(-1), gradient
 
-    found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), tolerance, iterations)
+    found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), tolerance, iterations, inverse)
     return LocalMinima(
         W=found.x[:, : m * n].reshape(k, m, n),
         b=found.x[:, m * n :],
         loss=found.value * scale,
         converged=found.converged,
         gradient_norm=np.abs(found.gradient).max(-1),
+        inverse=found.inverse,
     )
 
 
-def _search_nodes(problem: Problem) -> int | None:
-    """Enumeration needs no nodes."""
-    from theory.enumeration import MAX_FEATURES
-
-    few = problem.n <= MAX_FEATURES[problem.features.values]
-    return None if few else max(_SEARCH_NODES, _NODES_PER_FEATURE * problem.n)
+def _row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], OutputErrors]:
+    """Prepare for many evaluations on rows of the batch: couplings, biases and row numbers to output errors."""
+    n, values = problem.n, problem.features.values
+    if n <= MAX_FEATURES[values]:
+        probability = problem.features.pattern_probability(active_patterns(n))
+        probability = np.broadcast_to(probability, (len(problem.importance), probability.shape[-1]))
+        return lambda G, b, which: enumerated_errors(G, b, probability[which], values)
+    nodes = max(_SEARCH_NODES, _NODES_PER_FEATURE * n)
+    return lambda G, b, which: output_errors(G, b, take(problem, which), nodes=nodes)
 
 
 def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:
@@ -187,8 +215,4 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
     W = np.where(dead[ill][:, None, :], small, W)
     repaired = refine(patients, W, b)
     better = repaired.loss < minima.loss[ill]
-    rows = ill[better]
-    result = {name: getattr(minima, name).copy() for name in ("W", "b", "loss", "converged", "gradient_norm")}
-    for name, values in result.items():
-        values[rows] = getattr(repaired, name)[better]
-    return LocalMinima(**result)
+    return minima.replaced(ill[better], repaired.at(np.flatnonzero(better)))

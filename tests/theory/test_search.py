@@ -76,9 +76,8 @@ def test_dead_features_are_revived() -> None:
     alive = revive(problem, dead, np.random.default_rng(0))
     assert alive.loss[0] < 0.9 * dead.loss[0]
     assert alive.loss[1] <= dead.loss[1]
-    unchanged = revive(
-        problem, LocalMinima(W, abs(b), np.ones(2), np.ones(2, bool), np.zeros(2)), np.random.default_rng(0)
-    )
+    well = LocalMinima(W, abs(b), np.ones(2), np.ones(2, bool), np.zeros(2), dead.inverse)
+    unchanged = revive(problem, well, np.random.default_rng(0))
     assert unchanged.loss.tolist() == [1.0, 1.0]
 
 

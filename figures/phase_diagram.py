@@ -1,7 +1,14 @@
-"""Phase diagrams of an extra feature: idealised candidates, exact optimum, and what gradient descent learns.
+"""Phase diagrams of an extra feature
+==================================
+
+Idealised candidates, exact optimum, and what gradient descent learns (claim 4); first-order and continuous boundaries
+(claim 5).
 
 Rows: two features in one dimension, three in two. Every learned cell is coloured by the best of several runs; where the
-phase of its exact local minimum is not the predicted one, or not reached, the cell is marked.
+phase of its exact local minimum is not the predicted one, or not reached, the cell is marked. The order of a boundary
+is that of the exact optimum: of first order where two solutions coexist and their losses cross, so that the slope of
+the optimal loss jumps; continuous where they merge. A second, finer grid covers the part of n = 2, m = 1 where both
+kinds meet.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,7 +17,11 @@ import numpy as np
 import xarray as xr
 
 from figures.common import Settings, main, new_figure
+from figures.verdicts import Finding, Verdict, compare
 from numerics import phase_agreement
+from numerics.agreement_grid import CAUSES
+from theory.phase_boundaries import PHASES
+from theory.phase_diagram import phase_diagram
 from theory.plots import phase_panel
 
 if TYPE_CHECKING:
@@ -18,6 +29,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROBLEMS = ((2, 1), (3, 2))
+# The relative importance at which the idealised candidates' boundary is compared, and the density they put it at: not
+# represented and antipodal pair cost the same at p = 4r / (2 + 5r).
+AT_IMPORTANCE, IDEAL_DENSITY = 0.1, 0.16
+# The slides: the transition is of first order.
+STATED_ORDER = 1
+# Agreement to two digits; share of converged cells that must be in the predicted phase.
+_TWO_DIGITS, _MOST = 0.005, 0.95
+# Densities and importances around the stretch on which the boundary of n = 2, m = 1 is continuous.
+_WINDOW = ((0.3, 0.9), (0.4, 0.97))
 _LINE = "#1a1a1a"
 # What the picture needs of each comparison; everything but the axes, which are shared, is renamed.
 _SHARED = ("density", "importance")
@@ -29,6 +49,7 @@ _KEPT = (
     "boundary_density",
     "boundary_importance",
     "boundary_order",
+    "boundary_slope_jump",
     "boundary_phase_before",
     "boundary_phase_after",
     "run_norm",
@@ -58,7 +79,8 @@ def compute(settings: Settings) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        The variables of ``numerics.phase_agreement``, with the problem's name appended.
+        The variables of ``numerics.phase_agreement``, with the problem's name appended; over ``transition``, the
+        transitions of the finer grid: ``fine_density``, ``fine_importance``, ``fine_order``, ``fine_slope_jump``.
     """
     effort: dict[str, Any] = (
         {"resolution": 5, "instances": 2, "steps": 600} if settings.quick else {"resolution": 30, "instances": 8}
@@ -69,8 +91,19 @@ def compute(settings: Settings) -> xr.Dataset:
         parts.append(_labelled(data[list(_KEPT)], n, m))
         texts.append(_summary(data))
         phases = data.attrs["phases"]
-    merged = xr.merge(parts, combine_attrs="drop")
+    merged = xr.merge([*parts, _window(4 if settings.quick else 16, settings)], combine_attrs="drop")
     return merged.assign_attrs(phases=phases, summary="\n".join(texts), **effort)
+
+
+def _window(resolution: int, settings: Settings) -> xr.Dataset:
+    """The boundary of superposition of n = 2, m = 1 where it is of first order and where it is continuous."""
+    fine = phase_diagram(2, 1, resolution, *_WINDOW, settings.seed, settings.workers)
+    changes = fine["boundary_phase_before"].values != fine["boundary_phase_after"].values
+    order = np.argsort(fine["boundary_density"].values[changes])
+    names = ("density", "importance", "order", "slope_jump")
+    return xr.Dataset(
+        {f"fine_{name}": ("transition", fine[f"boundary_{name}"].values[changes][order]) for name in names}
+    )
 
 
 def _summary(data: xr.Dataset) -> str:
@@ -91,6 +124,106 @@ def _part(data: xr.Dataset, n: int, m: int) -> xr.Dataset:
     part = data[names]
     old = dict.fromkeys([*names, *(str(d) for d in part.dims if str(d).endswith(ending))])
     return part.rename({name: name.removesuffix(ending) for name in old}).assign_attrs(data.attrs)
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Compare the phase diagrams, learned, idealised and exact, and the order of the transition."""
+    diagrams, order = [], [_ideal_order()]
+    for n, m in PROBLEMS:
+        part, where = _part(data, n, m), f"n = {n}, m = {m}"
+        diagrams += [_three_phases(part, where), _training(part, where), _boundary(part, where)]
+        order.append(_orders(part["boundary_order"].values[_changes(part)], part["boundary_slope_jump"].values, where))
+    order.append(_fine_orders(data))
+    return [
+        Verdict(
+            4,
+            tuple(diagrams),
+            "The three solutions compete and the cheapest wins, which training confirms cell by cell. The idealised "
+            "pair has norms of 1 and no bias; optimised, it costs less, so that it pays up to a higher density.",
+        ),
+        Verdict(
+            5,
+            tuple(order),
+            "Where the two solutions differ, their losses cross and the slope jumps. Between dense, nearly equally "
+            "important features the pair instead grows out of the solution without it, as the norm of the extra "
+            "feature rises from 0: there the optimal loss has no kink.",
+        ),
+    ]
+
+
+def _changes(part: xr.Dataset) -> np.ndarray:
+    """Which of the transitions change the phase."""
+    return np.asarray(part["boundary_phase_before"].values != part["boundary_phase_after"].values)
+
+
+def _three_phases(part: xr.Dataset, where: str) -> Finding:
+    share = [float((part["phase"].values == k).mean()) for k in range(len(PHASES))]
+    found = ", ".join(f"{name} in {s:.0%}" for name, s in zip(PHASES, share, strict=True))
+    return Finding(f"{where}: three outcomes", f"{found} of the cells of the exact diagram", min(share) > 0)
+
+
+def _training(part: xr.Dataset, where: str) -> Finding:
+    """Compare the best runs that converged, away from the boundaries, with the exact optimum."""
+    cause = part["cause"].values
+    near = part["near_boundary"].values.astype(bool)
+    converged = cause != CAUSES.index("not converged")
+    agrees = part["agrees"].values.astype(bool)
+    counted, wrong = converged & ~near, int((cause == CAUSES.index("theory wrong")).sum())
+    ideal = float((part["ideal_phase"].values == part["learned_phase"].values)[converged].mean())
+    return Finding(
+        f"{where}: theory and training agree",
+        f"the best run is in the phase of the exact optimum in {agrees[counted].mean():.2%} of the {counted.sum()} "
+        f"cells away from boundaries whose best run converged ({(~converged & ~near).sum()} did not); a run is below "
+        f"the optimum in {wrong} cells; the idealised phase is learned in {ideal:.1%} of all converged cells",
+        bool(agrees[counted].mean() >= _MOST) and not wrong,
+    )
+
+
+def _boundary(part: xr.Dataset, where: str) -> Finding:
+    """The boundary between not represented and superposition at one importance."""
+    before, after = (part[f"boundary_phase_{end}"].values for end in ("before", "after"))
+    here = np.isclose(part["boundary_importance"].values, AT_IMPORTANCE)
+    here &= np.minimum(before, after) == PHASES.index("not represented")
+    here &= np.maximum(before, after) == PHASES.index("superposition")
+    exact = float(part["boundary_density"].values[here].max())
+    what = f"{where}: idealised boundary of superposition at r = {AT_IMPORTANCE:g}: p"
+    return compare(what, IDEAL_DENSITY, exact, _TWO_DIGITS, 6)
+
+
+def _ideal_order() -> Finding:
+    """The jump of slope where the idealised losses r (p/3 - p^2/4) and (1 + r) p^2 / 6 cross."""
+    r = AT_IMPORTANCE
+    p = 4 * r / (2 + 5 * r)
+    jump = r * (1 / 3 - p / 2) - (1 + r) * p / 3
+    order = 1 if abs(jump) > 0 else 2
+    return Finding(
+        f"idealised candidates: order of the transition = {STATED_ORDER}",
+        f"{order}: the slope dL/dp jumps by {jump:.4f} at p = {p:.4f}, r = {r:g}",
+        order == STATED_ORDER,
+    )
+
+
+def _orders(order: np.ndarray, jump: np.ndarray, where: str) -> Finding:
+    first = int((order == 1).sum())
+    return Finding(
+        f"{where}, exact optimum: order of the transition = {STATED_ORDER}",
+        f"first order at {first} of {len(order)} places on the boundaries, with jumps of dL/d log of up to "
+        f"{np.abs(jump).max():.3g}; continuous at {len(order) - first}",
+        bool((order == STATED_ORDER).all()),
+    )
+
+
+def _fine_orders(data: xr.Dataset) -> Finding:
+    """The order along the boundary between dense and nearly equal features."""
+    p, order = data["fine_density"].values, data["fine_order"].values
+    continuous = p[order == 2]
+    where = f" for p from {continuous.min():.3f} to {continuous.max():.3f}" if len(continuous) else ""
+    return Finding(
+        f"n = 2, m = 1, dense features: order of the transition = {STATED_ORDER}",
+        f"continuous at {len(continuous)} of {len(p)} places with p from {p.min():.3f} to {p.max():.3f}{where}; first "
+        f"order at the others",
+        bool((order == STATED_ORDER).all()),
+    )
 
 
 def draw(data: xr.Dataset) -> "Figure":

@@ -1,4 +1,7 @@
-"""Regular k-gons: their optima in the one-sparse limit, and which of them is best at which density (claim 25).
+"""Regular polygons in the one-sparse limit
+========================================
+
+Their optima in that limit, and which of them is best at which density (claim 25).
 
 (a) Norm r and bias b that minimise lim L/p of a regular k-gon, k features of importance 1 in two dimensions, for k up
     to 24, with the two published pairs marked.
@@ -17,6 +20,7 @@ from joblib import Parallel, delayed
 from scipy.optimize import brentq
 
 from figures.common import COLOURS, Settings, main, new_figure
+from figures.verdicts import Finding, Verdict, compare
 from theory import POLYTOPES, one_sparse_optimum, optimise_polytope, unrepresented_loss
 from theory.command import progress
 from theory.polytopes import regular_polygon
@@ -29,6 +33,10 @@ if TYPE_CHECKING:
 
 # Chen et al. 2023: norm and bias.
 PUBLISHED = {5: (1.17046, -0.28230), 6: (1.32053, -0.61814)}
+# Half a unit of the last published digit, and what rounding adds.
+_LAST_DIGIT = 5.1e-6
+# A gradient below this is none, a curvature above minus the second number is not negative: rounding and differences.
+_NO_GRADIENT, _NO_CURVATURE = 1e-9, 1e-6
 # Compared over densities: one dimension, then polygons. The square is a pair of digons.
 COMPARED = ("dedicated", "digon", "triangle", "pentagon", "hexagon", "heptagon", "octagon")
 LOWEST_DENSITY = 1e-3
@@ -143,7 +151,7 @@ def _summary(data: xr.Dataset) -> str:
         lines.append(f"k = {k}: r = {float(row['norm']):.5f}, b = {float(row['bias']):.5f} (published {norm}, {bias})")
     best = data["k"].values[np.argsort(-data["benefit"].values)]
     first = ", ".join(f"k = {k} ({float(data['benefit'].sel(k=k)):.5f})" for k in best[:4])
-    minima = data["k"].values[data["curvature"].values > -1e-6]
+    minima = data["k"].values[data["curvature"].values > -_NO_CURVATURE]
     lines += [
         f"largest component of the gradient of any k-gon: {float(data['gradient'].max()):.1e}: critical points; "
         f"minima when every vertex may move: k = {', '.join(map(str, minima))}",
@@ -156,6 +164,44 @@ def _summary(data: xr.Dataset) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Compare with what is published on polygons in the one-sparse limit."""
+    k, gradient = data["k"].values, float(data["gradient"].max())
+    minima = k[data["curvature"].values > -_NO_CURVATURE]
+    best = int(k[data["benefit"].values.argmax()])
+    order = ", ".join([*data["sparser"].values, data["denser"].values[-1]])
+    changes = ", ".join(f"{p:.4f}" for p in data["crossing"].values)
+    findings = [
+        Finding(
+            "every regular k-gon is a critical point",
+            f"largest component of the gradient up to k = {k.max()}: {gradient:.1e}",
+            gradient < _NO_GRADIENT,
+        )
+    ]
+    for j, (norm, bias) in PUBLISHED.items():
+        findings += [
+            compare(f"k = {j}: norm", norm, float(data["norm"].sel(k=j)), _LAST_DIGIT, 5),
+            compare(f"k = {j}: bias", bias, float(data["bias"].sel(k=j)), _LAST_DIGIT, 5),
+        ]
+    findings += [
+        Finding(
+            "which k-gons are minima (left open)", f"k = {minima.min()} to {minima.max()}; others are saddles", None
+        ),
+        Finding(
+            "the best k-gon per dimension (left open)",
+            f"k = {best} as p → 0, saving {float(data['benefit'].max()):.5f} per dimension; from sparse to dense "
+            f"{order}, changing at p = {changes}",
+            None,
+        ),
+    ]
+    why = (
+        "Reflections and rotations of a regular polygon permute its features, so that the gradient at it is radial and "
+        "equal for all: it vanishes with the derivatives by norm and bias. More vertices share a dimension among more "
+        "features, but need a more negative bias against the interference of neighbours."
+    )
+    return [Verdict(25, tuple(findings), why)]
 
 
 def draw(data: xr.Dataset) -> "Figure":
@@ -183,7 +229,7 @@ def _draw_optima(axes: "Axes", data: xr.Dataset) -> None:
 
 def _draw_benefit(axes: "Axes", data: xr.Dataset) -> None:
     k, benefit = data["k"].values, data["benefit"].values
-    stable = data["curvature"].values > -1e-6
+    stable = data["curvature"].values > -_NO_CURVATURE
     axes.plot(k, benefit, "-", color="0.75", lw=1)
     axes.plot(k[stable], benefit[stable], "o", color=COLOURS[0], ms=6, label="minimum in all of (W, b)")
     axes.plot(k[~stable], benefit[~stable], "o", color=COLOURS[0], mfc="white", ms=6, label="saddle")

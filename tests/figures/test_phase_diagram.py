@@ -1,12 +1,15 @@
-"""The figure of phase diagrams: idealised, exact and learned."""
+"""Claims 4 and 5: phase diagrams, idealised, exact and learned, and the order of their boundaries."""
 
+import numpy as np
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
 import theory
+from figures import phase_diagram
 from figures.common import Settings
-from figures.phase_diagram import _part, compute, draw
+from figures.phase_diagram import AT_IMPORTANCE, IDEAL_DENSITY, _part, compute, draw, judge
+from figures.verdicts import PARTLY
 from theory.phase_grid import extra_feature_problem
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -34,6 +37,40 @@ def test_the_antipodal_pair_of_equal_features_is_the_exact_optimum_when_sparse(d
     assert (sparse.loss.values <= antipodal * (1 + 1e-12)).all()
     assert float(sparse.importance[2]) == 1
     assert_allclose(sparse.loss.values[2], antipodal[2], rtol=0.02)
+
+
+def test_claim_4_holds_but_for_the_idealised_boundaries(data: xr.Dataset) -> None:
+    verdict = judge(data)[0]
+    assert (verdict.claim, verdict.outcome) == (4, PARTLY)
+    # Per problem: three phases, training, the boundary of the idealised candidates.
+    assert [finding.agrees for finding in verdict.findings] == [True, True, False] * 2
+    assert "0.181247" in verdict.findings[2].found
+
+
+def test_the_stated_boundary_is_where_the_idealised_losses_are_equal() -> None:
+    p, r = IDEAL_DENSITY, AT_IMPORTANCE
+    assert_allclose(r * (p / 3 - p**2 / 4), (1 + r) * p**2 / 6, rtol=1e-12)
+
+
+def test_claim_5_the_boundary_is_continuous_between_dense_and_nearly_equal_features(data: xr.Dataset) -> None:
+    verdict = judge(data)[1]
+    assert (verdict.claim, verdict.outcome) == (5, PARTLY)
+    assert verdict.findings[0].agrees is True
+    assert verdict.findings[-1].agrees is False
+    order, jump = data["fine_order"].values, data["fine_slope_jump"].values
+    assert (np.abs(jump[order == 1]) > 1e-5).all()
+    assert (jump[order == 2] == 0).all()
+    continuous = data["fine_density"].values[order == 2]
+    assert len(continuous) > 0
+    assert ((continuous > 0.5) & (continuous < 0.9)).all()
+
+
+def test_other_stated_numbers_would_be_judged_otherwise(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phase_diagram, "IDEAL_DENSITY", 0.181)
+    monkeypatch.setattr(phase_diagram, "STATED_ORDER", 2)
+    diagrams, order = judge(data)
+    assert diagrams.findings[2].agrees is True
+    assert order.findings[0].agrees is False
 
 
 def test_the_picture_has_a_row_of_three_panels_per_problem_and_marks_disagreement(data: xr.Dataset) -> None:

@@ -6,7 +6,8 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from figures.common import Settings
-from figures.polygons import PUBLISHED, compute, draw, saving
+from figures.polygons import PUBLISHED, compute, draw, judge, saving
+from figures.verdicts import HOLDS, PARTLY
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -46,6 +47,20 @@ def test_at_a_crossing_both_shapes_save_the_same(data: xr.Dataset) -> None:
 
 def test_a_dedicated_feature_saves_its_own_loss_at_every_density(data: xr.Dataset) -> None:
     assert_allclose(data["saving"].sel(shape="dedicated"), 1, atol=1e-9)
+
+
+def test_claim_25_holds(data: xr.Dataset) -> None:
+    (verdict,) = judge(data)
+    assert (verdict.claim, verdict.outcome) == (25, HOLDS)
+    assert sum(finding.agrees is True for finding in verdict.findings) == 5
+
+
+def test_another_published_norm_would_not_agree(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    norm, bias = PUBLISHED[5]
+    monkeypatch.setitem(PUBLISHED, 5, (norm + 1e-5, bias))
+    (verdict,) = judge(data)
+    assert verdict.outcome == PARTLY
+    assert [finding.stated for finding in verdict.findings if finding.agrees is False] == ["k = 5: norm = 1.17047"]
 
 
 def test_the_picture_has_three_panels(data: xr.Dataset) -> None:

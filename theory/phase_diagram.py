@@ -6,6 +6,8 @@ optimum over all (W, b), and saves both with their boundaries. ``phase_diagram``
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -199,7 +201,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     axes = tuple(options.density), tuple(options.importance)
     _check(options.n, options.m, resolution, *axes)
     options.output.mkdir(parents=True, exist_ok=True)  # before the work, lest it be in vain
-    data = phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
+    with ThreadPoolExecutor(1) as aside:  # this process has little to do while others search
+        prepared = aside.submit(_prepare, options.n, options.m)
+        data = phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
+        prepared.result()
     from theory.plots import draw_phase_diagram
     from theory.storage import save
 
@@ -208,6 +213,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     picture = stem.with_suffix(f".{options.format}")
     draw_phase_diagram(data).savefig(picture)
     print(f"{summary(data)}\n\n{picture}\n{stem.with_suffix('.nc')}")  # noqa: T201
+
+
+def _prepare(n: int, m: int) -> None:
+    """Do what drawing and describing need whatever the results: slow imports, and SymPy's equations."""
+    for module in ("matplotlib.backends.backend_agg", "scipy.interpolate", "scipy.ndimage"):
+        import_module(module)
+    from theory.phase_results import closed_forms
+
+    closed_forms(n, m)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Phase diagrams as labelled data: assembling and describing."""
 
 from collections import Counter
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -17,7 +18,7 @@ from theory.phase_grid import Grid
 from theory.problem import Problem
 from theory.recognition import recognise_many
 
-__all__ = ["assemble", "describe"]
+__all__ = ["assemble", "closed_forms", "describe"]
 
 _CELL = ("density", "importance")
 # SymPy derives the boundaries of few features within a second.
@@ -175,11 +176,24 @@ def describe(data: xr.Dataset) -> str:
                 sides = PHASES[low] if low == high else f"{PHASES[low]} | {PHASES[high]}"
                 name = f"{'within ' if low == high else ''}{sides}, {word}"
                 lines.append(f"{name:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
-    return "\n".join([*lines, "", *_closed_forms(n, m)])
+    return "\n".join([*lines, "", *closed_forms(n, m)])
 
 
-def _closed_forms(n: int, m: int) -> list[str]:
-    """The idealised boundaries as equations, and the stability limit of a feature that is left out."""
+@cache
+def closed_forms(n: int, m: int) -> tuple[str, ...]:
+    """
+    Describe boundaries by equations where there are any.
+
+    Parameters
+    ----------
+    n, m : int
+        Number of features and of hidden dimensions.
+
+    Returns
+    -------
+    tuple of str
+        Lines of text: the idealised boundaries as equations, and the stability limit of a feature that is left out.
+    """
     lines = []
     if n <= _DERIVED_FEATURES:
         from theory.symbolic import derive_boundaries
@@ -192,4 +206,4 @@ def _closed_forms(n: int, m: int) -> list[str]:
                 lines.append(f"{boundary.first} | {boundary.second}:  {equation}")
     if n == m + 1:
         lines.append('a continuous boundary of "not represented":  r = theory.instability_threshold(p), closed form')
-    return lines
+    return tuple(lines)

@@ -13,7 +13,6 @@ from difflib import get_close_matches
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.linalg import block_diag
 
 from theory.polytopes import ALIASES, POLYTOPES, Polytope
 
@@ -152,6 +151,8 @@ class TegumProduct:
         ValueError
             If the product spans more than m dimensions, or a parameter is unknown.
         """
+        from scipy.linalg import block_diag  # slow to import, and every process that searches would
+
         rows = max(self.m, 1) if m is None else m
         if self.m > rows:
             raise ValueError(f"{self.name!r} spans {self.m} dimensions, more than m = {rows}")

@@ -1,4 +1,7 @@
-"""Linear against ReLU models, n = 40 and m = 5, from dense to sparse features (claim 21).
+"""Linear against ReLU models
+==========================
+
+Forty features in five dimensions, from dense to sparse (claim 21).
 
 Importance falls linearly from 1 to 0.1; S = 0.1, 0.5, 0.9. Three models: linear; ReLU on the output; and, as in the
 source's code, a second ReLU on the hidden layer. Above, W^T W and b of the best of the trained models. Below, per
@@ -13,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from figures.common import COLOURS, Settings, main, new_figure
+from figures.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, best_pairing, feature_norms, population_loss
 
@@ -27,11 +31,16 @@ SPARSITIES = np.array([0.1, 0.5, 0.9])
 IMPORTANCE = np.linspace(1.0, 0.1, N)
 MODELS = {"linear": "linear", "relu": "ReLU output", "relu_hidden": "ReLU output and hidden"}
 REPRESENTED = 0.5
+# The post: the linear model captures the top five, whose biases are smallest.
+STATED_TOP = 5
+# A loss this part below the linear optimum is "much better"; of two sizes, one this many times the other is "much
+# bigger", and sizes within that factor show "not much difference".
+_MUCH_BETTER, _MUCH_BIGGER = 0.01, 2.0
 
 
 def compute(settings: Settings) -> xr.Dataset:
     """Train every model at every sparsity; the exact linear optimum and the ideal pairing beside them."""
-    instances, steps = (1, 2500) if settings.quick else (8, 10_000)
+    instances, steps = (1, 2500) if settings.quick else (8, 5000)
     problem = Problem(m=M, density=np.repeat(1 - SPARSITIES[:, None], N, axis=1), importance=IMPORTANCE)
     runs = [
         train(problem, instances=instances, steps=steps, seed=settings.seed, model=model, learning_rate=0.01,
@@ -159,6 +168,96 @@ def _summary(data: xr.Dataset) -> str:
         f"{np.sqrt(2 * data['pairing_pairs'].values).round(2).tolist()}"
     )
     return "\n".join(lines)
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Compare the three models with what the post says of two of them."""
+    findings = (*_reach(data), *_biases(data), *_couplings(data))
+    why = (
+        "Dense features interfere whatever the sign, so that a ReLU gains nothing and both models are the projection "
+        "on the top features. Sparse ones are seldom active together: the ReLU model stores them in superposition, "
+        "with negative biases against what remains, while the linear model pays for every coupling and has none."
+    )
+    return [Verdict(21, findings, why)]
+
+
+def _reach(data: xr.Dataset) -> list[Finding]:
+    """How many features are captured, and how well, sparsity by sparsity."""
+    counts = represented(data)
+    linear = counts[0]
+    findings = [
+        Finding(
+            f"the linear model captures the top {STATED_TOP}",
+            f"{linear.min()} to {linear.max()} features represented, at every S",
+            bool((linear == STATED_TOP).all()),
+        )
+    ]
+    for k, sparsity in enumerate(SPARSITIES):
+        gain = 1 - data["loss"].values[1:, k].min(1) / float(data["linear_loss"][k])
+        findings += [
+            Finding(
+                f"S = {sparsity:g}: ReLU models reach less important features",
+                f"{counts[1, k].mean():.1f} represented on average, {counts[2, k].mean():.1f} with a hidden ReLU; "
+                f"linear {linear[k].mean():.1f}",
+                bool((counts[1:, k].mean(1) > linear[k].mean()).all()),
+            ),
+            Finding(
+                f"S = {sparsity:g}: they compress much better",
+                f"loss {gain[0]:.1%} below the linear optimum, {gain[1]:.1%} with a hidden ReLU",
+                bool(gain.min() > _MUCH_BETTER),
+            ),
+        ]
+    return findings
+
+
+def _biases(data: xr.Dataset) -> list[Finding]:
+    """Which biases are smallest, and how large they are."""
+    sizes = {model: [np.abs(best(data, model, k)[1]) for k in range(len(SPARSITIES))] for model in MODELS}
+    top = range(STATED_TOP)
+    ordered = {model: [set(np.argsort(b)[:STATED_TOP]) == set(top) for b in sizes[model]] for model in MODELS}
+    means = {model: np.array([b.mean() for b in sizes[model]]) for model in MODELS}
+    shown = {model: ", ".join(f"{mean:.3f}" for mean in means[model]) for model in MODELS}
+    relu = ("relu", "relu_hidden")
+
+    def where(model: str) -> str:
+        return ", ".join(f"{s:g}" for s, yes in zip(SPARSITIES, ordered[model], strict=True) if yes) or "none"
+
+    return [
+        Finding(
+            f"linear: the biases of the top {STATED_TOP} are smallest",
+            f"at S = {where('linear')}",
+            all(ordered["linear"]),
+        ),
+        Finding(
+            "ReLU: they are not",
+            f"they are at S = {where('relu')}, with a hidden ReLU at S = {where('relu_hidden')}",
+            not any(any(ordered[model]) for model in relu),
+        ),
+        Finding(
+            "ReLU: biases are generally smaller",
+            f"mean |b| at S = {', '.join(f'{s:g}' for s in SPARSITIES)}: {shown['relu']}, with a hidden ReLU "
+            f"{shown['relu_hidden']}; linear {shown['linear']}",
+            all(bool((means[model] < means["linear"]).all()) for model in relu),
+        ),
+    ]
+
+
+def _couplings(data: xr.Dataset) -> list[Finding]:
+    """How W^T W off its diagonal grows with the sparsity."""
+    size = off_diagonal(data).mean(2)
+    words = [f"|W^T W| off the diagonal {row[0]:.2f} at S = {SPARSITIES[0]:g}, {row[-1]:.2f} at S = {SPARSITIES[-1]:g}"
+             for row in size]  # fmt: skip
+    growth = size[:, -1] > _MUCH_BIGGER * size[:, 0]
+    return [
+        Finding("ReLU: W^T W off the diagonal is much bigger when sparse", words[1], bool(growth[1])),
+        Finding("with a hidden ReLU: the same", words[2], bool(growth[2])),
+        Finding("linear: the same", words[0], bool(growth[0])),
+        Finding(
+            f"not much difference between linear and ReLU at S = {SPARSITIES[-1]:g}",
+            f"{size[1, -1]:.2f} for ReLU, {size[2, -1]:.2f} with a hidden ReLU; {size[0, -1]:.2f} for linear",
+            bool(size[1:, -1].max() < _MUCH_BIGGER * size[0, -1]),
+        ),
+    ]
 
 
 def draw(data: xr.Dataset) -> "Figure":

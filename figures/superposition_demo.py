@@ -1,8 +1,11 @@
-"""Superposition demonstrated: linear and ReLU models from dense to sparse features (claims 1, 2).
+"""Superposition demonstrated
+==========================
 
-One column per density. Rows: W^T W and b of the linear model; W^T W and b of the ReLU model; its norms |W_i|, coloured
-by superposition; the last two again for more features. Small: n = 20, m = 5, I = 0.7^i; large: n = 80, m = 20,
-I = 0.9^i. Below: the number of represented features (norm above 1/2), learned and in the ideal pairing.
+Linear models (claim 1) and ReLU models (claim 2) from dense to sparse features.
+
+One column per density. Rows: W^T W and b of the linear model; W^T W and b of the ReLU model; the norms of its
+columns, coloured by superposition; the last two again for more features. Small: n = 20, m = 5, I = 0.7^i; large:
+n = 80, m = 20, I = 0.9^i. Below: the number of represented features (norm above 1/2), learned and in the ideal pairing.
 
 The linear model's optimum is known exactly: with independent features of equal density the loss is that of a weighted
 low-rank approximation, whose best projects on the m most important features: W^T W = diag(1, ..., 1, 0, ..., 0), b = 0
@@ -19,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from figures.common import COLOURS, Settings, main, new_figure
+from figures.verdicts import Finding, Verdict
 from numerics import train
 from numerics.agreement_minima import nearest_minima
 from theory import Problem, best_pairing, feature_norms, population_loss, superposition
@@ -34,6 +38,13 @@ SIZES = {"small": (20, 5, 0.7), "large": (80, 20, 0.9)}
 REPRESENTED = 0.5
 # Superposition below this is none: what training leaves of orthogonality.
 UNTOUCHED = 0.05
+# The slides, for n = 20 and m = 5: features that the linear model learns, that the ReLU model learns where they are
+# dense, and that are in superposition where they are sparsest.
+STATED = {"linear": 5, "dense": 5, "sparsest": 20}
+# How close learned linear models come: entries of W^T W, biases in standard deviations of a feature, relative loss.
+_LEARNED, _LEARNED_BIAS, _LEARNED_LOSS = 0.05, 0.02, 1e-3
+# Couplings from here on count, biases below this are negative, and partners are coupled by more than this.
+_COUPLED, _NEGATIVE, _PARTNERS = 0.05, -0.02, 0.3
 
 
 def compute(settings: Settings) -> xr.Dataset:
@@ -168,12 +179,132 @@ def _summary(data: xr.Dataset) -> str:
             f"{size}, densities {np.round(DENSITIES, 4).tolist()}:",
             f"  represented {stored.sum(1).tolist()}, of them in superposition {touched.sum(1).tolist()}, "
             f"most important features without {alone}",
-            f"  represented with a bias below -0.02: {(stored & (b < -0.02)).sum(1).tolist()}; couplings above 0.05: "
-            f"{((couplings > 0.05).sum((1, 2)) // 2).tolist()}, below -0.05: "
-            f"{((couplings < -0.05).sum((1, 2)) // 2).tolist()}",
+            f"  represented with a bias below {_NEGATIVE}: {(stored & (b < _NEGATIVE)).sum(1).tolist()}; couplings "
+            f"above {_COUPLED}: {((couplings > _COUPLED).sum((1, 2)) // 2).tolist()}, below -{_COUPLED}: "
+            f"{((couplings < -_COUPLED).sum((1, 2)) // 2).tolist()}",
             f"  the first pair pays, ideally stored, below p = {first_pair(size):.4f}",
         ]
     return "\n".join(lines)
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Compare what linear and ReLU models learn, n = 20 and m = 5, with what the slides say."""
+    linear = Verdict(
+        1,
+        _linear_findings(data),
+        "With independent features of one density the linear model's loss is that of a weighted low-rank "
+        "approximation: the best is the projection on the most important features, whatever the density.",
+    )
+    relu = Verdict(
+        2,
+        (*_dense_findings(data), *_sparse_findings(data)),
+        "A ReLU cuts negative interference off, so that an antipodal pair costs little where features are seldom "
+        "active together, and the least important of the stored features share first. Negative biases filter positive "
+        "interference in turn, which makes room for more; the least important stay out in the best minimum found.",
+    )
+    return [linear, relu]
+
+
+def _linear_findings(data: xr.Dataset) -> tuple[Finding, ...]:
+    """Compare the linear models with the projection on the top features."""
+    _, b, loss = linear_optimum("small")
+    W = data["small_linear_W"].values
+    stated = np.diag((np.arange(W.shape[2]) < STATED["linear"]).astype(float))
+    off = float(np.abs(np.swapaxes(W, 1, 2) @ W - stated).max())
+    bias = np.abs(data["small_linear_b"].values - b).max(1) / np.sqrt(DENSITIES / 3 - DENSITIES**2 / 4)
+    excess = data["small_linear_loss"].values / loss - 1
+    return (
+        Finding(
+            f"W^T W is 1 on the top {STATED['linear']} features and 0 elsewhere, at every density",
+            f"largest difference of an entry {off:.4f}, densities {DENSITIES[0]:g} to {DENSITIES[-1]:g}",
+            off < _LEARNED,
+        ),
+        Finding(
+            "the biases are 0 for them and E x_i for the others",
+            f"largest difference {bias.max():.4f} standard deviations of a feature",
+            bool(bias.max() < _LEARNED_BIAS),
+        ),
+        Finding(
+            "linear models learn this optimum",
+            f"their loss is above that of the exact optimum by {excess.max():.1e} at most",
+            bool(excess.min() + 1e-12 >= 0 and excess.max() < _LEARNED_LOSS),
+        ),
+    )
+
+
+def _relu(data: xr.Dataset) -> tuple["ndarray", "ndarray", "ndarray", "ndarray"]:
+    """Per density: which features the ReLU model represents, which of them in superposition, couplings, biases."""
+    W = data["small_relu_W"].values
+    stored = feature_norms(W) > REPRESENTED
+    G = np.swapaxes(W, 1, 2) @ W * ~np.eye(W.shape[2], dtype=bool)
+    return stored, stored & (superposition(W) > UNTOUCHED), G, data["small_relu_b"].values
+
+
+def _dense_findings(data: xr.Dataset) -> tuple[Finding, ...]:
+    """What ReLU models learn from dense features, and where superposition begins."""
+    stored, touched, G, _ = _relu(data)
+    dense = np.flatnonzero(stored[0])
+    k = int(np.argmax(touched.any(1)))
+    partners = (np.abs(G[k]) > _PARTNERS).sum(1)[touched[k]]
+    untouched = int(np.argmax(touched[k]))
+    return (
+        Finding(
+            f"dense: the top {STATED['dense']} features, as in the linear model",
+            f"{len(dense)} at density {DENSITIES[0]:g}, the least important number {dense.max() + 1}",
+            dense.tolist() == list(range(STATED["dense"])),
+        ),
+        Finding(
+            "sparser: antipodal pairs first",
+            f"at density {DENSITIES[k]:.3f}, {touched[k].sum()} of {stored[k].sum()} represented features are in "
+            f"superposition, with {partners.min()} to {partners.max()} partners each and couplings of at least "
+            f"{G[k].min():.2f} and at most {G[k].max():.2f}",
+            bool((partners == 1).all() and G[k].max() < _COUPLED),
+        ),
+        Finding(
+            "the most important features are untouched at first",
+            f"the {untouched} most important are in no superposition at density {DENSITIES[k]:.3f}; none is from "
+            f"density {DENSITIES[int(np.argmax(touched[:, 0]))]:.3f} on",
+            untouched > 0,
+        ),
+    )
+
+
+def _sparse_findings(data: xr.Dataset) -> tuple[Finding, ...]:
+    """What ReLU models learn from the sparsest features."""
+    stored, touched, G, b = _relu(data)
+    counts, k = stored.sum(1), int(np.argmax(touched.any(1)))
+    negative = (stored & (b < _NEGATIVE)).sum(1)
+    positive, opposed = ((sign * G > _COUPLED).sum((1, 2)) // 2 for sign in (1, -1))
+    at = f"at density {DENSITIES[-1]:g}"
+    return (
+        Finding(
+            "represented features: all in superposition",
+            f"{touched[-1].sum()} of {counts[-1]} {at}",
+            bool(touched[-1].sum() == counts[-1]),
+        ),
+        Finding(
+            f"all {STATED['sparsest']} features in superposition",
+            f"{touched[-1].sum()} of {stored.shape[1]} {at}; {stored.shape[1] - counts[-1]} are not represented",
+            bool(touched[-1].sum() == STATED["sparsest"]),
+        ),
+        Finding(
+            "models continue packing more",
+            f"represented from dense to sparse: {', '.join(map(str, counts))}",
+            bool((np.diff(counts) >= 0).all() and counts[-1] > counts[0]),
+        ),
+        Finding(
+            "positive interference appears only then",
+            f"{positive[-1]} pairs with a coupling above {_COUPLED} and {opposed[-1]} below -{_COUPLED} {at}; "
+            f"{positive[k]} and {opposed[k]} where pairs begin",
+            bool(positive[-1] > 0 and positive[k] == 0),
+        ),
+        Finding(
+            "negative biases appear only then",
+            f"{negative[-1]} of {counts[-1]} represented features have one {at}, {negative[k]} of {counts[k]} where "
+            "pairs begin",
+            bool(2 * negative[-1] > counts[-1] and negative[k] == 0),
+        ),
+    )
 
 
 def draw(data: xr.Dataset) -> "Figure":

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
+from figures import linear_against_relu
 from figures.common import Settings
 from figures.linear_against_relu import (
     IMPORTANCE,
@@ -15,9 +16,11 @@ from figures.linear_against_relu import (
     best,
     compute,
     draw,
+    judge,
     off_diagonal,
     represented,
 )
+from figures.verdicts import PARTLY
 from theory import Problem, feature_norms, population_loss
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -75,6 +78,24 @@ def test_claim_21_biases_turn_negative_rather_than_small(data: xr.Dataset) -> No
     _, dense_linear = best(data, "linear", 1)
     _, dense_relu = best(data, "relu", 1)
     assert np.abs(dense_relu).mean() < np.abs(dense_linear).mean()
+
+
+def test_claim_21_holds_in_part(data: xr.Dataset) -> None:
+    (verdict,) = judge(data)
+    assert (verdict.claim, verdict.outcome) == (21, PARTLY)
+    said = {finding.stated: finding.agrees for finding in verdict.findings}
+    assert said["the linear model captures the top 5"] is True
+    reach = [said[f"S = {s:g}: ReLU models reach less important features"] for s in SPARSITIES]
+    assert reach == [False, True, True]
+    assert said["ReLU: W^T W off the diagonal is much bigger when sparse"] is True
+    assert said["linear: the same"] is False
+    assert said["not much difference between linear and ReLU at S = 0.9"] is False
+
+
+def test_another_number_of_top_features_would_not_agree(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_against_relu, "STATED_TOP", 6)
+    (verdict,) = judge(data)
+    assert verdict.findings[0].agrees is False
 
 
 def test_the_picture_has_nine_models_and_three_panels_of_numbers(data: xr.Dataset) -> None:

@@ -6,8 +6,10 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import theory
+from figures import loss_crossover
 from figures.common import Settings
-from figures.loss_crossover import SECOND_IMPORTANCE, compute, draw
+from figures.loss_crossover import SECOND_IMPORTANCE, compute, draw, judge
+from figures.verdicts import PARTLY
 from theory import Problem
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -39,6 +41,20 @@ def test_claim_10_the_snap_is_a_crossing_but_not_at_two_and_a_half(data: xr.Data
     assert data.attrs["crossing_error"] < 1e-8
     assert data.attrs["crossing_slope_jump"] < -1e-3, "first order"
     assert data.attrs["spinodal"] < data.attrs["crossing"]
+
+
+def test_claim_10_holds_but_for_the_place(data: xr.Dataset) -> None:
+    (verdict,) = judge(data)
+    assert (verdict.claim, verdict.outcome) == (10, PARTLY)
+    assert [finding.agrees for finding in verdict.findings] == [False, False, True, True, True]
+    assert verdict.findings[0].found == "3.7164"
+
+
+def test_the_crossing_itself_would_have_agreed(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_crossover, "STATED_RATIO", 3.72)
+    assert judge(data)[0].findings[0].agrees is True
+    monkeypatch.setattr(loss_crossover, "STATED_RATIO", 3.6)
+    assert judge(data)[0].findings[0].agrees is False
 
 
 def test_idealised_pair_crosses_at_the_closed_form_and_the_exact_one_later(data: xr.Dataset) -> None:

@@ -10,13 +10,16 @@ from figures.superposition_demo import (
     DENSITIES,
     REPRESENTED,
     SIZES,
+    STATED,
     UNTOUCHED,
     compute,
     draw,
     first_pair,
+    judge,
     linear_optimum,
     problems,
 )
+from figures.verdicts import HOLDS, PARTLY
 from theory import (
     Problem,
     best_pairing,
@@ -85,6 +88,21 @@ def test_claim_2_sparsest_all_are_in_superposition_with_negative_biases(data: xr
     assert (couplings > 0.05).sum() > (couplings < -0.05).sum(), "positive interference"
     dense = data["small_relu_W"].values[1]
     assert ((dense.T @ dense)[np.triu_indices(20, 1)] < 0.05).all(), "none while there are pairs only"
+
+
+def test_claim_1_holds_and_claim_2_but_for_features_left_out(data: xr.Dataset) -> None:
+    linear, relu = judge(data)
+    assert (linear.claim, linear.outcome) == (1, HOLDS)
+    assert (relu.claim, relu.outcome) == (2, PARTLY)
+    assert [finding.stated for finding in relu.findings if not finding.agrees] == ["all 20 features in superposition"]
+
+
+@pytest.mark.parametrize(("key", "claim"), [("linear", 0), ("dense", 1)])
+def test_another_stated_number_of_top_features_would_not_agree(
+    data: xr.Dataset, monkeypatch: pytest.MonkeyPatch, key: str, claim: int
+) -> None:
+    monkeypatch.setitem(STATED, key, 6)
+    assert judge(data)[claim].findings[0].agrees is False
 
 
 @pytest.mark.parametrize("size", SIZES)

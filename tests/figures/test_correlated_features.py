@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 
 import theory
 from figures.common import Settings
-from figures.correlated_features import CASES, DENSITIES, DRAWN, compute, draw, side_by_side
+from figures.correlated_features import CASES, DENSITIES, DRAWN, STATED_ANGLE, compute, draw, judge, side_by_side
+from figures.verdicts import HOLDS, PARTLY
 from theory import Anticorrelated, Problem
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -60,6 +61,27 @@ def test_claim_15_every_set_has_an_orthogonal_basis(data: xr.Dataset) -> None:
     assert np.linalg.norm(data["best_W_15"].values[0], axis=0).min() > 0.9, "all twenty features are stored"
 
 
+def test_claims_12_to_15_are_judged_at_the_drawn_density(data: xr.Dataset) -> None:
+    verdicts = {verdict.claim: verdict for verdict in judge(data)}
+    # Not beyond density 0.258; half of the models at most; but for the density 0.1, which the quick version leaves out.
+    assert {claim: verdict.outcome for claim, verdict in verdicts.items()} == {
+        12: PARTLY,
+        13: PARTLY,
+        14: HOLDS,
+        15: HOLDS,
+    }
+    wrong = [finding.stated for claim in (12, 13) for finding in verdicts[claim].findings if finding.agrees is False]
+    assert wrong == ["no limit of the density is stated", "training: models prefer this"]
+
+
+@pytest.mark.parametrize(("claim", "place"), [(12, 0), (13, 1), (15, 3)])
+def test_another_stated_angle_would_not_agree(
+    data: xr.Dataset, monkeypatch: pytest.MonkeyPatch, claim: int, place: int
+) -> None:
+    monkeypatch.setitem(STATED_ANGLE, claim, 120.0)
+    assert judge(data)[place].findings[0].agrees is False
+
+
 @pytest.mark.slow
 def test_the_verdicts_over_all_densities() -> None:
     data = compute(Settings(workers=2))
@@ -70,6 +92,7 @@ def test_the_verdicts_over_all_densities() -> None:
     assert (data["best_side_by_side"].sel(claim=14) == 3).all()
     assert (data["best_value"].sel(claim=15) < 0.1).all()
     assert data["density"].values.tolist() == list(DENSITIES)
+    assert [verdict.outcome for verdict in judge(data)] == [PARTLY] * 4
 
 
 def test_a_feature_between_two_of_a_set_separates_them() -> None:

@@ -1,20 +1,22 @@
 """What every figure script shares: its options, its style, and saving the numbers beside the picture.
 
-A script has two functions and one line:
+A script has three functions and one line:
 
     def compute(settings: Settings) -> xr.Dataset: ...
     def draw(data: xr.Dataset) -> Figure: ...
+    def judge(data: xr.Dataset) -> list[Verdict]: ...
 
     if __name__ == "__main__":
         main(__doc__, compute, draw, __file__)
 
 ``compute`` does all the work through the packages' own functions; ``draw`` needs nothing but its dataset, so that a
-saved dataset can be drawn again.
+saved dataset can be drawn again; ``judge`` says what its numbers mean for the documents' claims (figures.verdicts).
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,11 +28,31 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "Settings", "load", "main", "new_figure", "save"]
+__all__ = ["COLOURS", "SCRIPTS", "Settings", "load", "main", "new_figure", "obtain", "save"]
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; black last.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#000000")
 FORMATS = ("png", "svg", "pdf")
+# Every script in this folder, in the order of the claims that it judges.
+SCRIPTS = (
+    "superposition_demo",
+    "benefit_and_interference",
+    "phase_diagram",
+    "staircase",
+    "polytopes",
+    "loss_crossover",
+    "basins",
+    "correlated_features",
+    "pca_collapse",
+    "learning_dynamics",
+    "privileged_basis",
+    "almost_orthogonal",
+    "compressed_sensing",
+    "linear_against_relu",
+    "nonuniform_sparsity",
+    "polygons",
+    "absolute_value",
+)
 
 
 @dataclass(frozen=True)
@@ -138,6 +160,35 @@ def load(folder: Path, name: str, settings: Settings) -> "xr.Dataset | None":
         return None
     same = (made["quick"], made["seed"]) == (settings.quick, settings.seed)
     return data if same and data.attrs.get("version") == version("superposition-theory") else None
+
+
+def obtain(name: str, folder: Path, settings: Settings) -> "tuple[xr.Dataset, bool]":
+    """
+    Give a figure's numbers: as they were saved, or computed, drawn and saved now.
+
+    Parameters
+    ----------
+    name : str
+        Name of the script.
+    folder : Path
+        Where results are kept.
+    settings : Settings
+        How to compute.
+
+    Returns
+    -------
+    data : xarray.Dataset
+        The numbers, labelled with the settings that made them.
+    computed : bool
+        Whether they had to be computed.
+    """
+    data = load(folder, name, settings)
+    if data is not None:
+        return data, False
+    script = import_module(f"figures.{name}")
+    data = labelled(script.compute(settings), name, settings)
+    save(data, script.draw(data), folder, name)
+    return data, True
 
 
 def main(description: str | None, compute: Compute, draw: Draw, script: str, argv: Sequence[str] | None = None) -> None:

@@ -1,0 +1,187 @@
+"""The page of claims: every claim of the documents with its verdict, ``python -m figures.claims --output docs``.
+
+The verdicts follow from the figures' numbers. Results that ``python -m figures`` left are read; what is missing is
+computed and kept there. Beside the page, claims.json holds the same findings with the command, seed and version that
+made them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from figures.common import SCRIPTS, Settings, obtain
+from figures.documents import CLAIMS, DOCUMENTS
+from figures.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Verdict
+from theory.command import Parser, count, non_negative_count, progress, run_command, writable_directory
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["collect", "judged", "main", "page"]
+
+_COMMAND = "python -m figures.claims"
+_SIGNS = {True: "yes", False: "no", None: "cannot be told"}
+_INTRODUCTION = """# Claims
+
+Every claim of the documents on superposition in toy models, with a verdict. A verdict is not written down by anybody:
+it follows from findings, each of which compares a statement with what a figure's script computed: exactly where theory
+reaches, from trained models where it does not. A claim *holds* if every finding agrees with it, *does not hold* if none
+does, and else *holds with a correction*, which the findings state.
+"""
+
+
+def judged(name: str, data: "xr.Dataset") -> dict[int, dict[str, Any]]:
+    """
+    Let a figure's script judge its claims.
+
+    Parameters
+    ----------
+    name : str
+        Name of the script.
+    data : xarray.Dataset
+        Its numbers, labelled with the settings that made them.
+
+    Returns
+    -------
+    dict from int to dict
+        Per claim: verdict, findings, mechanism, and what made them; of strings, numbers and lists only.
+    """
+    settings = json.loads(data.attrs["settings"])
+    command = f"python figures/{name}.py --seed {settings['seed']}{' --quick' if settings['quick'] else ''}"
+    made_by = {"script": name, "command": command, "seed": settings["seed"], "version": data.attrs["version"]}
+    verdicts: Sequence[Verdict] = import_module(f"figures.{name}").judge(data)
+    return {
+        verdict.claim: {
+            "verdict": verdict.outcome,
+            "findings": [
+                {"stated": finding.stated, "found": finding.found, "agrees": finding.agrees}
+                for finding in verdict.findings
+            ],
+            "why": verdict.why,
+            **made_by,
+        }
+        for verdict in verdicts
+    }
+
+
+def collect(folder: Path, settings: Settings) -> dict[int, dict[str, Any]]:
+    """
+    Judge every claim.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the figures' results are, or will be.
+    settings : Settings
+        How to compute what is missing.
+
+    Returns
+    -------
+    dict from int to dict
+        As ``judged`` gives it, in the order of the claims.
+    """
+    results: dict[int, dict[str, Any]] = {}
+    for name in progress(SCRIPTS, label="figures"):
+        data, _ = obtain(name, folder, settings)
+        results |= judged(name, data)
+    return {claim: results[claim] for claim in sorted(results)}
+
+
+def page(results: Mapping[int, Mapping[str, Any]]) -> str:
+    """
+    Write the page of claims.
+
+    Parameters
+    ----------
+    results : mapping from int to mapping
+        As ``collect`` returns it.
+
+    Returns
+    -------
+    str
+        Markdown (MyST).
+    """
+    verdicts = [result["verdict"] for result in results.values()]
+    counts = ", ".join(
+        f"{verdicts.count(outcome)} {outcome}" for outcome in (HOLDS, PARTLY, FAILS, UNDECIDED) if outcome in verdicts
+    )
+    lines = [_INTRODUCTION, f"Of {len(verdicts)} claims: {counts}.", "", "| # | claim | verdict |", "|---|---|---|"]
+    lines += [f"| {claim} | [{CLAIMS[claim].title}](#claim-{claim}) | {r['verdict']} |" for claim, r in results.items()]
+    lines += ["", "The documents:", "", *(f"- {key}: {title}" for key, title in DOCUMENTS.items())]
+    for claim, result in results.items():
+        lines += _section(claim, result)
+    return "\n".join(lines) + "\n"
+
+
+def _section(claim: int, result: Mapping[str, Any]) -> list[str]:
+    """One claim: what is stated, the verdict, the findings, the mechanism, and where it comes from."""
+    entry, name = CLAIMS[claim], result["script"]
+    rows = [
+        f"| {_cell(finding['stated'])} | {_cell(finding['found'])} | {_SIGNS[finding['agrees']]} |"
+        for finding in result["findings"]
+    ]
+    return [
+        "",
+        f"(claim-{claim})=",
+        f"## {claim}. {entry.title}",
+        "",
+        f"> {entry.statement} ({', '.join(entry.documents)}; {entry.parameters})",
+        "",
+        f"**{result['verdict'].capitalize()}.** {_text(result['why'])}",
+        "",
+        "| stated | found | agrees |",
+        "|---|---|---|",
+        *rows,
+        "",
+        f"Figure: [{name}.py](gallery/{name}). Made by `{result['command']}`, version {result['version']}.",
+    ]
+
+
+def _text(text: str) -> str:
+    """Characters that Markdown would read as markup; formulas between dollar signs stay."""
+    parts = text.split("$")
+    for k in range(0, len(parts), 2):
+        for mark in ("<", "*", "_", "~", "^"):
+            parts[k] = parts[k].replace(mark, f"\\{mark}")
+    return "$".join(parts)
+
+
+def _cell(text: str) -> str:
+    return _text(" ".join(text.split())).replace("|", "\\|")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """
+    Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+    """
+    parser = Parser("Every claim of the documents with its verdict: claims.md and claims.json.", prog=_COMMAND)
+    parser.add_argument(
+        "--results", type=writable_directory, default=Path("results"), help="where figures' results are"
+    )
+    parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for the page")
+    parser.add_argument("--quick", action="store_true", help="judge the small versions of the figures")
+    parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of everything random")
+    parser.add_argument("--workers", type=count, default=2, help="processes")
+    options = parser.parse_args(argv)
+    for folder in (options.results, options.output):
+        folder.mkdir(parents=True, exist_ok=True)
+    results = collect(options.results, Settings(options.quick, options.seed, options.workers))
+    for path, text in (
+        (options.output / "claims.md", page(results)),
+        (options.output / "claims.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        print(path)
+    for claim, result in results.items():
+        print(f"{claim:>3}  {CLAIMS[claim].title:46}{result['verdict']}")
+
+
+if __name__ == "__main__":
+    run_command(main, _COMMAND)

@@ -17,7 +17,8 @@ from numpy import ndarray
 from theory.command import progress
 from theory.loss import output_errors
 from theory.metrics import feature_norms, superposition
-from theory.phase_grid import Grid, extra_feature_problem, signature
+from theory.phase_cells import extra_feature_problem, signature
+from theory.phase_grid import Grid
 from theory.search import LocalMinima, refine
 
 __all__ = ["PHASES", "Boundary", "classify", "find_boundaries"]

@@ -46,57 +46,50 @@ def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: i
         As described in ``theory.phase_diagram.phase_diagram``.
     """
     m, n = grid.W.shape[-2:]
-    along = boundary.neighbour - boundary.cell
     data = xr.Dataset(
-        {
-            "loss": (_CELL, grid.loss, {"long_name": "population loss of the exact optimum"}),
-            "W": ((*_CELL, "dimension", "feature"), grid.W, {"long_name": "embedding"}),
-            "b": ((*_CELL, "feature"), grid.b, {"long_name": "output bias"}),
-            "phase": (
-                _CELL,
-                phase,
-                {"flag_values": np.arange(len(PHASES)), "flag_meanings": "; ".join(PHASES)},
-            ),
-            "norm": (_CELL, feature_norms(grid.W)[..., -1], {"long_name": "norm of the extra feature"}),
-            "superposition": (
-                _CELL,
-                superposition(grid.W)[..., -1],
-                {"long_name": "sum over j of (W_extra_hat . W_j)^2"},
-            ),
-            "geometry": (_CELL, recognise_many(grid.W).astype(str), {"long_name": "geometry of the whole W"}),
-            "boundary_density": ("boundary", boundary.density),
-            "boundary_importance": ("boundary", boundary.importance),
-            "boundary_cell": ("boundary", boundary.cell, {"long_name": "flat number of the cell before"}),
-            "boundary_neighbour": (
-                "boundary",
-                boundary.neighbour,
-                {"long_name": "flat number of the cell after"},
-            ),
-            "boundary_phase_before": ("boundary", phase.ravel()[boundary.cell]),
-            "boundary_phase_after": ("boundary", phase.ravel()[boundary.neighbour]),
-            "boundary_order": (
-                "boundary",
-                boundary.order,
-                {"long_name": "1: branches cross; 2: the optimum changes continuously"},
-            ),
-            "boundary_slope_jump": (
-                "boundary",
-                boundary.slope_jump,
-                {"long_name": "jump of dL*/d log(parameter) in its growing direction"},
-            ),
-            "boundary_along": ("boundary", np.where(along == 1, "importance", "density")),
-        },
+        {**_cells(grid, phase), **_transitions(boundary, phase)},
         coords={
             "density": ("density", grid.density, {"long_name": "density p = 1 - S of every feature"}),
-            "importance": (
-                "importance",
-                grid.importance,
-                {"long_name": "relative importance of the extra feature"},
-            ),
+            "importance": ("importance", grid.importance, {"long_name": "relative importance of the extra feature"}),
         },
         attrs={"n": n, "m": m, "seed": seed, "phases": "; ".join(PHASES), "version": _version()},
     )
     return data.merge(_ideal(n, m, grid))
+
+
+def _described(dims: str | tuple[str, ...], values: ndarray, long_name: str) -> tuple[object, ...]:
+    return dims, values, {"long_name": long_name}
+
+
+def _cells(grid: Grid, phase: Int[ndarray, "P R"]) -> dict[str, tuple[object, ...]]:
+    """What is known of every cell's optimum."""
+    return {
+        "loss": _described(_CELL, grid.loss, "population loss of the exact optimum"),
+        "W": _described((*_CELL, "dimension", "feature"), grid.W, "embedding"),
+        "b": _described((*_CELL, "feature"), grid.b, "output bias"),
+        "phase": (_CELL, phase, {"flag_values": np.arange(len(PHASES)), "flag_meanings": "; ".join(PHASES)}),
+        "norm": _described(_CELL, feature_norms(grid.W)[..., -1], "norm of the extra feature"),
+        "superposition": _described(_CELL, superposition(grid.W)[..., -1], "sum over j of (W_extra_hat . W_j)^2"),
+        "geometry": _described(_CELL, recognise_many(grid.W).astype(str), "geometry of the whole W"),
+    }
+
+
+def _transitions(boundary: Boundary, phase: Int[ndarray, "P R"]) -> dict[str, tuple[object, ...]]:
+    """What is known of every transition."""
+    name, label = "boundary", phase.ravel()
+    order = "1: branches cross; 2: the optimum changes continuously"
+    jump = "jump of dL*/d log(parameter) in its growing direction"
+    return {
+        "boundary_density": (name, boundary.density),
+        "boundary_importance": (name, boundary.importance),
+        "boundary_cell": _described(name, boundary.cell, "flat number of the cell before"),
+        "boundary_neighbour": _described(name, boundary.neighbour, "flat number of the cell after"),
+        "boundary_phase_before": (name, label[boundary.cell]),
+        "boundary_phase_after": (name, label[boundary.neighbour]),
+        "boundary_order": _described(name, boundary.order, order),
+        "boundary_slope_jump": _described(name, boundary.slope_jump, jump),
+        "boundary_along": (name, np.where(boundary.neighbour - boundary.cell == 1, "importance", "density")),
+    }
 
 
 def _version() -> str:

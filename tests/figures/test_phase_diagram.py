@@ -10,7 +10,7 @@ from figures import phase_diagram
 from figures.common import Settings
 from figures.phase_diagram import AT_IMPORTANCE, IDEAL_DENSITY, _part, compute, draw, judge
 from figures.verdicts import PARTLY
-from theory.phase_grid import extra_feature_problem
+from theory.phase_cells import extra_feature_problem
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

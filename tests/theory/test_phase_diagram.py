@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose
 
 import theory
 from theory.phase_boundaries import PHASES, classify
+from theory.phase_cells import extra_feature_problem
 from theory.phase_diagram import default_resolution, main, phase_diagram, summary
-from theory.phase_grid import extra_feature_problem
 from theory.search import random_starts, refine, revive
 
 # Two searches that end in the same minimum differ by what a gradient of 1e-8 leaves.

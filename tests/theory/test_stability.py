@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import theory
-from theory.phase_grid import extra_feature_problem
+from theory.phase_cells import extra_feature_problem
 from theory.search import refine
 
 

@@ -1,0 +1,431 @@
+"""Learning dynamics of two correlated sets
+========================================
+
+Claim 17: the loss passes through distinct regimes that match geometric changes of the weights, and two sets of three
+correlated features end in a triangular antiprism: an octahedron, its antipodal pairs of features from different sets
+(n = 6, m = 3). The slides give neither a density nor a way to start. Drawn is density 0.05 of a set, small weights;
+panel (d) shows what hangs on it.
+
+(a) The exact loss of models on the way, in units of the zero model's. Lines are exact stationary points of the loss,
+    known in closed form with right angles between the parts: u = p/3 - p^2/4 for a feature left out; p/6 for a set
+    collapsed to one direction of its own, (a + b + c)/sqrt 3; p (1-p)/3 + 601 p^2/420 for two sets collapsed to
+    opposite vectors; p/12 for a pair collapsed to one direction; and d for an optimal digon across the sets, whose
+    features are independent. The regular octahedron is 3 d. Where the parts gain a little by turning away from right
+    angles, the line is at the stationary point itself.
+(b) Eigenvalues of W W^T: 1 along a collapsed set or pair, 2 along a digon. Each regime of the loss is one of these
+    triples. The dimensionalities D_i tell less: they are 1/2 for collapsed pairs, and for the octahedron. Shaded are
+    rests: at least 3 % of the steps, in which the loss falls at less than half its average rate.
+(c) The trajectories of the weights, from the side and from above.
+(d) Exact minima against density in units of 3 d, the regular octahedron: where the octahedron is the optimum, and in
+    which share of runs gradient descent ends there.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from scipy.optimize import brentq
+from threadpoolctl import threadpool_limits
+
+from figures.common import COLOURS, Settings, main, new_figure
+from figures.verdicts import Finding, Verdict
+from numerics import train
+from numerics.agreement_minima import exact_losses, nearest_minima, repeated
+from numerics.regimes import coincidence, rests
+from theory import dimensionality, optimise_polytope, recognise
+from theory.search import random_starts, refine
+from theory.stationary import solve_stationary
+from theory.two_sets import SETS, STAGES, angles, ideal_stages, is_octahedron, two_sets
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy import ndarray
+
+DRAWN = 0.05
+# What the slides state: "several" regimes; antipodal partners lie half a turn apart.
+STATED_REGIMES, STATED_ANGLE = 3, 180.0
+# Its angles may be off by so many degrees.
+_DEGREES = 10.0
+# A rest belongs to a stationary point if its loss is this near, relatively, and its eigenvalues of W W^T are: those of
+# different levels differ by 1.
+_NEAR, _GEOMETRY = 0.1, 0.5
+# Coarse forms of solutions that are the best beyond the octahedron: starts beside the random ones.
+_KNOWN = np.array(
+    [
+        [[-0.5, -0.8, -0.5, 0.8, 0.5, 0.5], [0.6, -0.5, 0.6, -0.5, 0.6, 0.6], [-0.7, 0.0, 0.7, 0.0, 0.7, -0.7]],
+        [[0.0, 0.6, -0.6, 0.0, 0.6, -0.6], [0.4, 0.5, 0.5, -0.4, -0.5, -0.5], [0.4, 0.4, 0.4, 0.4, 0.4, 0.4]],
+    ]
+)
+
+
+def compute(settings: Settings) -> xr.Dataset:
+    """The levels, the course of training, where it ends, and the exact minima against density."""
+    with threadpool_limits(1):
+        data = xr.merge([_levels(), _course(settings), _minima(settings), _ends(settings)])
+    data.attrs["summary"] = "\n".join(_summary(data))
+    return data
+
+
+def _levels() -> xr.Dataset:
+    """Loss and eigenvalues of W W^T at the stationary points nearest to the ideal ones; the last is a minimum."""
+    here, ideal = two_sets(DRAWN), ideal_stages(DRAWN)
+    points = [solve_stationary(W, b, here, iterations=15) for W, b, _ in ideal.values()]
+    W, b = (np.array([getattr(point, name) for point in points]) for name in ("W", "b"))
+    W[-1:], b[-1:] = _octahedral(DRAWN)
+    loss = exact_losses(here, W, b)
+    return xr.Dataset(
+        {
+            "level_loss": ("level", loss / (2 * DRAWN)),
+            "level_ideal": ("level", np.array([loss for _, _, loss in ideal.values()]) / (2 * DRAWN)),
+            "level_eigenvalues": (("level", "direction"), _eigenvalues(W)),
+            "octahedron": (("dimension", "feature"), W[-1]),
+        },
+        coords={"level": list(STAGES)},
+    )
+
+
+def _eigenvalues(W: "ndarray") -> "ndarray":
+    """Of W W^T, ascending: how much is stored along each hidden direction."""
+    return np.asarray(np.linalg.eigvalsh(W @ W.swapaxes(-1, -2)))
+
+
+def _octahedral(density: float, W: "ndarray | None" = None) -> "tuple[ndarray, ndarray]":
+    """The minimum nearest to the octahedron, as batches of one: slightly turned, because that saves a little."""
+    start, b, _ = ideal_stages(density)["octahedron"]
+    # Off the regular octahedron, which is a saddle point at low density.
+    W = start[None] + 0.02 * np.random.default_rng(0).standard_normal((1, 3, 6)) if W is None else W
+    found = refine(repeated(two_sets(density), 1), W, b[None], tolerance=1e-8)
+    return found.W, found.b
+
+
+def _course(settings: Settings) -> xr.Dataset:
+    """Training from small weights at a constant rate: weights, and their exact loss, at many steps."""
+    runs, steps, rate, every = (4, 2000, 3e-3, 20) if settings.quick else (16, 6000, 1e-3, 20)
+    snapshots = range(0, steps + 1, every)
+    learned = train(two_sets(DRAWN), runs, steps=steps, learning_rate=rate, schedule="constant", init="small",
+                    seed=settings.seed, snapshots=snapshots, progress=False)  # fmt: skip
+    W, b = (learned[name].values.astype(float).swapaxes(0, 1) for name in ("W_curve", "b_curve"))
+    loss = exact_losses(two_sets(DRAWN), W.reshape(-1, 3, 6), b.reshape(-1, 6)).reshape(W.shape[:2])
+    return xr.Dataset(
+        {
+            "loss": (("run", "step"), loss / (2 * DRAWN)),
+            "W": (("run", "step", "dimension", "feature"), W),
+            "eigenvalues": (("run", "step", "direction"), _eigenvalues(W)),
+            "dimensionality": (("run", "step", "feature"), dimensionality(W)),
+        },
+        coords={"step": np.array(snapshots)},
+    )
+
+
+def _minima(settings: Settings) -> xr.Dataset:
+    """The octahedral minimum and the best other one against density, and where they cross."""
+    density = np.array([DRAWN, 0.2]) if settings.quick else np.array([*np.geomspace(0.01, 0.5, 13), DRAWN])
+    density.sort()
+    rows = [_at_density(float(p), 0 if settings.quick else 12, settings.seed) for p in density]
+    crossing, W = _crossing(rows, density)
+    return xr.Dataset(
+        {
+            "octahedral_loss": ("density", [row[0] for row in rows]),
+            "other_loss": ("density", [row[1] for row in rows]),
+            "other_name": ("density", [recognise(row[2]).name for row in rows]),
+            "ideal_octahedron": ("density", [ideal_stages(p)["octahedron"][2] for p in density]),
+            "crossing": crossing,
+            "other_at_crossing": (("dimension", "feature"), W),
+        },
+        coords={"density": density},
+    )
+
+
+def _at_density(p: float, starts: int, seed: int) -> "tuple[float, float, ndarray]":
+    """Loss of the octahedral minimum (NaN if there is none), of the best other one, and the latter's W."""
+    octahedron, bias, _ = ideal_stages(p)["octahedron"]
+    # A feature left behind with a negative bias stays so: the minimum in which gradient descent is trapped.
+    trapped, silent = octahedron.copy(), bias.copy()
+    trapped[:, 0], silent[0] = 0.1 * octahedron[:, 0], -0.3
+    W, b = random_starts(two_sets(p), starts, np.random.default_rng(seed))
+    W, b = np.concatenate([_octahedral(p)[0], trapped[None], _KNOWN, W]), np.concatenate([np.zeros((4, 6)), b])
+    b[1] = silent
+    W[1:] += 0.02 * np.random.default_rng(seed).standard_normal(W[1:].shape)  # off saddle points
+    found = refine(repeated(two_sets(p), len(W)), W, b, tolerance=1e-7)
+    octahedral = np.array([is_octahedron(w) for w in found.W])
+    own = float(np.min(found.loss[octahedral], initial=np.inf))
+    best = np.flatnonzero(~octahedral)[found.loss[~octahedral].argmin()]
+    return own if np.isfinite(own) else np.nan, float(found.loss[best]), found.W[best]
+
+
+def _crossing(rows: "list[tuple[float, float, ndarray]]", density: "ndarray") -> "tuple[float, ndarray]":
+    """Density at which another minimum is as good as the octahedral one, and that minimum there."""
+    after = int(np.argmax([not own < other for own, other, _ in rows]))
+    other, own = rows[after][2][None], _octahedral(float(density[after - 1]))[0]
+
+    def both(p: float) -> "tuple[ndarray, ndarray]":
+        found = refine(repeated(two_sets(p), 2), np.concatenate([own, other]), np.zeros((2, 6)), tolerance=1e-7)
+        return found.loss / p, found.W
+
+    def excess(p: float) -> float:
+        losses, _ = both(p)
+        return float(losses[0] - losses[1])
+
+    crossing = float(brentq(excess, 0.97 * density[after - 1], density[after], xtol=1e-5))
+    return crossing, both(crossing)[1][1]
+
+
+def _ends(settings: Settings) -> xr.Dataset:
+    """Shares of runs whose nearest exact minimum is the octahedron, by initial weights and density."""
+    densities = [DRAWN] if settings.quick else [0.02, DRAWN, 0.1, 0.2]
+    runs, steps = (4, 800) if settings.quick else (64, 3000)
+    share, loss = np.zeros((2, len(densities))), np.zeros((2, len(densities), runs))
+    for j, init in enumerate(("small", "xavier")):
+        for k, p in enumerate(densities):
+            learned = train(two_sets(p), runs, steps=steps, learning_rate=1e-2, init=init, seed=settings.seed,
+                            workers=settings.workers, snapshots=(), progress=False)  # fmt: skip
+            W, b = learned["W"].values.astype(float), learned["b"].values.astype(float)
+            minima = nearest_minima(repeated(two_sets(p), runs), W, b)
+            share[j, k] = np.mean([is_octahedron(w) for w in minima.W])
+            loss[j, k] = exact_losses(two_sets(p), W, b)
+    return xr.Dataset(
+        {"share": (("init", "trained_density"), share), "run_loss": (("init", "trained_density", "instance"), loss)},
+        coords={"init": ["small", "xavier"], "trained_density": densities},
+    )
+
+
+def stages_of_rests(data: xr.Dataset) -> "ndarray":
+    """The level that each rest belongs to, by its median loss and eigenvalues; -1 if to none."""
+    levels = []
+    for run, first, last in rests(data["loss"].values):
+        loss = np.median(data["loss"].values[run, first : last + 1])
+        eigenvalues = np.median(data["eigenvalues"].values[run, first : last + 1], axis=0)
+        off = np.abs(loss / data["level_loss"].values - 1)
+        miss = np.abs(eigenvalues - data["level_eigenvalues"].values).max(-1)
+        fits = (off < _NEAR) & (miss < _GEOMETRY)
+        levels.append(int(np.where(fits, off, np.inf).argmin()) if fits.any() else -1)
+    return np.array(levels)
+
+
+def _counts(data: xr.Dataset) -> "ndarray":
+    """How often each run rests."""
+    return np.bincount([run for run, _, _ in rests(data["loss"].values)], minlength=data.sizes["run"])
+
+
+def _summary(data: xr.Dataset) -> list[str]:
+    """Levels, rests, coincidence, ends and the crossing."""
+    at, (together, apart) = stages_of_rests(data), coincidence(data["loss"].values, data["W"].values)
+    lines = [
+        f"{name}: loss {float(level['level_loss']):.6f} (closed form {float(level['level_ideal']):.6f}), eigenvalues "
+        f"{np.round(level['level_eigenvalues'].values, 3)}; rests there: {int((at == k).sum())} of {len(at)}"
+        for k, name in enumerate(STAGES)
+        for level in [data.isel(level=k)]
+    ]
+    partners, others = angles(data["octahedron"].values)
+    lines += [
+        f"rests of a run: {_counts(data).tolist()}",
+        f"falls of the loss and changes of the couplings: median rank correlation {np.median(together):.3f} (lowest "
+        f"{together.min():.3f}), shifted in time at most {apart.max():.3f}",
+        f"octahedron at density {DRAWN:g}: partners at least {partners:.2f} degrees apart, other angles within "
+        f"{others:.2f} degrees of a right angle",
+        f"the octahedron is the optimum up to density {float(data['crossing']):.6f}; there "
+        f"{recognise(data['other_at_crossing'].values).name} takes over",
+    ]
+    for init in data["init"].values:
+        shares = data["share"].sel(init=init).values
+        lines.append(
+            f"runs from {init} weights that end in the octahedron: "
+            + ", ".join(f"{x:.0%} at {p:g}" for p, x in zip(data["trained_density"].values, shares, strict=True))
+        )
+    return lines
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Claim 17: regimes, whether they match the geometry, and where training ends."""
+    why = (
+        "Descent from small weights goes from one saddle point of the exact loss to the next: first a set is stored by "
+        "its sum, its principal component, then its features come apart as hidden directions become free. Partners "
+        "come from different sets because these are independent, so that a pair costs no more than a digon."
+    )
+    return [Verdict(17, (*_findings_on_regimes(data), *_findings_on_ends(data)), why)]
+
+
+def _findings_on_regimes(data: xr.Dataset) -> tuple[Finding, ...]:
+    """Are there regimes, and are they geometries?"""
+    at, (together, apart) = stages_of_rests(data), coincidence(data["loss"].values, data["W"].values)
+    count = float(np.median(_counts(data)))
+    return (
+        Finding(
+            f"the loss passes through several regimes: at least {STATED_REGIMES}",
+            f"{2 * count:g} in the median run: {count:g} falls, each with a rest after it",
+            2 * count >= STATED_REGIMES,
+        ),
+        Finding(
+            "the regimes correspond to geometries",
+            f"{(at >= 0).mean():.0%} of {len(at)} rests have the loss and the eigenvalues of W W^T of an exact "
+            f"stationary point (to {_NEAR:.0%} and {_GEOMETRY:g})",
+            bool((at >= 0).mean() > 0.5),
+        ),
+        Finding(
+            "regimes change when the geometry does",
+            f"falls of the loss and changes of the couplings: median rank correlation {np.median(together):.2f}; "
+            f"if they are shifted in time, at most {apart.max():.2f} in any run",
+            bool((together > apart).all()),
+        ),
+    )
+
+
+def _findings_on_ends(data: xr.Dataset) -> tuple[Finding, ...]:
+    """Is the end an octahedron, and at which densities?"""
+    partners, others = angles(data["octahedron"].values)
+    drawn = data.sel(density=DRAWN, method="nearest")
+    best = bool(drawn["octahedral_loss"] < drawn["other_loss"])
+    below = data["share"].values[:, data["trained_density"].values < float(data["crossing"])]
+    return (
+        Finding(
+            f"the solution is an octahedron, partners from different sets and {STATED_ANGLE:g} degrees apart",
+            f"the optimum at density {DRAWN:g} is{'' if best else ' not'} one: partners {partners:.1f} degrees apart, "
+            f"other angles within {others:.1f} degrees of a right angle",
+            best and abs(partners - STATED_ANGLE) < _DEGREES and others < _DEGREES,
+        ),
+        Finding(
+            "models end there",
+            f"{below.min():.0%} to {below.max():.0%} of the runs where it is the optimum, by density and start",
+            bool(below.min() > 0.5),
+        ),
+        Finding(
+            "no density is given",
+            f"the octahedron is the optimum up to density {float(data['crossing']):.4f}, and not beyond",
+            None,
+        ),
+    )
+
+
+def draw(data: xr.Dataset) -> "Figure":
+    """Loss and eigenvalues on the left; trajectories and exact minima on the right."""
+    figure = new_figure(13.0, 8.6)
+    left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))  # type: ignore[misc]
+    above, below = left.subplots(2, 1)
+    run = int(_counts(data).argmax())
+    _draw_loss(above, data, run)
+    _draw_eigenvalues(below, data, run)
+    top, bottom = right.subfigures(2, 1, height_ratios=(1, 1.05))
+    turned = _upright(data["W"].values[run])
+    _draw_side(top.add_subplot(1, 2, 1, projection="3d"), turned)
+    _draw_top(top.add_subplot(1, 2, 2), turned)
+    _draw_minima(bottom.subplots(), data)
+    return figure
+
+
+def _shade(axes: "Axes", data: xr.Dataset, run: int) -> None:
+    """Mark when the drawn run rests, in the colour of the level."""
+    step = data["step"].values
+    for (where, first, last), level in zip(rests(data["loss"].values), stages_of_rests(data), strict=True):
+        if where == run:
+            colour = COLOURS[level] if level >= 0 else "0.5"
+            axes.axvspan(step[first], step[last], color=colour, alpha=0.13, lw=0)
+
+
+def _draw_loss(axes: "Axes", data: xr.Dataset, run: int) -> None:
+    step, loss = data["step"].values, data["loss"].values
+    for k, name in enumerate(STAGES):
+        level = float(data["level_loss"][k])
+        axes.axhline(level, color=COLOURS[k], lw=1.3, ls="--")
+        below = name in ("sets collapsed", "octahedron")
+        axes.text(step[-1] * 0.995, level * (0.96 if below else 1.04), name, color=COLOURS[k], fontsize=9, ha="right",
+                  va="top" if below else "bottom")  # fmt: skip
+    axes.plot(step, np.delete(loss, run, axis=0).T, color="0.65", lw=0.8)
+    axes.plot(step, loss[run], color="black", lw=2.0)
+    _shade(axes, data, run)
+    axes.set_yscale("log")
+    axes.set_ylim(0.018, 1.5)
+    axes.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.02", "0.05", "0.1", "0.2", "0.5", "1"])
+    axes.minorticks_off()
+    axes.set_xlim(0, step[-1])
+    axes.set_ylabel("exact loss (zero model = 1)")
+    axes.set_title(
+        f"(a) {len(loss)} runs at density {DRAWN:g}; dashed: exact stationary points", fontsize=10, loc="left"
+    )
+
+
+def _draw_eigenvalues(axes: "Axes", data: xr.Dataset, run: int) -> None:
+    step = data["step"].values
+    axes.plot(step, data["dimensionality"].values[run], color=COLOURS[1], lw=1.0, alpha=0.8)
+    axes.plot([], [], color=COLOURS[1], lw=1.0, label="dimensionalities $D_i$")
+    axes.plot(step, data["eigenvalues"].values[run], color="black", lw=2.0)
+    axes.plot([], [], color="black", lw=2.0, label="eigenvalues of $W W^T$")
+    _shade(axes, data, run)
+    for level in (1, 2):
+        axes.axhline(level, color="0.75", lw=0.8, zorder=0)
+    axes.set_xlim(0, step[-1])
+    axes.set_xlabel("step")
+    axes.legend(frameon=True, framealpha=0.9, edgecolor="none", fontsize=9, loc="center right")
+    axes.set_title("(b) geometry of the run drawn black above; shaded: its loss rests", fontsize=10, loc="left")
+
+
+def _upright(W: "ndarray") -> "ndarray":
+    """Turn a course of weights so that at its end the first set is above the second, shape (step, 3, 6)."""
+    axis = W[-1, :, :3].sum(1) - W[-1, :, 3:].sum(1)
+    basis, _ = np.linalg.qr(np.column_stack([axis, W[-1, :, 0], W[-1, :, 1]]))
+    basis[:, 0] *= np.sign(basis[:, 0] @ axis)
+    return np.asarray(basis[:, [1, 2, 0]].T @ W)
+
+
+def _draw_side(axes: "Axes", W: "ndarray") -> None:
+    for j in range(6):
+        colour = COLOURS[0 if j < 3 else 5]
+        axes.plot(*W[:, :, j].T, color=colour, lw=1.3)
+        axes.plot(*W[-1, :, j : j + 1], "o" if j < 3 else "s", color=colour, ms=6)
+    for members in SETS:
+        axes.plot(*W[-1][:, [*members, members[0]]], color="0.7", lw=0.8)
+    for setter in (axes.set_xlim, axes.set_ylim, axes.set_zlim):  # type: ignore[attr-defined]
+        setter(-0.85, 0.85)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_zticks([])  # type: ignore[attr-defined]
+    axes.view_init(elev=14, azim=20)  # type: ignore[attr-defined]
+    axes.set_title("(c) its weights from the side", fontsize=10, loc="left")
+
+
+def _draw_top(axes: "Axes", W: "ndarray") -> None:
+    for j in range(6):
+        colour = COLOURS[0 if j < 3 else 5]
+        axes.plot(W[:, 0, j], W[:, 1, j], color=colour, lw=1.3)
+        axes.plot(W[-1, 0, j], W[-1, 1, j], "o" if j < 3 else "s", color=colour, ms=7,
+                  label=("first set", "second set")[j // 3] if j % 3 == 0 else None)  # fmt: skip
+    for members in SETS:
+        axes.plot(*W[-1][:2, [*members, members[0]]], color="0.7", lw=0.8)
+    axes.set_aspect("equal")
+    axes.set_xlim(-1.15, 1.15)
+    axes.set_ylim(-1.15, 1.35)
+    axes.axis("off")
+    axes.legend(frameon=False, fontsize=9, loc="upper center", ncols=2, handletextpad=0.2, columnspacing=1.0)
+    axes.set_title("and from above", fontsize=10, loc="left")
+
+
+def _draw_minima(axes: "Axes", data: xr.Dataset) -> None:
+    p, regular = data["density"].values, data["ideal_octahedron"].values
+    axes.plot(p, data["octahedral_loss"] / regular, "-", color=COLOURS[4], lw=2.2, label="octahedron, turned")
+    axes.plot(p, data["other_loss"] / regular, "-", color=COLOURS[2], lw=2.2, label="best other minimum")
+    axes.axhline(1, color="0.6", lw=1, ls=":", label="regular octahedron: $3 d$")
+    crossing = float(data["crossing"])
+    axes.axvline(crossing, ymax=0.55, color="0.6", lw=0.8)
+    axes.text(crossing * 0.97, 0.31, f"{crossing:.4f}", fontsize=9, ha="right", va="bottom")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(0.3, 40)
+    trained = data["trained_density"].values
+    for j, (init, marker) in enumerate(zip(data["init"].values, "os", strict=True)):
+        scale = np.array([3 * optimise_polytope("digon", x).loss for x in trained])
+        level = np.median(data["run_loss"].values[j], axis=1) / scale
+        axes.plot(trained * (0.96, 1.04)[j], level, marker, color=COLOURS[(5, 3)[j]], ms=6, mec="white", ls="none",
+                  label=f"median run from {init} weights")  # fmt: skip
+        for x, share in zip(trained, data["share"].values[j], strict=True):
+            axes.text(x, (0.62, 0.45)[j], f"{share:.0%}", color=COLOURS[(5, 3)[j]], fontsize=9, ha="center")
+    ticks = [x for x in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if p[0] * 0.99 <= x <= p[-1] * 1.01]
+    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("density of a set  $1-S$")
+    axes.set_ylabel("loss / $3 d$")
+    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    axes.set_title("(d) exact minima; share of runs that end in the octahedron", fontsize=10, loc="left")
+
+
+if __name__ == "__main__":
+    main(__doc__, compute, draw, __file__)

@@ -6,16 +6,23 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import theory
+from figures import nonuniform_sparsity
 from figures.common import Settings
-from figures.nonuniform_sparsity import PUBLISHED, REPRESENTED, agreement, compute, draw, frobenius, scenarios
+from figures.nonuniform_sparsity import PUBLISHED, REPRESENTED, agreement, compute, draw, frobenius, judge, scenarios
+from figures.verdicts import FAILS, PARTLY
 from theory import Problem, best_pairing
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
 
 @pytest.fixture(scope="module")
-def data(at_full_speed: None) -> xr.Dataset:
-    return compute(Settings(quick=True, workers=1)).isel(choice=0)
+def computed(at_full_speed: None) -> xr.Dataset:
+    return compute(Settings(quick=True, workers=1))
+
+
+@pytest.fixture(scope="module")
+def data(computed: xr.Dataset) -> xr.Dataset:
+    return computed.isel(choice=0)
 
 
 def test_claim_22_does_not_hold_all_five_are_represented_where_densities_oppose_importance(data: xr.Dataset) -> None:
@@ -92,6 +99,24 @@ def test_the_criterion_decides_as_training_does_for_nine_features_in_ten(data: x
     assert 0.7 < shares["five learned"].mean() < 0.9, "five in two dimensions: no room for pairs alone"
 
 
-def test_the_picture_has_four_panels(data: xr.Dataset) -> None:
-    figure = draw(data.expand_dims("choice"))
+def test_claim_22_does_not_hold_and_claims_23_and_24_do_in_part(computed: xr.Dataset) -> None:
+    counts, norms, left_out = judge(computed)
+    assert [(v.claim, v.outcome) for v in (counts, norms, left_out)] == [(22, FAILS), (23, PARTLY), (24, PARTLY)]
+    assert [finding.agrees for finding in norms.findings] == [True, False, None]
+    # Eighty features for both choices of densities, five of them, and the criterion, on which the source is silent.
+    assert [finding.agrees for finding in left_out.findings] == [True, False, False, None]
+
+
+def test_other_stated_numbers_would_be_judged_otherwise(computed: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nonuniform_sparsity, "STATED_MOST", 5)
+    monkeypatch.setitem(PUBLISHED, "case 1", 7.0)
+    monkeypatch.setattr(nonuniform_sparsity, "STATED_LEFT_OUT", 20)
+    counts, norms, left_out = judge(computed)
+    assert counts.findings[0].agrees is True
+    assert norms.findings[0].agrees is False
+    assert left_out.findings[0].agrees is False
+
+
+def test_the_picture_has_four_panels(computed: xr.Dataset) -> None:
+    figure = draw(computed)
     assert [axes.get_title(loc="left")[:3] for axes in figure.axes] == ["(a)", "(b)", "(c)", "(d)"]

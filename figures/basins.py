@@ -1,8 +1,14 @@
-"""Basins of gradient descent: which geometry runs end in, against the density, beside the exact losses of the branches.
+"""Basins of gradient descent
+==========================
+
+Which geometry runs end in, against the density, beside the exact losses of the branches (claim 11).
 
 Left: shares of the runs, with 95 % Wilson intervals. Right: exact branches of minima as lines, relative to the lowest
 loss at each density; a line ends where its solution stops being a minimum, and different minima may share a name.
 Points: the exact losses of the learned models, median with the range of the middle 90 %.
+
+The slides' own setting is judged beside it: five features in two dimensions at density 0.05, one of them sparser, on
+both sides of the crossing of pentagon and two digons.
 """
 
 from dataclasses import dataclass
@@ -13,11 +19,12 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from figures.common import COLOURS, Settings, main, new_figure
+from figures.verdicts import Finding, Verdict
 from numerics import train
 from numerics.agreement_descent import all_runs
 from numerics.agreement_minima import exact_losses, nearest_minima
 from numerics.agreement_runs import wilson_interval
-from theory import Problem, recognise_many
+from theory import Problem, optimise, recognise_many
 from theory.branches import follow_both_ways
 from theory.search import LocalMinima
 
@@ -26,6 +33,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROBLEMS = ((5, 2), (6, 3))
+# The setting of the literature: the density of all features, and that of one of them relative to it.
+BASE_DENSITY, RELATIVE = 0.05, (0.15, 0.25, 0.35, 0.6)
+# The slides: a non-optimal solution is what fitting "often" produces, which is taken as one run in ten, at least.
+STATED_OFTEN = 0.1
+# A minimum of the lowest loss to this part is the optimum.
+_OPTIMAL = 1e-3
 # Geometries shown by name; the rest is gathered.
 _SHOWN = 5
 # Different minima may look alike to recognition: so many branches are followed per name. Minima whose loss is a
@@ -71,7 +84,8 @@ def compute(settings: Settings) -> xr.Dataset:
     xarray.Dataset
         Over ``problem``, ``density`` and ``geometry``: ``share`` with bounds ``low`` and ``high``, learned loss
         ``learned_low``, ``learned`` and ``learned_high`` (quantiles 5 %, 50 %, 95 % of the exact losses); over
-        ``branch_density``: ``branch_loss`` of up to three branches (``variant``), NaN where they are no minima.
+        ``branch_density``: ``branch_loss`` of up to three branches (``variant``), NaN where they are no minima. Shares
+        of the runs whose exact minimum is not the lowest: ``not_optimal``, and ``apart_not_optimal`` over ``relative``.
     """
     effort = _QUICK if settings.quick else _FULL
     parts = [_one_problem(n, m, effort, settings) for n, m in PROBLEMS]
@@ -79,7 +93,36 @@ def compute(settings: Settings) -> xr.Dataset:
     data = xr.concat([part.drop_attrs() for part in parts], dim="problem").assign_coords(
         problem=[f"n = {n}, m = {m}" for n, m in PROBLEMS], name=(("problem", "geometry"), np.array(names, dtype=str))
     )
+    data = data.merge(_one_apart(effort, settings))
     return data.assign_attrs(runs=effort.runs, steps=effort.steps, summary=_summary(data))
+
+
+def _one_apart(effort: _Effort, settings: Settings) -> xr.Dataset:
+    """Five features in two dimensions, one of them sparser: the share of the runs that miss the optimum."""
+    density = np.full((len(RELATIVE), 5), BASE_DENSITY)
+    density[:, -1] *= RELATIVE
+    problem = Problem(m=2, density=density)
+    learned = train(problem, effort.runs, steps=effort.steps, seed=settings.seed, learning_rate=1e-2,
+                    workers=settings.workers, snapshots=())  # fmt: skip
+    with threadpool_limits(1):
+        W, b = learned["W"].values.astype(float), learned["b"].values.astype(float)
+        found = nearest_minima(all_runs(problem, effort.runs), W, b).loss.reshape(len(RELATIVE), -1)
+        rows = [Problem(m=2, density=row) for row in density]
+        known = [[optimise(row, geometry).loss for geometry in ("pentagon", "2 digon")] for row in rows]
+    lowest = np.minimum(found.min(1), np.min(known, axis=1))
+    return xr.Dataset(
+        {
+            "apart_not_optimal": ("relative", _missed(found, lowest)),
+            "apart_pentagon": ("relative", [pentagon for pentagon, _ in known]),
+            "apart_digons": ("relative", [digons for _, digons in known]),
+        },
+        coords={"relative": list(RELATIVE)},
+    )
+
+
+def _missed(loss: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """Share of the minima in every row that are above the lowest."""
+    return np.asarray((loss > lowest[:, None] * (1 + _OPTIMAL)).mean(1))
 
 
 def _summary(data: xr.Dataset) -> str:
@@ -121,8 +164,10 @@ def _one_problem(n: int, m: int, effort: _Effort, settings: Settings) -> xr.Data
         for k, name in enumerate(names):
             lines[k] = _branches(problem, minima, geometry == name, effort.runs, fine)
     names += [_OTHER] * (_SHOWN + 1 - len(names))
+    by_density = minima.loss.reshape(len(p), -1)
     return _statistics(geometry.reshape(len(p), -1), loss.reshape(len(p), -1), names).assign(
         branch_loss=(("geometry", "variant", "branch_density"), lines),
+        not_optimal=("density", _missed(by_density, by_density.min(1))),
         branch_density=("branch_density", fine),
         density=("density", p),
     )
@@ -171,6 +216,50 @@ def _statistics(geometry: np.ndarray, loss: np.ndarray, names: list[str]) -> xr.
     dims = ("density", "geometry")
     data = xr.Dataset({name: (dims, values) for name, values in zip(variables, results, strict=True)})
     return data.assign_attrs(names=slots)
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """Compare how often runs end above the optimum with what the slides say."""
+    apart = data["apart_not_optimal"].values
+    findings = [
+        Finding(
+            f"density {BASE_DENSITY:g}, one feature sparser: often in a non-optimal geometry",
+            f"{_shares(apart)} of {data.attrs['runs']} runs at relative densities "
+            f"{', '.join(f'{x:g}' for x in data['relative'].values)}",
+            bool(apart.max() >= STATED_OFTEN),
+        ),
+        _crossover(data),
+    ]
+    for part in (data.isel(problem=k) for k in range(data.sizes["problem"])):
+        missed, p = part["not_optimal"].values, part["density"].values
+        k = int(missed.argmax())
+        findings.append(
+            Finding(
+                f"{part['problem'].item()}, equal features: the same",
+                f"{missed[0]:.0%} of the runs at density {p[0]:.3f}, most at {p[k]:.3f}: {missed[k]:.0%}",
+                bool(missed[k] >= STATED_OFTEN),
+            )
+        )
+    why = (
+        "Beyond its crossing with another a geometry remains a local minimum of the exact loss, and descent, which "
+        "only goes down, does not leave it. Where features are equal and sparse, one geometry is far better than the "
+        "others and nearly every run finds it; runs miss the optimum near crossings and beyond them."
+    )
+    return [Verdict(11, tuple(findings), why)]
+
+
+def _shares(shares: np.ndarray) -> str:
+    return ", ".join(f"{share:.0%}" for share in shares)
+
+
+def _crossover(data: xr.Dataset) -> Finding:
+    """Whether pentagon and two digons exchange the lead as one feature becomes sparser."""
+    difference = (data["apart_digons"] / data["apart_pentagon"] - 1).values
+    return Finding(
+        "each geometry has a loss curve of its own, and they cross",
+        f"two digons cost {', '.join(f'{d:+.1%}' for d in difference)} relative to the pentagon there",
+        bool(difference.min() < 0 < difference.max()),
+    )
 
 
 def draw(data: xr.Dataset) -> "Figure":

@@ -5,9 +5,11 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
-from figures.basins import compute, draw
+from figures import basins
+from figures.basins import BASE_DENSITY, compute, draw, judge
 from figures.common import Settings
-from theory import optimise_polytope
+from figures.verdicts import HOLDS, PARTLY
+from theory import Problem, optimise, optimise_polytope
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -45,6 +47,26 @@ def test_sparse_features_end_as_pentagon_and_as_three_digons(data: xr.Dataset) -
     for row, name in ((0, "pentagon"), (1, "3 digon")):
         k = data.name.values[row].tolist().index(name)
         assert float(data.share.isel(problem=row, geometry=k, density=0)) > 0.5
+
+
+def test_claim_11_holds(data: xr.Dataset) -> None:
+    (verdict,) = judge(data)
+    assert (verdict.claim, verdict.outcome) == (11, HOLDS)
+
+
+def test_more_than_every_run_would_not_agree(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(basins, "STATED_OFTEN", 1.01)
+    (verdict,) = judge(data)
+    assert verdict.outcome == PARTLY
+    assert [finding.agrees for finding in verdict.findings] == [False, True, False, False]
+
+
+def test_pentagon_and_digons_exchange_the_lead_between_the_relative_densities(data: xr.Dataset) -> None:
+    ahead = (data["apart_digons"] < data["apart_pentagon"]).values
+    crossing = 0.26908115  # figures/loss_crossover.py
+    assert ahead.tolist() == (data["relative"] < crossing).values.tolist()
+    problem = Problem(m=2, density=[BASE_DENSITY] * 4 + [BASE_DENSITY * float(data["relative"][0])])
+    assert_allclose(optimise(problem, "2 digon").loss, data["apart_digons"][0], rtol=1e-9)
 
 
 def test_the_picture_has_two_rows_with_legends(data: xr.Dataset) -> None:

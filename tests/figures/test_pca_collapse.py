@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 
 import theory
 from figures.common import Settings
-from figures.pca_collapse import SETS, STATED, compute, draw, optimal_range, problems
+from figures.pca_collapse import SETS, STATED, compute, draw, judge, optimal_range, problems
+from figures.verdicts import PARTLY
 from theory.search import refine
 
 # Transition densities of the optimum: 0 to 1, 1 to 2 and 2 to 3 collapsed sets.
@@ -31,6 +32,21 @@ def test_claim_16_holds_up_to_two_sets_and_fails_for_all_three(data: xr.Dataset)
         low, high = optimal_range(data, count)
         assert low < middle < high
     assert optimal_range(data, 3)[0] > 1.5 * STATED[3][0], "stated from 0.25 on, exact from 0.394 on"
+
+
+def test_claim_16_is_judged_range_by_range(data: xr.Dataset) -> None:
+    (verdict,) = judge(data)
+    assert (verdict.claim, verdict.outcome) == (16, PARTLY)
+    optimum = [finding.agrees for finding in verdict.findings if "sets collapsed for" in finding.stated]
+    assert optimum == [True, True, True, False]
+    assert verdict.findings[-1].agrees is True, "a collapsed set is stored along its principal component"
+
+
+def test_the_exact_range_would_have_agreed(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STATED, 3, (0.4, 0.5))
+    assert judge(data)[0].findings[6].agrees is True
+    monkeypatch.setitem(STATED, 0, (0.1, 0.2))
+    assert judge(data)[0].findings[0].agrees is False
 
 
 def test_at_a_stated_density_of_all_collapsed_two_is_better(at_full_speed: None) -> None:

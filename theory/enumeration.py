@@ -28,25 +28,23 @@ __all__ = ["MAX_FEATURES", "active_patterns", "expected_squared_error", "own_fir
 MAX_FEATURES = {"uniform": 6, "binary": 16}
 
 # Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache.
-_STATE_ELEMENTS = 15_000
+_STATE_ELEMENTS = 9_000
 
 
 @dataclass(frozen=True, eq=False)
 class _Level:
     """The states with a given number of integrated features, and where their faces are."""
 
-    states: ndarray  # (s,)
+    states: slice
     feature: ndarray  # (s, level): which features are integrated over
     at_zero: ndarray  # (s, level): the state with that feature off
     at_one: ndarray  # (s, level): the state with that feature fixed at 1
-    parents: ndarray  # (s, n - level): the states one level up that have this one as a face
-    parent_feature: ndarray  # (s, n - level): the feature that the parent integrates over
-    is_one_face: ndarray  # (s, n - level): whether this is the face where that feature is 1
+    as_face: ndarray  # (s, n - level): which of the faces of the next level this is; its "one" faces come first
 
 
 @dataclass(frozen=True, eq=False)
 class _Lattice:
-    """All states of n features; feature 0 is the output's own."""
+    """All states of n features, level by level; feature 0 is the output's own."""
 
     fixed: ndarray  # (3^n, n) float: feature is fixed at 1
     integrated: ndarray  # (3^n, n) float: feature is integrated over
@@ -59,28 +57,26 @@ def _lattice(n: int) -> _Lattice:
     power = 3 ** np.arange(n)
     digits = (np.arange(3**n)[:, None] // power) % 3  # 0 off, 1 fixed at one, 2 integrated
     count = (digits == 2).sum(1)
-    levels = []
-    for level in range(n + 1):
-        states = np.flatnonzero(count == level)
-        feature = np.nonzero(digits[states] == 2)[1].reshape(len(states), level)
-        outside = np.nonzero(digits[states] != 2)[1].reshape(len(states), n - level)
-        digit = np.take_along_axis(digits[states], outside, 1)
-        levels.append(
-            _Level(
-                states=states,
-                feature=feature,
-                at_zero=states[:, None] - 2 * power[feature],
-                at_one=states[:, None] - power[feature],
-                parents=states[:, None] + (2 - digit) * power[outside],
-                parent_feature=outside,
-                is_one_face=digit == 1,
-            )
-        )
+    codes = np.argsort(count, kind="stable")  # states of a level are neighbours: slices need no copies
+    place = np.empty_like(codes)
+    place[codes] = np.arange(len(codes))
+    digits = digits[codes]
+    ends = np.cumsum(np.bincount(count, minlength=n + 1))
+    levels: list[_Level] = []
+    faces = np.empty((0, 0), dtype=int)  # of the level above: (face, s * level)
+    for level in range(n, -1, -1):
+        states = slice(ends[level] - np.count_nonzero(count == level), ends[level])
+        own = codes[states][:, None]
+        feature = np.nonzero(digits[states] == 2)[1].reshape(len(own), level)
+        as_face = np.argsort(faces.ravel(), kind="stable").reshape(len(own), -1) if level < n else faces
+        at_one, at_zero = place[own - power[feature]], place[own - 2 * power[feature]]
+        levels.insert(0, _Level(states, feature, at_zero, at_one, as_face))
+        faces = np.stack([at_one, at_zero])
     return _Lattice(
         fixed=(digits == 1).astype(float),
         integrated=(digits == 2).astype(float),
         levels=tuple(levels),
-        tops=active_patterns(n) @ (2 * power),
+        tops=place[active_patterns(n) @ (2 * power)],
     )
 
 
@@ -138,8 +134,9 @@ def own_first(n: int) -> tuple[Int[ndarray, "n n"], Int[ndarray, "n patterns"]]:
 class _Forward:
     """Values of the recursion on every state (s) of every row (r), kept for the backward pass."""
 
-    square: ndarray  # (s, r): E e^2
-    error: ndarray  # (s, r): E e
+    moments: ndarray  # (2, s, r): E e and E e^2
+    slopes: ndarray  # (2, s, r): their derivatives in theta, x_0 at u0 held fixed, times the level + 1 and + 2
+    weights: tuple[ndarray, ...]  # per level (s, level, r): u0, the weight of the face at 0
     residual: ndarray  # (s, r): E (x_0 - z)
     positive: ndarray  # (s, r): z >= 0 on the whole cube
     mixed: ndarray  # (s, r): z changes sign
@@ -168,18 +165,23 @@ def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> _Forward:
 
     residual = own_fixed + 0.5 * own_free - y - 0.5 * (integrated @ c.T)
     variance = (integrated @ (c - _own(c)).T ** 2) / 12
-    error = np.where(positive, residual, own_fixed + own_free / 2)
-    square = np.where(positive, residual**2 + variance, own_fixed + own_free / 3)
+    moments = np.empty((2, *y.shape))
+    moments[0] = np.where(positive, residual, own_fixed + own_free / 2)
+    moments[1] = np.where(positive, residual**2 + variance, own_fixed + own_free / 3)
+    slopes, weights = np.empty_like(moments), [np.empty((0, 0, 0))]
     for k, level in enumerate(lattice.levels[1:], start=1):
-        s = level.states
-        t = theta[s][:, None, :]
-        u = np.where(flip[level.feature], 1 - t, t)
-        error_faces = ((1 - u) * error[level.at_one] + u * error[level.at_zero]).sum(1)
-        square_faces = ((1 - u) * square[level.at_one] + u * square[level.at_zero]).sum(1)
-        x0 = own_at_zero[s]
-        error[s] = np.where(mixed[s], (x0 + error_faces) / (k + 1), error[s])
-        square[s] = np.where(mixed[s], (2 * x0 * error[s] + square_faces) / (k + 2), square[s])
-    return _Forward(square, error, residual, positive, mixed, theta, width, own_at_zero)
+        s, flipped = level.states, flip[level.feature]
+        u = np.abs(flipped - theta[s][:, None, :])  # theta, or 1 - theta where z is lowest at 1
+        at_one = moments[:, level.at_one]
+        change = moments[:, level.at_zero] - at_one
+        at_one += u * change
+        faces, x0, sign_changes = at_one.sum(2), own_at_zero[s], mixed[s]
+        np.copyto(moments[0, s], (x0 + faces[0]) / (k + 1), where=sign_changes)
+        np.copyto(moments[1, s], (2 * x0 * moments[0, s] + faces[1]) / (k + 2), where=sign_changes)
+        change *= 1.0 - 2.0 * flipped
+        slopes[:, s] = change.sum(2)
+        weights.append(u)
+    return _Forward(moments, slopes, tuple(weights), residual, positive, mixed, theta, width, own_at_zero)
 
 
 def _own(c: Float[ndarray, "r n"]) -> Float[ndarray, " n"]:
@@ -190,47 +192,41 @@ def _own(c: Float[ndarray, "r n"]) -> Float[ndarray, " n"]:
 def _backward(
     c: Float[ndarray, "r n"], run: _Forward, adjoint_square: Float[ndarray, "s r"]
 ) -> tuple[Float[ndarray, "r n"], Float[ndarray, " r"]]:
-    """Gradient of sum(adjoint_square * square) in the couplings and the bias; the adjoint is used up."""
+    """Gradient of sum(adjoint_square * E e^2) in the couplings and the bias."""
     n = c.shape[1]
     lattice = _lattice(n)
-    flip = _lowest_is_one(c)
-    adjoint_error = np.zeros_like(adjoint_square)
+    own_slope = 1.0 - 2.0 * _lowest_is_one(c)[0]
+    adjoint = np.stack([np.zeros_like(adjoint_square), adjoint_square])
     adjoint_theta = np.zeros_like(adjoint_square)
-    for k in range(n, -1, -1):
-        level = lattice.levels[k]
+    for k in range(n, 0, -1):
+        level, below = lattice.levels[k], lattice.levels[k - 1]
         s = level.states
-        if k < n:  # what the parents, one level up, ask of their faces
-            t = run.theta[level.parents]
-            u = np.where(flip[level.parent_feature], 1 - t, t)
-            share = np.where(level.is_one_face[..., None], 1 - u, u) * run.mixed[level.parents]
-            adjoint_square[s] += (share * adjoint_square[level.parents]).sum(1) / (k + 3)
-            adjoint_error[s] += (share * adjoint_error[level.parents]).sum(1) / (k + 2)
-        if k == 0:
-            break
-        from_square = run.mixed[s] * adjoint_square[s] / (k + 2)
-        adjoint_error[s] += 2 * run.own_at_zero[s] * from_square
-        from_error = run.mixed[s] * adjoint_error[s] / (k + 1)
-        sign = np.where(flip[level.feature], -1.0, 1.0)
-        slope_square = (sign * (run.square[level.at_zero] - run.square[level.at_one])).sum(1)
-        slope_error = (sign * (run.error[level.at_zero] - run.error[level.at_one])).sum(1)
-        own_sign = lattice.integrated[s, :1] * np.where(flip[0], -1.0, 1.0)
-        adjoint_theta[s] = from_square * (slope_square + 2 * own_sign * run.error[s])
-        adjoint_theta[s] += from_error * (slope_error + own_sign)
-    return _collect(c, run, adjoint_square, adjoint_error, adjoint_theta)
+        passed_on = adjoint[:, s] * run.mixed[s]
+        passed_on[1] /= k + 2
+        passed_on[0] += 2 * run.own_at_zero[s] * passed_on[1]
+        passed_on[0] /= k + 1
+        own = lattice.integrated[s, :1] * own_slope
+        adjoint_theta[s] = passed_on[1] * (run.slopes[1, s] + 2 * own * run.moments[0, s])
+        adjoint_theta[s] += passed_on[0] * (run.slopes[0, s] + own)
+        rows = run.weights[k].shape[0] * k
+        to_faces = np.empty((2, 2, *run.weights[k].shape))  # to the faces at 1, then to those at 0
+        np.multiply(run.weights[k], passed_on[:, :, None], out=to_faces[:, 1])
+        np.subtract(passed_on[:, :, None], to_faces[:, 1], out=to_faces[:, 0])
+        adjoint[:, below.states] += to_faces.reshape(2, 2 * rows, -1)[:, below.as_face].sum(2)
+    return _collect(c, run, adjoint, adjoint_theta)
 
 
 def _collect(
     c: Float[ndarray, "r n"],
     run: _Forward,
-    adjoint_square: Float[ndarray, "s r"],
-    adjoint_error: Float[ndarray, "s r"],
+    adjoint: Float[ndarray, "2 s r"],
     adjoint_theta: Float[ndarray, "s r"],
 ) -> tuple[Float[ndarray, "r n"], Float[ndarray, " r"]]:
     """Carry the adjoints of the polynomial pieces and of theta over to couplings and bias."""
     lattice = _lattice(c.shape[1])
     fixed, integrated = lattice.fixed, lattice.integrated
-    polynomial = run.positive * adjoint_square
-    mean_z = -2 * run.residual * polynomial - run.positive * adjoint_error
+    from_error, polynomial = run.positive * adjoint
+    mean_z = -2 * run.residual * polynomial - from_error
     width = np.where(run.mixed, run.width, 1.0)
     low = -adjoint_theta / width  # theta = -low / width, and low = b + ... has slope 1 in the bias
     spread = low * run.theta
@@ -266,7 +262,7 @@ def squared_errors(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], values: st
             [(active[:, 0] - np.maximum(b[k, None] + c[k] @ active.T, 0)) ** 2 for k in _blocks(c, values)]
         )
     tops = _lattice(c.shape[1]).tops
-    return np.concatenate([_forward(c[k], b[k]).square[tops].T for k in _blocks(c, values)])
+    return np.concatenate([_forward(c[k], b[k]).moments[1][tops].T for k in _blocks(c, values)])
 
 
 def expected_squared_error(
@@ -305,9 +301,9 @@ def _uniform_block(
 ) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
     tops = _lattice(c.shape[1]).tops
     run = _forward(c, b)
-    adjoint = np.zeros_like(run.square)
+    adjoint = np.zeros_like(run.residual)
     adjoint[tops] = weight.T
-    value = (adjoint[tops] * run.square[tops]).sum(0)
+    value = (weight.T * run.moments[1][tops]).sum(0)
     return value, *_backward(c, run, adjoint)
 
 

@@ -18,73 +18,38 @@ feature and its opposite only one is active. Nothing else in two dimensions has 
 feature asks for unit norms, b = 0 and couplings <= 0, pairs of different sets ask for couplings of 0.
 """
 
-from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from scipy.optimize import brentq, linear_sum_assignment
+from scipy.optimize import brentq
 from threadpoolctl import threadpool_limits
 
-from figures.common import COLOURS, Settings, main, new_figure
+from figures.common import Settings, main
+from figures.parts.correlated_cases import CASES, DRAWN, Case, measured, side_by_side
+from figures.parts.correlated_panels import draw
 from figures.verdicts import Finding, Verdict, compare
 from numerics import train
 from numerics.agreement_minima import exact_losses, nearest_minima, repeated
-from theory import Anticorrelated, Correlated, Problem, global_optimum, optimise_polytope
+from theory import Problem, global_optimum, optimise_polytope
 from theory.collapse import collapse_density, collapsed_loss, collapsed_sets
 from theory.command import progress
 from theory.search import random_starts, refine
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy import ndarray
 
-DENSITIES, DRAWN = (0.01, 0.03, 0.1), 0.03
+DENSITIES = (0.01, 0.03, 0.1)
 # The slides: angles within a set, in degrees, and what their pictures of columns would show of a difference.
 STATED_ANGLE, _VISIBLE = {12: 90.0, 13: 180.0, 15: 90.0}, 3.0
 # The slides: sets side by side, and those of them that collapse at the optimum.
 STATED_SIDE_BY_SIDE, STATED_COLLAPSED = 3, 0
 # "Models" that "prefer" something: most of them.
 _MOST = 0.5
-# Features whose columns are shorter than this have no direction.
-_DEAD_NORM = 0.1
 # A run whose nearest exact minimum has the best loss to this part, or to this part of the zero model's, found it.
 _SAME_LOSS, _NOTHING = 1e-4, 1e-8
 # Columns of a collapsed set differ by less than this part at an exact minimum.
 _COLLAPSED = 1e-3
-_MARKERS, _SHOWN_RUNS = "osD", 6
-
-
-@dataclass(frozen=True)
-class Case:
-    """One of the claims: which sets, how many dimensions, and what is measured within the sets."""
-
-    claim: int
-    kind: type[Correlated] | type[Anticorrelated]
-    sets: int
-    size: int
-    m: int
-    measure: str
-    title: str
-
-    @property
-    def members(self) -> list[list[int]]:
-        """The features of every set."""
-        return np.arange(self.sets * self.size).reshape(self.sets, self.size).tolist()
-
-    def problem(self, density: "float | ndarray") -> Problem:
-        """The problem at one density of the sets, or a batch of them."""
-        return Problem(m=self.m, features=self.kind(self.members, density=density))
-
-
-CASES = (
-    Case(12, Correlated, 2, 2, 2, "largest |cos|", "2 sets of 2 correlated"),
-    Case(13, Anticorrelated, 2, 2, 2, "largest cos", "2 sets of 2 anticorrelated"),
-    Case(14, Correlated, 3, 2, 2, "largest cos", "3 sets of 2 correlated"),
-    Case(15, Correlated, 2, 10, 10, "largest |cos|", "2 sets of 10 correlated"),
-)
 
 
 def compute(settings: Settings) -> xr.Dataset:
@@ -175,33 +140,6 @@ def _best_known(case: Case, p: float, W: "ndarray", b: "ndarray") -> "tuple[ndar
     W, b = np.array([start, *W]), np.array([np.full(2 * case.m, digon.b[0]), *b])
     found = nearest_minima(repeated(case.problem(p), len(W)), W, b)
     return found.W[found.loss.argmin()], float(found.loss.min())
-
-
-def cosines(W: "ndarray") -> "ndarray":
-    """Cosines between the features; 0 for those without a direction."""
-    norms = np.linalg.norm(W, axis=0)
-    unit = np.where(norms > _DEAD_NORM, W / np.maximum(norms, _DEAD_NORM), 0.0)
-    return np.asarray(unit.T @ unit)
-
-
-def measured(case: Case, W: "ndarray") -> float:
-    """The largest cosine, or absolute cosine, between two features of the same set."""
-    C = cosines(W)
-    within = np.array([C[i, j] for members in case.members for i, j in combinations(members, 2)])
-    return float(np.abs(within).max() if "|" in case.measure else within.max())
-
-
-def side_by_side(W: "ndarray", sets: list[list[int]]) -> int:
-    """Count the pairs in the plane less than a right angle apart with no other feature strictly between them."""
-    angle = np.arctan2(W[1], W[0])
-    count = 0
-    for i, j in sets:
-        arc = (angle[j] - angle[i] + np.pi) % (2 * np.pi) - np.pi
-        others = np.delete(angle, [i, j])
-        along = ((others - angle[i]) * np.sign(arc)) % (2 * np.pi)
-        inside = (along > 1e-3) & (along < abs(arc) - 1e-3)
-        count += bool(abs(arc) < np.pi / 2) and not inside.any()
-    return count
 
 
 def _collapse_of_two_pairs() -> float:
@@ -334,109 +272,6 @@ def _judge_bases(data: xr.Dataset) -> Verdict:
         "way within them."
     )
     return Verdict(15, tuple(findings), why)
-
-
-def draw(data: xr.Dataset) -> "Figure":
-    """One column per claim: best solution, learned models, and the measure against density."""
-    figure = new_figure(13.0, 9.6)
-    grid = figure.add_gridspec(3, 4, height_ratios=(1, 1, 0.8))
-    k = int(np.argmin(np.abs(data["density"].values - DRAWN)))
-    for column, case in enumerate(CASES):
-        part = data.sel(claim=case.claim)
-        top, middle, bottom = (figure.add_subplot(grid[row, column]) for row in range(3))
-        best, runs = data[f"best_W_{case.claim}"].values[k], data[f"run_W_{case.claim}"].values[k]
-        if case.m == 2:
-            _draw_plane(top, case, best)
-            _draw_runs(middle, case, runs, part.isel(density=k))
-        else:
-            _draw_gram(top, best)
-            _draw_aligned(middle, runs[int(np.nanargmin(part.isel(density=k)["run_loss"].values))])
-        top.set_title(f"claim {case.claim}: {case.title}\nbest solution, density {DRAWN:g}", fontsize=10)
-        _draw_measure(bottom, case, part)
-    return figure
-
-
-def _oriented(W: "ndarray") -> "ndarray":
-    """Turn and flip the plane: the first feature to the right, the second upwards."""
-    angle = np.arctan2(W[1, 0], W[0, 0])
-    turned = np.asarray(np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ W)
-    turned[1] *= -1 if turned[1, 1] < 0 else 1
-    return turned
-
-
-def _draw_plane(axes: "Axes", case: Case, W: "ndarray", size: float = 7.0) -> None:
-    W = _oriented(W)
-    for s, members in enumerate(case.members):
-        for k, j in enumerate(members):
-            axes.plot([0, W[0, j]], [0, W[1, j]], color=COLOURS[s], lw=0.25 * size)
-            # The second feature of a set is drawn larger and hollow: a collapsed set shows both.
-            fill = COLOURS[s] if k == 0 else "none"
-            axes.plot(W[0, j], W[1, j], _MARKERS[s], color=COLOURS[s], mfc=fill, ms=size * (1 + 0.45 * k))
-    axes.set_xlim(-1.45, 1.45)
-    axes.set_ylim(-1.45, 1.45)
-    axes.set_aspect("equal")
-    axes.axis("off")
-
-
-def _draw_runs(axes: "Axes", case: Case, runs: "ndarray", part: xr.Dataset) -> None:
-    axes.axis("off")
-    share = float(part["share_at_optimum"])
-    count = int((~np.isnan(part["run_value"].values)).sum())
-    axes.set_title(f"first {_SHOWN_RUNS} learned models (loss);\n{share:.0%} of {count} reach the optimum", fontsize=9)
-    for k in range(min(_SHOWN_RUNS, len(runs))):
-        inset = axes.inset_axes((0.34 * (k % 3) - 0.02, 0.5 - 0.52 * (k // 3), 0.36, 0.42))
-        _draw_plane(inset, case, runs[k], size=3.5)
-        inset.set_title(f"{float(part['run_loss'].values[k]):.2g}", fontsize=8, pad=1)
-
-
-def _partnered(W: "ndarray") -> "ndarray":
-    """Order the second set: each feature at the place of the one of the first that it opposes most."""
-    half = W.shape[1] // 2
-    _, order = linear_sum_assignment(cosines(W)[:half, half:])
-    return np.asarray(W[:, [*range(half), *(half + order)]])
-
-
-def _draw_gram(axes: "Axes", W: "ndarray") -> None:
-    W = _partnered(W)
-    image = axes.imshow(W.T @ W, cmap="RdBu", vmin=-1, vmax=1)
-    _frame_sets(axes, W.shape[1], both=True)
-    axes.set_xlabel("$W^T W$; second set in the order of the first's", fontsize=9)
-    axes.figure.colorbar(image, ax=axes, shrink=0.8)
-
-
-def _draw_aligned(axes: "Axes", W: "ndarray") -> None:
-    W = _partnered(W)
-    U, _, Vt = np.linalg.svd(W[:, : W.shape[1] // 2])
-    axes.imshow(Vt.T @ U.T @ W, cmap="RdBu", vmin=-1, vmax=1)
-    _frame_sets(axes, W.shape[1], both=False)
-    axes.set_xlabel("feature", fontsize=9)
-    axes.set_ylabel("hidden dimension", fontsize=9)
-    axes.set_title("$W$ of the best learned model,\nturned to the first set's basis", fontsize=9)
-
-
-def _frame_sets(axes: "Axes", n: int, both: bool) -> None:
-    axes.axvline(n / 2 - 0.5, color="black", lw=1)
-    if both:
-        axes.axhline(n / 2 - 0.5, color="black", lw=1)
-    axes.set_xticks([n / 4 - 0.5, 3 * n / 4 - 0.5], ["first set", "second set"], fontsize=9)
-    axes.set_yticks([])
-
-
-def _draw_measure(axes: "Axes", case: Case, part: xr.Dataset) -> None:
-    p, rng = part["density"].values, np.random.default_rng(0)
-    spread = p[:, None] * np.exp(rng.uniform(-0.12, 0.12, part["run_value"].shape))
-    axes.plot(spread.ravel(), part["run_value"].values.ravel(), "o", color=COLOURS[1], ms=4, alpha=0.55, mew=0)
-    axes.plot([], [], "o", color=COLOURS[1], ms=4, label="learned")
-    axes.plot(p, part["best_value"].values, "-_", color="black", ms=16, mew=2, lw=1.2, label="best solution")
-    axes.set_xscale("log")
-    axes.set_xlim(0.006, 0.17)
-    axes.set_xticks([0.01, 0.03, 0.1], ["0.01", "0.03", "0.1"])
-    axes.minorticks_off()
-    axes.set_ylim((-1.08, 1.08) if case.claim == 13 else (-0.04, 1.08))
-    axes.set_xlabel("density of a set  $1-S$")
-    axes.set_ylabel(f"{case.measure} within a set")
-    if case.claim == 12:
-        axes.legend(frameon=False, fontsize=9)
 
 
 if __name__ == "__main__":

@@ -28,15 +28,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import COLOURS, Settings, main, new_figure
+from figures.common import Settings, main
+from figures.parts.nonuniform_measures import (
+    CASES,
+    FAINT,
+    PUBLISHED,
+    REPRESENTED,
+    SCENARIOS,
+    agreement,
+    counted,
+    frobenius,
+)
+from figures.parts.nonuniform_panels import draw
 from figures.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, best_pairing
 from theory.search import random_starts, refine, revive
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy import ndarray
 
     from theory import Pairing
@@ -45,15 +54,10 @@ CHOICES = ("p 1 to 1/20", "p 1/2 to 1/100")
 _DENSITIES = ((1.0, 1 / 20), (1 / 2, 1 / 100))
 # Importance of the last of the five, and of the eighty, features; the first has 1.
 _LAST_IMPORTANCE = {5: (0.9**4, 0.7**4), 80: (1 / 100, 1 / 10)}
-CASES = ("case 1", "case 2", "case 3", "case 4")
-SCENARIOS = (*CASES, "uniform sparse", "uniform dense")
-# What the source reports; its uniform "instance of lowest sparsity" can only be the sparsest one, see the summary.
-PUBLISHED = {"uniform sparse": 7.55, "case 2": 6.6, "case 4": 6.43, "case 3": 5.75, "case 1": 4.98}
 # The source: never more than 4 of the five are represented, and about 3 mostly.
 STATED_MOST, STATED_USUAL, _ABOUT = 4, 3.0, 0.5
 # The source: "a few" of the densest are not learned in case 4.
 STATED_LEFT_OUT = 1
-REPRESENTED, FAINT = 0.5, 0.1
 
 
 def scenarios(n: int, choice: int, seed: int = 0) -> tuple["ndarray", "ndarray"]:
@@ -173,61 +177,14 @@ def _exact_optima(problem: Problem, learned: xr.Dataset, starts: int, seed: int)
     return found.W[best], found.loss[best]
 
 
-def _counts(norms: xr.DataArray, feature: str, threshold: float = REPRESENTED) -> xr.DataArray:
-    return (norms > threshold).sum(feature)
-
-
-def agreement(data: xr.Dataset) -> dict[str, xr.DataArray]:
-    """
-    Share of features on which the ideal pairing decides as training, or as the exact optimum, does.
-
-    Parameters
-    ----------
-    data : xarray.Dataset
-        As ``compute`` returns it.
-
-    Returns
-    -------
-    dict from str to xarray.DataArray
-        "five exact", "five learned" per choice and case; "eighty learned" per choice and scenario.
-    """
-    five, eighty = data["five_pairing"] > 0, data["eighty_pairing"] > 0
-    return {
-        "five exact": ((data["five_exact"] > REPRESENTED) == five).mean("five"),
-        "five learned": ((data["five_learned"] > REPRESENTED) == five).mean(("five", "instance")),
-        "eighty learned": ((data["eighty_learned"] > REPRESENTED) == eighty).mean(("eighty", "replicate")),
-    }
-
-
-def frobenius(data: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """
-    Frobenius norms of the eighty features' embeddings.
-
-    Parameters
-    ----------
-    data : xarray.Dataset
-        As ``compute`` returns it.
-
-    Returns
-    -------
-    learned : xarray.DataArray
-        Per choice, scenario and replicate.
-    predicted : xarray.DataArray
-        Of the ideal pairing: the square root of the number of represented features.
-    """
-    learned = (data["eighty_learned"] ** 2).sum("eighty") ** 0.5
-    predicted = (data["eighty_pairing"] > 0).sum("eighty") ** 0.5
-    return learned, predicted
-
-
 def _summary(data: xr.Dataset) -> str:
     lines = []
     learned, predicted = frobenius(data)
     shares = agreement(data)
     for choice in data["choice"].values:
         here = data.sel(choice=choice)
-        exact, runs = _counts(here["five_exact"], "five"), _counts(here["five_learned"], "five")
-        faint = _counts(here["five_learned"], "five", FAINT)
+        exact, runs = counted(here["five_exact"], "five"), counted(here["five_learned"], "five")
+        faint = counted(here["five_learned"], "five", FAINT)
         lines += [
             f"{choice}, n = 5, m = 2, cases 1 to 4: represented in the exact optimum {exact.values.tolist()}; "
             f"learned on average {runs.mean('instance').values.round(2).tolist()}, "
@@ -237,8 +194,6 @@ def _summary(data: xr.Dataset) -> str:
             f"  the criterion decides as training does for {shares['eighty learned'].sel(choice=choice).mean():.1%} of "
             f"n = 80, {shares['five learned'].sel(choice=choice).mean():.1%} of n = 5, and as the exact optimum for "
             f"{shares['five exact'].sel(choice=choice).mean():.1%} of n = 5",
-            f"  case 4, n = 5: {_densest_of_five(here)}",
-            f"  case 4, n = 80: {_left_out(here)}",
         ]
     bound = np.sqrt(2 * 20)
     lines.append(
@@ -255,28 +210,6 @@ def _table(learned: xr.DataArray, predicted: xr.DataArray, choice: str) -> str:
         f"{name} {float(largest.sel(scenario=name)):.2f} ({float(predicted.sel(choice=choice, scenario=name)):.2f})"
         for name in order
     )
-
-
-def _densest_of_five(here: xr.Dataset) -> str:
-    """Which of the five the exact optimum leaves out in case 4, densest first, and how often runs leave out each."""
-    exact = np.flatnonzero(here["five_exact"].sel(case="case 4").values <= REPRESENTED) + 1
-    runs = (here["five_learned"].sel(case="case 4") <= REPRESENTED).transpose("instance", "five").values.sum(0)
-    return f"the exact optimum leaves out {exact.tolist()} (1 the densest); runs that leave out each: {runs.tolist()}"
-
-
-def _left_out(here: xr.Dataset) -> str:
-    """Densities between which features are represented in case 4: predicted, and learned by half of the runs."""
-    case = here.sel(scenario="case 4")
-    p = case["eighty_density"].values
-    learned = (case["eighty_learned"] > REPRESENTED).mean("replicate").values >= 0.5
-    words = []
-    for name, stored in (("predicted", case["eighty_pairing"].values > 0), ("learned", learned)):
-        kept = np.flatnonzero(stored)
-        words.append(
-            f"{name} {stored.sum()} features with densities {p[kept[-1]]:.3f} to {p[kept[0]]:.3f}, leaving out the "
-            f"{kept[0]} densest and the {79 - kept[-1]} sparsest"
-        )
-    return "; ".join(words)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -314,7 +247,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def _counted(here: xr.Dataset, choice: str) -> list[Finding]:
     """How many of five features are represented."""
-    exact, runs = _counts(here["five_exact"], "five").values, _counts(here["five_learned"], "five")
+    exact, runs = counted(here["five_exact"], "five").values, counted(here["five_learned"], "five")
     most, usual, all_five = runs.max("instance").values, float(runs.mean()), (runs == 5).sum("instance").values
     return [
         Finding(
@@ -393,103 +326,6 @@ def _criterion(data: xr.Dataset) -> Finding:
         f"{words['five learned']} of n = 5, as the exact optimum for {words['five exact']} of n = 5",
         None,
     )
-
-
-def draw(data: xr.Dataset) -> "Figure":
-    """Counts and norms above, case 4 and agreement below."""
-    figure = new_figure(12.0, 8.6)
-    grid = figure.add_gridspec(2, 2, height_ratios=(1, 1))
-    _draw_counts(figure.add_subplot(grid[0, 0]), data)
-    _draw_frobenius(figure.add_subplot(grid[0, 1]), data)
-    _draw_case_4(figure.add_subplot(grid[1, 0]), data)
-    _draw_agreement(figure.add_subplot(grid[1, 1]), data)
-    return figure
-
-
-def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
-    runs = _counts(data["five_learned"], "five").values
-    exact, pairing = _counts(data["five_exact"], "five").values, (data["five_pairing"] > 0).sum("five").values
-    lines = ((exact, "-", "black", "exact optimum"), (pairing, ":", COLOURS[5], "ideal pairing"))
-    for k, choice in enumerate(data["choice"].values):
-        for case in range(4):
-            x = case + 0.36 * (k - (runs.shape[0] - 1) / 2)
-            values, numbers = np.unique(runs[k, case], return_counts=True)
-            axes.scatter(np.full(len(values), x), values, s=28 * numbers, color=COLOURS[k], alpha=0.35, lw=0,
-                         label=f"learned, {choice}" if not case else None)  # fmt: skip
-            for value, number in zip(values, numbers, strict=True):
-                axes.annotate(str(number), (x, value), ha="center", va="center", fontsize=8, zorder=5)
-            label = not case and not k
-            for y, style, colour, name in lines:
-                level = y[k, case]
-                axes.plot(
-                    [x - 0.15, x + 0.15], [level, level], color=colour, ls=style, lw=2, label=name if label else None
-                )
-    axes.set_xticks(range(4), CASES)
-    axes.set_yticks(range(6))
-    axes.set_ylim(0.2, 5.5)
-    axes.set_ylabel("features represented, of five")
-    axes.legend(frameon=False, fontsize=8, loc="lower center", ncol=2, markerscale=0.6)
-    axes.set_title("(a) n = 5, m = 2; numbers: how many of eight runs", fontsize=10, loc="left")
-
-
-def _draw_frobenius(axes: "Axes", data: xr.Dataset) -> None:
-    learned, predicted = frobenius(data)
-    order = [*PUBLISHED, "uniform dense"]
-    for k, choice in enumerate(data["choice"].values):
-        x = np.arange(len(order)) + 0.3 * (k - (data.sizes["choice"] - 1) / 2)
-        norms = learned.sel(choice=choice, scenario=order)
-        points = norms.transpose("scenario", "replicate").values.ravel()
-        axes.plot(x.repeat(norms.sizes["replicate"]), points, "o", ms=4, color=COLOURS[k], label=f"learned, {choice}")
-        ideal = predicted.sel(choice=choice, scenario=order).values
-        axes.hlines(ideal, x - 0.13, x + 0.13, color=COLOURS[k], lw=2, label=f"ideal pairing, {choice}")
-    axes.plot(range(len(PUBLISHED)), list(PUBLISHED.values()), "D", color="black", mfc="white", ms=6, label="published")
-    axes.axhline(np.sqrt(40), color="0.6", lw=0.8, ls="--")
-    axes.text(5.3, np.sqrt(40) + 0.05, r"$\sqrt{2m}$", ha="right", fontsize=9, color="0.4")
-    axes.set_xticks(range(len(order)), [name.replace(" ", "\n") for name in order])
-    axes.set_ylim(4, 12)
-    axes.set_ylabel(r"Frobenius norm $|W|_F$")
-    axes.legend(frameon=False, fontsize=8, ncol=2, loc="upper right")
-    axes.set_title("(b) n = 80, m = 20, in the published order", fontsize=10, loc="left")
-
-
-def _draw_case_4(axes: "Axes", data: xr.Dataset) -> None:
-    for k, choice in enumerate(data["choice"].values):
-        case = data.sel(choice=choice, scenario="case 4")
-        p, norms = case["eighty_density"].values, case["eighty_learned"].transpose("eighty", "replicate").values
-        axes.plot(p, norms, ".", color=COLOURS[k], ms=3, alpha=0.35)
-        axes.plot(p, norms.mean(1), "o", color=COLOURS[k], ms=4, label=f"learned, {choice}: mean of runs")
-        level = -0.08 - 0.08 * k
-        stored = np.where(case["eighty_pairing"].values > 0, level, np.nan)
-        axes.plot(p, stored, color=COLOURS[k], lw=4, solid_capstyle="butt", label=f"ideal pairing, {choice}: stored")
-    axes.set_xscale("log")
-    axes.set_xlim(1.1, float(data["eighty_density"].min()) / 1.1)
-    axes.set_ylim(-0.25, 2.0)
-    axes.set_xlabel("density of the feature      (dense → sparse)")
-    axes.set_ylabel("norm $|W_i|$")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
-    axes.set_title("(c) case 4, n = 80: the sparsest are left out, and those with p near 1", fontsize=10, loc="left")
-
-
-def _draw_agreement(axes: "Axes", data: xr.Dataset) -> None:
-    shares = agreement(data)
-    bars = (
-        ("five exact", "n = 5, exact optimum"),
-        ("five learned", "n = 5, training"),
-        ("eighty learned", "n = 80, training"),
-    )
-    markers = ("s", "o", "^")
-    for k, choice in enumerate(data["choice"].values):
-        for j, (key, label) in enumerate(bars):
-            share = shares[key].sel(choice=choice).values[:4]
-            x = np.arange(4) + 0.24 * (j - 1) + 0.09 * (k - (data.sizes["choice"] - 1) / 2)
-            axes.plot(x, share, markers[j], color=COLOURS[k], ms=7, mfc=COLOURS[k] if j else "white",
-                      label=f"{label}, {choice}")  # fmt: skip
-    axes.axhline(1, color="0.7", lw=0.8)
-    axes.set_xticks(range(4), CASES)
-    axes.set_ylim(0, 1.05)
-    axes.set_ylabel("share of features decided alike")
-    axes.legend(frameon=False, fontsize=8, loc="lower left", ncol=2)
-    axes.set_title("(d) pair criterion (exact assignment) against optimum and training", fontsize=10, loc="left")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Measures and drawings of figure scripts that would be long with them."""

@@ -1,5 +1,7 @@
 """Claim 3: feature benefit and interference, the stated formulas against the derived ones."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -77,7 +79,7 @@ def test_trained_relu_models_prefer_negative_interference(data: xr.Dataset) -> N
     assert pytest.approx((3 + np.sqrt(5)) / 6) == PENTAGON_SHARE
 
 
-def test_the_verdict_survives_saving(data: xr.Dataset, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_verdict_survives_saving(data: xr.Dataset, tmp_path: Path) -> None:
     save(data, tmp_path / "data.nc")
     assert judge(load(tmp_path / "data.nc")) == judge(data)
 

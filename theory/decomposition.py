@@ -21,14 +21,16 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory import enumeration
+from theory.active_counts import errors_by_count
 from theory.loss import Model, check_parameters, output_errors, population_loss
 from theory.one_active import interference, own_error
 from theory.problem import Problem
 
 __all__ = ["Decomposition", "OneSparse", "by_active_features", "decompose", "one_sparse_loss"]
 
-# 3^n states: beyond this only the parts with no or one active feature are told apart from the rest.
-_MAX_PATTERNS = 10
+# Up to so many features active sets are enumerated (3^n states); up to so many, theory.active_counts tells all numbers
+# of active features apart (seconds), beyond that only none, one and more.
+_MAX_PATTERNS, _MAX_COUNTED = 10, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ class Decomposition:
         What representing feature i saves: I_i Var x_i, the error of a feature that is not represented but has the
         best bias, less ``own_error``. Not a part of the sum.
     by_active : ndarray, shape (k,)
-        The loss by number of active features, 0, 1, 2, ...; the last entry also holds all larger numbers.
+        The loss by number of active features, 0, 1, 2, ... n; with more than a hundred features 0, 1 and more.
     """
 
     loss: float
@@ -169,7 +171,7 @@ def by_active_features(W: ArrayLike, b: ArrayLike, problem: Problem, model: Mode
     Returns
     -------
     ndarray, shape (n + 1,) or (3,)
-        E[loss; k features active] for k = 0 ... n up to ten features; for more, k = 0, k = 1 and the rest.
+        E[loss; k features active] for k = 0 ... n up to a hundred features; for more, k = 0, k = 1 and the rest.
 
     Notes
     -----
@@ -192,6 +194,10 @@ def by_active_features(W: ArrayLike, b: ArrayLike, problem: Problem, model: Mode
     losses = probability * (problem.importance @ errors)
     if n <= _MAX_PATTERNS:
         return np.bincount(patterns.sum(1), weights=losses, minlength=n + 1)
+    if n <= _MAX_COUNTED:
+        by_count = problem.importance @ errors_by_count(G, b, problem.features, linear=model == "linear")
+        by_count[0], by_count[1] = losses[0], losses[1:].sum()
+        return by_count
     total = float(population_loss(W, b, problem, model))
     return np.array([losses[0], losses[1:].sum(), total - losses.sum()])
 

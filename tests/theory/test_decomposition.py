@@ -9,7 +9,9 @@ from scipy.integrate import quad
 
 import theory
 from tests.strategies import Model, models
-from theory import Correlated, Problem
+from theory import Anticorrelated, Correlated, Independent, Problem
+from theory.active_counts import errors_by_count
+from theory.features import FeatureDistribution
 
 ROUNDING = 1e-12
 
@@ -24,7 +26,7 @@ def test_parts_sum_to_the_loss(model: Model, kind: str) -> None:
     assert (parts.by_active >= -ROUNDING).all()
 
 
-@pytest.mark.parametrize("n", [8, 14])
+@pytest.mark.parametrize("n", [8, 14, 120])
 def test_parts_sum_to_the_loss_of_many_features(n: int) -> None:
     rng = np.random.default_rng(n)
     W, b = rng.normal(size=(3, n)) / 2, -0.1 * rng.random(n)
@@ -34,7 +36,29 @@ def test_parts_sum_to_the_loss_of_many_features(n: int) -> None:
     named = parts.own_error.sum() + parts.interference.sum() + parts.collective.sum()
     assert_allclose(named, loss, rtol=1e-10)
     assert_allclose(parts.by_active.sum(), loss, rtol=1e-6)
-    assert len(parts.by_active) == (n + 1 if n <= 10 else 3)
+    assert len(parts.by_active) == (n + 1 if n <= 100 else 3)
+
+
+@pytest.mark.parametrize("kind", ["relu", "linear"])
+@pytest.mark.parametrize(
+    "features",
+    [
+        Independent([0.05, 0.3, 0.9, 1.0, 0.5, 0.01, 0.2]),
+        Independent([0.05, 0.3, 0.9, 1.0, 0.5, 0.01, 0.2], values="binary"),
+        Correlated([[0, 4], [2, 3, 1], [5, 6]], [0.2, 0.4, 0.9]),
+        Anticorrelated([[0, 4], [2, 3, 1], [5, 6]], [0.2, 0.4, 1.0]),
+    ],
+)
+def test_counting_active_features_agrees_with_enumerating_them(features: FeatureDistribution, kind: str) -> None:
+    rng = np.random.default_rng(5)
+    W, b, importance = rng.normal(size=(3, 7)) / 2, 0.2 * rng.normal(size=7), rng.uniform(0.5, 2, 7)
+    W[:, 3] = 0.0
+    problem = Problem(m=3, features=features, importance=importance)
+    enumerated = theory.decompose(W, b, problem, model=kind).by_active  # type: ignore[arg-type]
+    counted = importance @ errors_by_count(W.T @ W, b, features, linear=kind == "linear")
+    # Binary values give integrands that do not decay; uniform ones decay with the number of active features.
+    tolerance = 1e-9 if features.values == "uniform" else 1e-6
+    assert_allclose(counted[2:], enumerated[2:], atol=tolerance * enumerated.max())
 
 
 def test_two_features_leave_nothing_collective() -> None:

@@ -62,16 +62,17 @@ def test_more_than_every_run_would_not_agree(data: xr.Dataset, monkeypatch: pyte
 
 
 def test_pentagon_and_digons_exchange_the_lead_between_the_relative_densities(data: xr.Dataset) -> None:
-    ahead = (data["apart_digons"] < data["apart_pentagon"]).values
-    crossing = 0.26908115  # figures/loss_crossover.py
-    assert ahead.tolist() == (data["relative"] < crossing).values.tolist()
+    spinodal, crossing = 0.12415, 0.26908115  # figures/loss_crossover.py
+    assert np.isnan(data["apart_pentagon"]).values.tolist() == (data["relative"] < spinodal).values.tolist()
+    behind = (data["apart_pentagon"] < data["apart_digons"]).values
+    assert behind.tolist() == (data["relative"] > crossing).values.tolist()
     problem = Problem(m=2, density=[BASE_DENSITY] * 4 + [BASE_DENSITY * float(data["relative"][0])])
     assert_allclose(optimise(problem, "2 digon").loss, data["apart_digons"][0], rtol=1e-9)
 
 
-def test_the_picture_has_two_rows_with_legends(data: xr.Dataset) -> None:
+def test_the_picture_has_three_rows_with_legends(data: xr.Dataset) -> None:
     figure = draw(data)
-    assert len(figure.axes) == 4
+    assert len(figure.axes) == 6
     texts = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
     assert "pentagon" in texts
     assert "" not in texts

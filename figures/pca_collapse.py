@@ -22,7 +22,8 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from figures.common import COLOURS, Settings, main, new_figure
+from figures.common import Settings, main
+from figures.parts.pca_panels import COUNTS, HIGH, LOW, SETS, STATED, draw
 from figures.verdicts import Finding, Verdict
 from numerics import train
 from numerics.agreement_minima import exact_losses, nearest_minima
@@ -31,20 +32,13 @@ from theory.collapse import collapsed_sets
 from theory.search import LocalMinima, random_starts, refine
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy import ndarray
 
-SETS = [[0, 1], [2, 3], [4, 5]]
 COLLAPSED = 1e-3
-# What the slides state: lowest and highest density for each number of collapsed sets.
-STATED = {0: (0.0, 0.05), 1: (0.05, 0.15), 2: (0.15, 0.2), 3: (0.25, 0.5)}
 # The slides: what is stored of a collapsed set; degrees that make no difference.
 PRINCIPAL, _SAME_DIRECTION = np.array([1.0, 1.0]) / np.sqrt(2), 0.1
 # A stated range is right if most of it is, of its length in log density.
 _MOST = 0.5
-LOW, HIGH = 0.02, 0.6
-_MARKERS = "osD^"
 # Where a transition is bracketed this closely, relative to the density, bisection ends.
 _BRACKET, _QUICK_BRACKET = 1e-6, 1e-3
 # Solutions are shaken by so much before descent, lest they rest on saddle points.
@@ -57,7 +51,6 @@ _KNOWN = np.array(
         [[0.98, 0.05, -0.72, -0.72, 0.01, 0.01], [0.0, 0.98, -0.01, 0.10, -0.72, -0.72]],
     ]
 )
-_COUNTS = 4
 
 
 def problems(density: "ndarray") -> Problem:
@@ -80,7 +73,7 @@ def compute(settings: Settings) -> xr.Dataset:
             "loss": (("density", "collapsed"), loss / (2 * density[:, None])),
             "W": (("density", "collapsed", "i", "j"), W),
         },
-        coords={"density": density, "collapsed": np.arange(_COUNTS)},
+        coords={"density": density, "collapsed": np.arange(COUNTS)},
     )
     data = data.assign(learned.variables)
     data["stated"] = ("collapsed", "end"), np.array(list(STATED.values()))
@@ -99,9 +92,9 @@ def _lines(density: "ndarray", starts: int, seed: int) -> "tuple[ndarray, ndarra
     W[::starts], W[1::starts] = _KNOWN
     found = refine(problems(np.repeat(density, starts)), W, b, tolerance=1e-6)
     best = (
-        np.full((len(density), _COUNTS, 2, 6), np.nan),
-        np.full((len(density), _COUNTS, 6), np.nan),
-        np.full((len(density), _COUNTS), np.nan),
+        np.full((len(density), COUNTS, 2, 6), np.nan),
+        np.full((len(density), COUNTS, 6), np.nan),
+        np.full((len(density), COUNTS), np.nan),
     )
     _keep(best, found, np.repeat(np.arange(len(density)), starts))
     steps = [*range(1, len(density)), *range(len(density) - 2, -1, -1)]
@@ -214,7 +207,7 @@ def _summary(data: xr.Dataset) -> list[str]:
     for count, (low, high) in STATED.items():
         start, stop = optimal_range(data, count)
         lines.append(f"{count} collapsed: stated {low:g} to {high:g}, exact {start:.4f} to {stop:.4f}")
-    shares = [(data["run_collapsed"] == count).mean("run").values for count in range(_COUNTS)]
+    shares = [(data["run_collapsed"] == count).mean("run").values for count in range(COUNTS)]
     for k, p in enumerate(data["run_density"].values):
         lines.append(
             f"learned, density {p:.4f}: shares with 0, 1, 2, 3 collapsed sets "
@@ -286,83 +279,6 @@ def _away_from_principal(data: xr.Dataset) -> float:
         stored = [np.linalg.svd(best[:, pair])[2][0] for pair in SETS if collapsed_sets(best, [pair], COLLAPSED)]
         cosines += [abs(direction @ PRINCIPAL) for direction in stored]
     return float(np.degrees(np.arccos(np.clip(min(cosines), -1, 1))))
-
-
-def draw(data: xr.Dataset) -> "Figure":
-    """Number of collapsed sets above, losses and shapes below."""
-    figure = new_figure(10.5, 9.0)
-    top, bottom = figure.subplots(2, 1, height_ratios=(1, 1.15), sharex=True)
-    _draw_counts(top, data)
-    _draw_losses(bottom, data)
-    return figure
-
-
-def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
-    p = data["transition"].values
-    levels = [int(data["before"].values[0]), *data["after"].values.astype(int)]
-    axes.stairs(levels, [LOW, *p, HIGH], baseline=None, color="black", lw=2.2, label="exact optimum")
-    for count, (low, high) in STATED.items():
-        axes.plot([max(low, LOW), high], [count + 0.16] * 2, color=COLOURS[5], lw=5, solid_capstyle="butt",
-                  label="stated on the slides" if count == 0 else None)  # fmt: skip
-    counts, places = data["run_collapsed"].values, data["run_density"].values
-    for count in range(_COUNTS):
-        share = (counts == count).mean(1)
-        axes.scatter(places, np.full(len(places), count - 0.2), s=260 * share, color=COLOURS[0], lw=0)
-    axes.scatter([], [], s=100, color=COLOURS[0], lw=0, label="learned (area: share of the runs)")
-    for x in p:
-        axes.annotate(f"{x:.4f}", (x, 0.0), xycoords=axes.get_xaxis_transform(), xytext=(3, 4),
-                      textcoords="offset points", fontsize=9)  # fmt: skip
-        axes.axvline(x, color="0.7", lw=0.8, zorder=0)
-    axes.set_yticks(range(_COUNTS))
-    axes.set_ylim(-0.75, 3.6)
-    axes.set_ylabel("collapsed sets")
-    axes.legend(frameon=False, fontsize=9, loc="upper left")
-    axes.set_title("3 sets of 2 correlated features, n = 6, m = 2", fontsize=11)
-
-
-def _draw_losses(axes: "Axes", data: xr.Dataset) -> None:
-    p, loss = data["density"].values, data["loss"].values
-    best = np.nanmin(loss, axis=1)
-    runs, counts = data["run_loss"].values, data["run_collapsed"].values
-    places = data["run_density"].values
-    at_runs = np.exp(np.interp(np.log(places), np.log(p), np.log(best)))
-    for count in range(_COUNTS):
-        axes.plot(p, loss[:, count] / best, color=COLOURS[count], lw=1.8, label=f"{count} collapsed")
-        k, run = np.nonzero(counts == count)
-        shift = np.exp(0.018 * (count - 1.5))
-        axes.plot(places[k] * shift, runs[k, run] / at_runs[k], _MARKERS[count], color=COLOURS[count], ms=4, alpha=0.5,
-                  mew=0)  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    ticks = [0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6]
-    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    axes.set_yticks([1, 1.5, 2, 3, 4, 6], ["1", "1.5", "2", "3", "4", "6"])
-    axes.minorticks_off()
-    axes.set_ylim(0.9, 6)
-    axes.set_xlabel("density of a set  $1-S$")
-    axes.set_ylabel("loss / lowest exact loss")
-    axes.legend(frameon=False, fontsize=9, loc="upper right", title="lines: exact minima; points: learned",
-                title_fontsize=9, ncols=2)  # fmt: skip
-    shown = np.unique(np.nanargmin(data["loss"].values, axis=1))
-    for place, count in enumerate(shown):
-        middle = np.flatnonzero(np.nanargmin(loss, axis=1) == count)
-        k = middle[len(middle) // 2]
-        inset = axes.inset_axes((0.12 + 0.13 * place, 0.55, 0.12, 0.3))
-        _draw_vertices(inset, data["W"].values[k, count], f"{count} at {p[k]:.2g}")
-
-
-def _draw_vertices(axes: "Axes", W: "ndarray", title: str) -> None:
-    for s, members in enumerate(SETS):
-        for k, j in enumerate(members):
-            axes.plot([0, W[0, j]], [0, W[1, j]], color=COLOURS[s + 4], lw=1.2)
-            axes.plot(
-                W[0, j], W[1, j], "osD"[s], color=COLOURS[s + 4], mfc="none" if k else COLOURS[s + 4], ms=4 + 2 * k
-            )
-    axes.set_xlim(-1.3, 1.3)
-    axes.set_ylim(-1.3, 1.3)
-    axes.set_aspect("equal")
-    axes.axis("off")
-    axes.set_title(title, fontsize=9, pad=2)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""The picture of superposition demonstrated."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from figures.common import COLOURS, new_figure
+from figures.parts.demo_problems import DENSITIES, SIZES, first_pair
+from theory import feature_norms, superposition
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+__all__ = ["draw"]
+
+
+def draw(data: xr.Dataset) -> "Figure":
+    """Rows of models, columns of densities, counts below."""
+    figure = new_figure(14.0, 13.0)
+    rows = [("small", "linear"), ("small", "relu"), ("large", "relu")]
+    grid = figure.add_gridspec(6, 7, height_ratios=(1, 1, 0.8, 1, 0.8, 1.3))
+    at = 0
+    for size, model in rows:
+        for k in range(7):
+            axes = figure.add_subplot(grid[at, k])
+            image = _draw_couplings(axes, data, f"{size}_{model}", k)
+            if not at:
+                axes.set_title(f"1 − S = {DENSITIES[k]:.3g}", fontsize=11)
+            if not k:
+                axes.set_ylabel(f"{'linear' if model == 'linear' else 'ReLU'}, n = {SIZES[size][0]}\n$W^TW$ | $b$")
+        at += 1
+        if model == "relu":
+            for k in range(7):
+                _draw_norms(figure.add_subplot(grid[at, k]), data, size, k)
+            at += 1
+    figure.colorbar(image, ax=figure.axes[:7], label="$W^TW$ and $b$", shrink=0.9)
+    from matplotlib.cm import ScalarMappable
+
+    shades = ScalarMappable()
+    shades.set_clim(0, 2)
+    figure.colorbar(shades, ax=figure.axes[14:21], label="superposition", shrink=0.9)
+    _draw_counts(figure.add_subplot(grid[5, :]), data)
+    return figure
+
+
+def _draw_couplings(axes: "Axes", data: xr.Dataset, name: str, k: int) -> "AxesImage":
+    W, b = data[f"{name}_W"].values[k], data[f"{name}_b"].values[k]
+    n = W.shape[1]
+    gap, width = np.full((n, max(1, n // 10)), np.nan), max(1, n // 12)
+    picture = np.concatenate([W.T @ W, gap, np.repeat(b[:, None], width, axis=1)], axis=1)
+    image = axes.imshow(picture, cmap="RdBu_r", vmin=-1.2, vmax=1.2, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return image
+
+
+def _draw_norms(axes: "Axes", data: xr.Dataset, size: str, k: int) -> None:
+    W = data[f"{size}_relu_W"].values[k]
+    from matplotlib import colormaps
+
+    shade = colormaps["viridis"](np.clip(superposition(W) / 2, 0, 1))
+    axes.barh(np.arange(W.shape[1]), feature_norms(W), color=shade, height=0.9)
+    axes.set_ylim(W.shape[1] - 0.5, -0.5)
+    axes.set_xlim(0, 1.5)
+    axes.set_yticks([])
+    axes.tick_params(labelsize=8)
+    if not k:
+        axes.set_ylabel("norms $|W_i|$\n(most important on top)", fontsize=9)
+
+
+def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
+    for colour, (size, (n, m, _)) in zip(COLOURS, SIZES.items(), strict=False):
+        axes.step(data["fine_density"], data[f"{size}_ideal"] / m, where="mid", color=colour, lw=1.6,
+                  label=f"ideal pairing, n = {n}, m = {m}")  # fmt: skip
+        counts = data[f"{size}_relu_counts"].values / m
+        axes.plot(DENSITIES.repeat(counts.shape[1]), counts.ravel(), "o", color=colour, alpha=0.5, ms=5,
+                  label=f"learned, n = {n}, m = {m}")  # fmt: skip
+        axes.axvline(first_pair(size), color=colour, lw=0.8, ls=":")
+    axes.set_xscale("log")
+    axes.set_xlim(1.1, 0.0009)
+    axes.set_ylim(0, 4)
+    axes.set_xlabel("density  1 − S      (dense → sparse);  dotted: the first pair pays, ideally stored")
+    axes.set_ylabel("represented features\nper dimension")
+    axes.legend(frameon=False, fontsize=9, loc="lower right", ncol=2)

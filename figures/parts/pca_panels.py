@@ -1,0 +1,100 @@
+"""The picture of the PCA-like regime."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from figures.common import COLOURS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy import ndarray
+
+__all__ = ["COUNTS", "HIGH", "LOW", "SETS", "STATED", "draw"]
+
+SETS = [[0, 1], [2, 3], [4, 5]]
+# None of them collapsed, one, two, all.
+COUNTS = 4
+LOW, HIGH = 0.02, 0.6
+# What the slides state: lowest and highest density for each number of collapsed sets.
+STATED = {0: (0.0, 0.05), 1: (0.05, 0.15), 2: (0.15, 0.2), 3: (0.25, 0.5)}
+_MARKERS = "osD^"
+
+
+def draw(data: xr.Dataset) -> "Figure":
+    """Number of collapsed sets above, losses and shapes below."""
+    figure = new_figure(10.5, 9.0)
+    top, bottom = figure.subplots(2, 1, height_ratios=(1, 1.15), sharex=True)
+    _draw_counts(top, data)
+    _draw_losses(bottom, data)
+    return figure
+
+
+def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
+    p = data["transition"].values
+    levels = [int(data["before"].values[0]), *data["after"].values.astype(int)]
+    axes.stairs(levels, [LOW, *p, HIGH], baseline=None, color="black", lw=2.2, label="exact optimum")
+    for count, (low, high) in STATED.items():
+        axes.plot([max(low, LOW), high], [count + 0.16] * 2, color=COLOURS[5], lw=5, solid_capstyle="butt",
+                  label="stated on the slides" if count == 0 else None)  # fmt: skip
+    counts, places = data["run_collapsed"].values, data["run_density"].values
+    for count in range(COUNTS):
+        share = (counts == count).mean(1)
+        axes.scatter(places, np.full(len(places), count - 0.2), s=260 * share, color=COLOURS[0], lw=0)
+    axes.scatter([], [], s=100, color=COLOURS[0], lw=0, label="learned (area: share of the runs)")
+    for x in p:
+        axes.annotate(f"{x:.4f}", (x, 0.0), xycoords=axes.get_xaxis_transform(), xytext=(3, 4),
+                      textcoords="offset points", fontsize=9)  # fmt: skip
+        axes.axvline(x, color="0.7", lw=0.8, zorder=0)
+    axes.set_yticks(range(COUNTS))
+    axes.set_ylim(-0.75, 3.6)
+    axes.set_ylabel("collapsed sets")
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    axes.set_title("3 sets of 2 correlated features, n = 6, m = 2", fontsize=11)
+
+
+def _draw_losses(axes: "Axes", data: xr.Dataset) -> None:
+    p, loss = data["density"].values, data["loss"].values
+    best = np.nanmin(loss, axis=1)
+    runs, counts = data["run_loss"].values, data["run_collapsed"].values
+    places = data["run_density"].values
+    at_runs = np.exp(np.interp(np.log(places), np.log(p), np.log(best)))
+    for count in range(COUNTS):
+        axes.plot(p, loss[:, count] / best, color=COLOURS[count], lw=1.8, label=f"{count} collapsed")
+        k, run = np.nonzero(counts == count)
+        shift = np.exp(0.018 * (count - 1.5))
+        axes.plot(places[k] * shift, runs[k, run] / at_runs[k], _MARKERS[count], color=COLOURS[count], ms=4, alpha=0.5,
+                  mew=0)  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    ticks = [0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.set_yticks([1, 1.5, 2, 3, 4, 6], ["1", "1.5", "2", "3", "4", "6"])
+    axes.minorticks_off()
+    axes.set_ylim(0.9, 6)
+    axes.set_xlabel("density of a set  $1-S$")
+    axes.set_ylabel("loss / lowest exact loss")
+    axes.legend(frameon=False, fontsize=9, loc="upper right", title="lines: exact minima; points: learned",
+                title_fontsize=9, ncols=2)  # fmt: skip
+    shown = np.unique(np.nanargmin(data["loss"].values, axis=1))
+    for place, count in enumerate(shown):
+        middle = np.flatnonzero(np.nanargmin(loss, axis=1) == count)
+        k = middle[len(middle) // 2]
+        inset = axes.inset_axes((0.12 + 0.13 * place, 0.55, 0.12, 0.3))
+        _draw_vertices(inset, data["W"].values[k, count], f"{count} at {p[k]:.2g}")
+
+
+def _draw_vertices(axes: "Axes", W: "ndarray", title: str) -> None:
+    for s, members in enumerate(SETS):
+        for k, j in enumerate(members):
+            axes.plot([0, W[0, j]], [0, W[1, j]], color=COLOURS[s + 4], lw=1.2)
+            axes.plot(
+                W[0, j], W[1, j], "osD"[s], color=COLOURS[s + 4], mfc="none" if k else COLOURS[s + 4], ms=4 + 2 * k
+            )
+    axes.set_xlim(-1.3, 1.3)
+    axes.set_ylim(-1.3, 1.3)
+    axes.set_aspect("equal")
+    axes.axis("off")
+    axes.set_title(title, fontsize=9, pad=2)

@@ -217,11 +217,10 @@ def _fine_orders(data: xr.Dataset) -> Finding:
     """The order along the boundary between dense and nearly equal features."""
     p, order = data["fine_density"].values, data["fine_order"].values
     continuous = p[order == 2]
-    where = f" for p from {continuous.min():.3f} to {continuous.max():.3f}" if len(continuous) else ""
+    where = f", those with p from {continuous.min():.3f} to {continuous.max():.3f}" if len(continuous) else ""
     return Finding(
         f"n = 2, m = 1, dense features: order of the transition = {STATED_ORDER}",
-        f"continuous at {len(continuous)} of {len(p)} places with p from {p.min():.3f} to {p.max():.3f}{where}; first "
-        f"order at the others",
+        f"of {len(p)} places with p from {p.min():.3f} to {p.max():.3f} it is continuous at {len(continuous)}{where}",
         bool((order == STATED_ORDER).all()),
     )
 

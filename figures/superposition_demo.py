@@ -193,13 +193,13 @@ def _dense_findings(data: xr.Dataset) -> tuple[Finding, ...]:
         Finding(
             "sparser: antipodal pairs first",
             f"at density {DENSITIES[k]:.3f}, {touched[k].sum()} of {stored[k].sum()} represented features are in "
-            f"superposition, with {partners.min()} to {partners.max()} partners each and couplings of at least "
-            f"{G[k].min():.2f} and at most {G[k].max():.2f}",
+            f"superposition, {(partners == 1).sum()} of them with one partner; all couplings are between "
+            f"{G[k].min():.2f} and {G[k].max():.2f}",
             bool((partners == 1).all() and G[k].max() < _COUPLED),
         ),
         Finding(
             "the most important features are untouched at first",
-            f"the {untouched} most important are in no superposition at density {DENSITIES[k]:.3f}; none is from "
+            f"the {untouched} most important are in no superposition at density {DENSITIES[k]:.3f}; the first is from "
             f"density {DENSITIES[int(np.argmax(touched[:, 0]))]:.3f} on",
             untouched > 0,
         ),

@@ -16,6 +16,7 @@ Between 0.25 and there the best solution has two collapsed sets, yet at 0.30 mos
 slides state is closer to where gradient descent ends than to the optimum.
 """
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,8 @@ from theory.search import LocalMinima, random_starts, refine
 
 if TYPE_CHECKING:
     from numpy import ndarray
+
+    Solution = tuple[ndarray, ndarray]
 
 COLLAPSED = 1e-3
 # The slides: what is stored of a collapsed set; degrees that make no difference.
@@ -116,67 +119,85 @@ def _keep(best: "tuple[ndarray, ndarray, ndarray]", found: LocalMinima, place: "
             best[0][here], best[1][here], best[2][here] = found.W[k], found.b[k], found.loss[k]
 
 
+@dataclass(eq=False)
+class _Bracket:
+    """Two densities between which the number of collapsed sets changes at the optimum, and the optima there."""
+
+    low: float
+    high: float
+    below: "Solution"
+    above: "Solution"
+    excesses: dict[float, float] = field(default_factory=dict)
+
+    def place(self, closed: float) -> float:
+        """
+        Where to look next.
+
+        The losses of both sides are equal on the straight line through the last two differences. Just beside that
+        place, on the side of the wider part of the bracket, the next look closes in from there. Every third look is
+        halfway, lest sides that have merged, and differ by rounding only, mislead for long.
+        """
+        if len(self.excesses) > 1 and len(self.excesses) % 3:
+            (p, here), (q, there) = list(self.excesses.items())[-2:]
+            root = q - there * (q - p) / (there - here) if there != here else np.nan
+            root += (0.4 if self.high - root > root - self.low else -0.4) * closed * self.high
+            if self.low < root < self.high:
+                return root
+        return (self.low + self.high) / 2
+
+    def narrowed(self, p: float, best: "Solution", excess: float) -> "list[_Bracket]":
+        """The bracket on the side of the change; a number in between makes two changes of it."""
+        self.excesses[p] = excess
+        if _count(best) == _count(self.below):
+            self.low, self.below = p, best
+        elif _count(best) == _count(self.above):
+            self.high, self.above = p, best
+        else:
+            return [_Bracket(self.low, p, self.below, best), _Bracket(p, self.high, best, self.above)]
+        return [self]
+
+
+def _count(solution: "Solution") -> int:
+    return int(collapsed_sets(solution[0], SETS, COLLAPSED))
+
+
 def _transitions(
-    density: "ndarray", W: "ndarray", b: "ndarray", loss: "ndarray", bracket: float
+    density: "ndarray", W: "ndarray", b: "ndarray", loss: "ndarray", closed: float
 ) -> list[tuple[float, int, int, float]]:
     """Densities where the number of collapsed sets changes at the optimum, the numbers, and the change of norms."""
-    winner = np.nanargmin(loss, axis=1)
+    optima = [(W[k, count], b[k, count]) for k, count in enumerate(np.nanargmin(loss, axis=1))]
+    wide = [
+        _Bracket(float(density[k]), float(density[k + 1]), optima[k], optima[k + 1])
+        for k in np.flatnonzero(np.diff(np.nanargmin(loss, axis=1)))
+    ]
     found = []
-    for k in np.flatnonzero(np.diff(winner)):
-        below, above = ((W[j, winner[j]], b[j, winner[j]]) for j in (k, k + 1))
-        found += _bisected(float(density[k]), float(density[k + 1]), below, above, bracket)
-    return found
+    while wide:
+        places = [bracket.place(closed) for bracket in wide]
+        looks = zip(wide, places, _optima_between(places, wide), strict=True)
+        narrower = [new for bracket, p, look in looks for new in bracket.narrowed(p, *look)]
+        found += [bracket for bracket in narrower if bracket.high - bracket.low <= closed * bracket.high]
+        wide = [bracket for bracket in narrower if bracket.high - bracket.low > closed * bracket.high]
+    return sorted(_transition(bracket) for bracket in found)
 
 
-def _optimum_between(p: float, *ends: "tuple[ndarray, ndarray]") -> "tuple[ndarray, ndarray, int, float]":
-    """The best of the minima below solutions, its number of collapsed sets, by how much the first's is above."""
-    rng = np.random.default_rng(0)
-    W = np.array([*(e[0] for e in ends), *_KNOWN])
-    b = np.array([*(e[1] for e in ends), *np.zeros((len(_KNOWN), 6))])
-    W = W + _SHAKE * rng.standard_normal(W.shape)
-    found = refine(problems(np.full(len(W), p)), W, b, tolerance=1e-6)
-    k = int(np.argmin(found.loss))
-    excess = float(found.loss[0] - found.loss[1])
-    return found.W[k], found.b[k], int(collapsed_sets(found.W[k], SETS, COLLAPSED)), excess
+def _transition(bracket: _Bracket) -> tuple[float, int, int, float]:
+    norms = [np.sort(np.linalg.norm(W, axis=0)) for W, _ in (bracket.below, bracket.above)]
+    middle = (bracket.low + bracket.high) / 2
+    return middle, _count(bracket.below), _count(bracket.above), float(np.abs(norms[0] - norms[1]).max())
 
 
-def _bisected(
-    low: float, high: float, below: "tuple[ndarray, ndarray]", above: "tuple[ndarray, ndarray]", bracket: float
-) -> list[tuple[float, int, int, float]]:
-    """Close in on a change of the number between two densities; a number in between makes two changes of it."""
-    first = int(collapsed_sets(below[0], SETS, COLLAPSED))
-    last = int(collapsed_sets(above[0], SETS, COLLAPSED))
-    excesses: dict[float, float] = {}
-    while high - low > bracket * high:
-        middle = _next_place(low, high, excesses, bracket)
-        W, b, count, excesses[middle] = _optimum_between(middle, below, above)
-        if count == first:
-            low, below = middle, (W, b)
-        elif count == last:
-            high, above = middle, (W, b)
-        else:
-            return [
-                *_bisected(low, middle, below, (W, b), bracket),
-                *_bisected(middle, high, (W, b), above, bracket),
-            ]
-    spectra = [np.sort(np.linalg.norm(W, axis=0)) for W, _ in (below, above)]
-    return [((low + high) / 2, first, last, float(np.abs(spectra[0] - spectra[1]).max()))]
-
-
-def _next_place(low: float, high: float, excesses: dict[float, float], bracket: float) -> float:
-    """
-    Where to look next for a crossing of two branches.
-
-    Their losses are equal on the straight line through the last two differences. Just beside that place, on the side
-    of the wider part of the bracket, the next look closes in from there; without two differences, halfway.
-    """
-    if len(excesses) > 1:
-        (p, here), (q, there) = list(excesses.items())[-2:]
-        root = q - there * (q - p) / (there - here) if there != here else np.nan
-        root += (0.4 if high - root > root - low else -0.4) * bracket * high
-        if low < root < high:
-            return root
-    return (low + high) / 2
+def _optima_between(places: list[float], brackets: list[_Bracket]) -> "list[tuple[Solution, float]]":
+    """The best minima below the ends' and the known solutions, and by how much the lower end's is above the other's."""
+    each = 2 + len(_KNOWN)
+    W = np.array([start for x in brackets for start in (x.below[0], x.above[0], *_KNOWN)])
+    b = np.array([start for x in brackets for start in (x.below[1], x.above[1], *np.zeros((len(_KNOWN), 6)))])
+    shake = _SHAKE * np.random.default_rng(0).standard_normal((each, *W.shape[1:]))
+    found = refine(problems(np.repeat(places, each)), W + np.tile(shake, (len(places), 1, 1)), b, tolerance=1e-6)
+    results = []
+    for start in range(0, len(W), each):
+        k = start + int(np.argmin(found.loss[start : start + each]))
+        results.append(((found.W[k], found.b[k]), float(found.loss[start] - found.loss[start + 1])))
+    return results
 
 
 def _learned(settings: Settings) -> xr.Dataset:

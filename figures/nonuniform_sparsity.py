@@ -226,7 +226,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             22,
             tuple(counts),
             "A feature is represented where it pays, which depends on importance and density together. Where they "
-            "oppose each other, as in case 2, all five features are worth nearly the same, and a pentagon holds them.",
+            "oppose each other, as in case 2, all five are worth storing, and share the two dimensions.",
         ),
         Verdict(
             23,

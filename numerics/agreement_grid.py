@@ -22,7 +22,7 @@ from numerics.agreement_runs import CONVERGED, EQUAL, ROUNDING
 from numerics.sweep import extra_feature_grid
 from numerics.training import train
 from theory.metrics import feature_norms, superposition
-from theory.phase_boundaries import PHASES, classify
+from theory.phase_cells import PHASES, classify
 from theory.phase_diagram import phase_diagram
 from theory.problem import Problem
 from theory.search import take

@@ -5,7 +5,7 @@ import xarray as xr
 
 from numerics.agreement_grid import CAUSES, NEAR, agreement_shares
 from numerics.agreement_runs import CONVERGED, EQUAL, VERDICTS, basin_statistics
-from theory.phase_boundaries import PHASES
+from theory.phase_cells import PHASES
 
 __all__ = ["describe_comparison", "describe_grid", "describe_runs"]
 

@@ -14,11 +14,13 @@ from theory.candidates import ideal_candidates
 from theory.command import progress
 from theory.features import Independent
 from theory.loss import output_errors
+from theory.metrics import feature_norms, superposition
 from theory.problem import Problem
 from theory.search import LocalMinima, random_starts, refine, revive, take
 from theory.tegum import tegum_products
 
 __all__ = [
+    "PHASES",
     "SAME_BRANCH",
     "distinct",
     "extra_feature_problem",
@@ -28,6 +30,11 @@ __all__ = [
     "signature",
 ]
 
+PHASES = ("not represented", "dedicated", "superposition")
+
+# A norm, or an overlap with the other features' embeddings, below this counts as none. Where the optimum is exactly
+# zero the search leaves about 1e-6; where a feature fades in continuously this sets where it counts as there.
+_NEGLIGIBLE = 0.01
 # Of the idealised candidates and the catalogue's geometries, the most promising start the search of a coarse cell.
 _KEPT_SEEDS = 10
 # Solutions whose norms, overlaps and biases differ by less than this count as the same branch.
@@ -84,6 +91,30 @@ def signature(W: Float[ndarray, "*batch m n"], b: Float[ndarray, "*batch n"]) ->
     overlaps = np.sqrt(np.maximum((G**2).sum(-1) - norms**2, 0))
     parts = [part for values in (norms, overlaps, b) for part in (values[..., -1:], np.sort(values[..., :-1], axis=-1))]
     return np.concatenate([*parts, np.sort(G[..., -1, :-1], axis=-1)], axis=-1)
+
+
+def classify(W: Float[ndarray, "*batch m n"]) -> Int[ndarray, "*batch"]:
+    """
+    Say what became of the last feature.
+
+    Parameters
+    ----------
+    W : ndarray, shape (*batch, m, n)
+        Embeddings.
+
+    Returns
+    -------
+    ndarray of int, shape (*batch,)
+        Index into ``PHASES``: 0 not represented, 1 dedicated (orthogonal to all others), 2 in superposition.
+
+    Examples
+    --------
+    >>> int(classify(np.array([[1.0, -1.0]])))
+    2
+    """
+    norm = feature_norms(W)[..., -1]
+    overlap = np.sqrt(superposition(W)[..., -1])
+    return np.where(norm < _NEGLIGIBLE, 0, np.where(overlap < _NEGLIGIBLE, 1, 2))
 
 
 def distinct(

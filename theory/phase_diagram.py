@@ -109,7 +109,8 @@ def phase_diagram(
     _check(n, m, resolution, density, importance)
     from threadpoolctl import threadpool_limits
 
-    from theory.phase_boundaries import classify, find_boundaries
+    from theory.phase_boundaries import find_boundaries
+    from theory.phase_cells import classify
     from theory.phase_grid import search_grid
     from theory.phase_results import assemble
 

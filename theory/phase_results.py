@@ -13,7 +13,8 @@ from theory.candidates import ideal_candidates
 from theory.features import Independent
 from theory.loss import output_errors
 from theory.metrics import feature_norms, superposition
-from theory.phase_boundaries import PHASES, Boundary
+from theory.phase_boundaries import Boundary
+from theory.phase_cells import PHASES
 from theory.phase_grid import Grid
 from theory.problem import Problem
 from theory.recognition import recognise_many
@@ -47,7 +48,7 @@ def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: i
     """
     m, n = grid.W.shape[-2:]
     data = xr.Dataset(
-        {**_cells(grid, phase), **_transitions(boundary, phase)},
+        {**_cells(grid, phase), **_transitions(boundary)},
         coords={
             "density": ("density", grid.density, {"long_name": "density p = 1 - S of every feature"}),
             "importance": ("importance", grid.importance, {"long_name": "relative importance of the extra feature"}),
@@ -74,9 +75,9 @@ def _cells(grid: Grid, phase: Int[ndarray, "P R"]) -> dict[str, tuple[object, ..
     }
 
 
-def _transitions(boundary: Boundary, phase: Int[ndarray, "P R"]) -> dict[str, tuple[object, ...]]:
+def _transitions(boundary: Boundary) -> dict[str, tuple[object, ...]]:
     """What is known of every transition."""
-    name, label = "boundary", phase.ravel()
+    name = "boundary"
     order = "1: branches cross; 2: the optimum changes continuously"
     jump = "jump of dL*/d log(parameter) in its growing direction"
     return {
@@ -84,8 +85,8 @@ def _transitions(boundary: Boundary, phase: Int[ndarray, "P R"]) -> dict[str, tu
         "boundary_importance": (name, boundary.importance),
         "boundary_cell": _described(name, boundary.cell, "flat number of the cell before"),
         "boundary_neighbour": _described(name, boundary.neighbour, "flat number of the cell after"),
-        "boundary_phase_before": (name, label[boundary.cell]),
-        "boundary_phase_after": (name, label[boundary.neighbour]),
+        "boundary_phase_before": (name, boundary.before),
+        "boundary_phase_after": (name, boundary.after),
         "boundary_order": _described(name, boundary.order, order),
         "boundary_slope_jump": _described(name, boundary.slope_jump, jump),
         "boundary_along": (name, np.where(boundary.neighbour - boundary.cell == 1, "importance", "density")),

@@ -176,16 +176,16 @@ def _ideal_boundaries(data: "xr.Dataset") -> Iterator[tuple[ndarray, ndarray]]:
 def _boundary_segments(data: "xr.Dataset") -> Iterator[tuple[Float[ndarray, "2 2"], int]]:
     """Join the transitions found on the edges between cells by straight pieces, square by square of four cells."""
     columns = data.sizes["importance"]
-    points: dict[tuple[int, int], tuple[ndarray, int]] = {}
+    points: dict[tuple[int, int], list[tuple[ndarray, int]]] = {}
     for k in range(data.sizes["boundary"]):
         edge = int(data["boundary_cell"].values[k]), int(data["boundary_neighbour"].values[k])
         place = np.array([data["boundary_density"].values[k], data["boundary_importance"].values[k]])
-        points[edge] = place, int(data["boundary_order"].values[k])
+        points.setdefault(edge, []).append((place, int(data["boundary_order"].values[k])))
     for row in range(data.sizes["density"] - 1):
         for column in range(columns - 1):
             a = row * columns + column
             around = [(a, a + 1), (a, a + columns), (a + 1, a + 1 + columns), (a + columns, a + columns + 1)]
-            found = [points[edge] for edge in around if edge in points]
+            found = [point for edge in around for point in points.get(edge, [])]
             if len(found) == 2:
                 yield np.array([found[0][0], found[1][0]]), min(found[0][1], found[1][1])
             elif len(found) > 2:

@@ -1,6 +1,5 @@
 """Claims 4 and 5: phase diagrams, idealised, exact and learned, and the order of their boundaries."""
 
-import numpy as np
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose

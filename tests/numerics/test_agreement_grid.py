@@ -11,7 +11,7 @@ from numerics.agreement import main
 from numerics.agreement_grid import CAUSES, agreement_shares, compare_phases, near_boundary, phase_agreement
 from numerics.agreement_tables import describe_grid
 from numerics.sweep import extra_feature_grid
-from theory.phase_boundaries import PHASES
+from theory.phase_cells import PHASES
 from theory.phase_diagram import phase_diagram
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

@@ -10,8 +10,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import theory
-from theory.phase_boundaries import PHASES, classify
-from theory.phase_cells import extra_feature_problem
+from theory.phase_cells import PHASES, classify, extra_feature_problem
 from theory.phase_diagram import default_resolution, main, phase_diagram, summary
 from theory.search import random_starts, refine, revive
 
@@ -243,3 +242,20 @@ def test_default_resolution_falls_with_the_number_of_features() -> None:
     resolutions = [default_resolution(n) for n in range(2, 9)]
     assert resolutions[0] == resolutions[1] == 60
     assert resolutions == sorted(resolutions, reverse=True)
+
+
+def test_both_transitions_are_found_where_a_third_solution_is_best_in_between() -> None:
+    data = phase_diagram(3, 2, resolution=2, density=(0.5357, 0.579), importance=(0.645, 0.655))
+    along = data["boundary_along"].values == "density"
+    assert along.sum() == 4
+    for cell in (0, 1):
+        here = along & (data["boundary_cell"].values == cell)
+        p = np.sort(data["boundary_density"].values[here])
+        assert_allclose(p, [0.5377, 0.5539], atol=4e-3)
+        assert (data["boundary_order"].values[here] == 1).all()
+        middle = extra_feature_problem(3, 2, np.full(42, p.mean()), np.full(42, data["importance"].values[cell]))
+        W, b = random_starts(middle, 40, np.random.default_rng(0))
+        ends = data.isel(importance=cell)
+        W, b = np.concatenate([W, ends["W"].values]), np.concatenate([b, ends["b"].values])
+        found = refine(middle, W, b)
+        assert found.loss[:40].min() < found.loss[40:].min() * (1 - 1e-3)

@@ -20,7 +20,7 @@ from figures.common import Settings, main, new_figure
 from figures.verdicts import Finding, Verdict, compare
 from numerics import phase_agreement
 from numerics.agreement_grid import CAUSES
-from theory.phase_boundaries import PHASES
+from theory.phase_cells import PHASES
 from theory.phase_diagram import phase_diagram
 from theory.plots import phase_panel
 

@@ -1,4 +1,4 @@
-"""The geometry figure and the staircase."""
+"""Claims 8 and 9: geometries as products of factors, and beside Thomson's optima; options of a figure script."""
 
 import subprocess
 import sys
@@ -6,25 +6,65 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.testing import assert_allclose
 
-from figures import polytopes, staircase
+from figures import polytopes
 from figures.common import Settings, labelled, load, save
+from figures.verdicts import FAILS, HOLDS, PARTLY
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
 QUICK = Settings(quick=True, workers=1)
 
 
-def test_dimensionalities_are_those_of_the_factors_not_of_the_whole() -> None:
-    """Claim 8: 3 x 2/3 + 2 x 1/2, not 5 x 3/5; 5 x 2/5 + 2 x 1/2; three digons."""
-    data = polytopes.compute(QUICK)
+@pytest.fixture(scope="module")
+def data(at_full_speed: None) -> xr.Dataset:
+    return polytopes.compute(QUICK)
+
+
+def test_claim_8_dimensionalities_are_those_of_the_factors_not_of_the_whole(data: xr.Dataset) -> None:
+    """3 x 2/3 + 2 x 1/2, not 5 x 3/5; 5 x 2/5 + 2 x 1/2; three digons."""
     expected = {"triangle + digon": [2 / 3] * 3 + [1 / 2] * 2, "pentagon + digon": [2 / 5] * 5 + [1 / 2] * 2,
                 "3 digon": [1 / 2] * 6, "tetrahedron": [3 / 4] * 4}  # fmt: skip
     for name, values in expected.items():
         found = data["dimensionality"].sel(geometry=name).values
         assert_allclose(found[~np.isnan(found)], values, atol=1e-9)
-    assert len(polytopes.draw(data).axes) == 12
+
+
+def test_claim_9_digons_and_right_angles_beat_the_tetrahedron_at_low_density(data: xr.Dataset) -> None:
+    sparse = data.sel(compared=0.1)
+    assert sparse["best"].values.tolist() == [
+        "digon + 2 dedicated", "2 digon + dedicated", "3 digon", "pentagon + digon", "square antiprism",
+    ]  # fmt: skip
+    # A tetrahedron's vertices lie half its angle, acos(-1/3) = 2 x 54.7 degrees, less 90 from two axes and a digon.
+    assert_allclose(sparse["angle"][0], 90 - np.degrees(np.arccos(-1 / 3)) / 2, atol=1e-3)
+    assert_allclose(sparse["angle"][1:4], [30, 0, 0], atol=1e-3)
+    assert 1 < sparse["angle"][4] < 2
+
+
+def test_claim_9_seven_of_the_shapes_solve_thomsons_problem(data: xr.Dataset) -> None:
+    solved = [name for name in data["geometry"].values if polytopes.solves_thomson(str(name), data)]
+    assert solved == ["digon", "triangle", "tetrahedron", "triangle + digon", "3 digon", "pentagon + digon",
+                      "square antiprism"]  # fmt: skip
+
+
+def test_claims_8_and_9_hold(data: xr.Dataset, tmp_path: Path) -> None:
+    save(labelled(data, "polytopes", QUICK), polytopes.draw(data), tmp_path, "polytopes")
+    again = load(tmp_path, "polytopes", QUICK)
+    assert again is not None
+    for verdicts in (polytopes.judge(data), polytopes.judge(again)):
+        assert [(verdict.claim, verdict.outcome) for verdict in verdicts] == [(8, HOLDS), (9, HOLDS)]
+
+
+def test_wrong_statements_are_found_wrong(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(polytopes.STATED_FACTORS, "triangle + digon", {3 / 5: 5})
+    monkeypatch.setattr(polytopes, "STATED_SHARE", 0.9)
+    assert [verdict.outcome for verdict in polytopes.judge(data)] == [PARTLY, FAILS]
+
+
+def test_the_picture_has_a_panel_per_geometry_and_the_comparison(data: xr.Dataset) -> None:
+    assert len(polytopes.draw(data).axes) == 13
 
 
 def test_edges_of_the_cube_and_of_the_octahedron_are_counted() -> None:
@@ -35,20 +75,8 @@ def test_edges_of_the_cube_and_of_the_octahedron_are_counted() -> None:
         assert sum(polytopes._is_edge(vertices, j, k) for j, k in pairs) == edges
 
 
-@pytest.mark.slow
-def test_the_staircase_descends_from_one_feature_per_dimension() -> None:
-    data = staircase.compute(QUICK)
-    steps = data.sortby("inverse_density")["dimensions_per_feature"].values
-    assert_allclose(steps[0], 1, atol=0.05)
-    assert (np.diff(steps) < 1e-6).all()
-    at_half = data["dimensionality"].sel(factor="digon").values
-    assert_allclose(at_half[~np.isnan(at_half)], 0.5, atol=1e-9)
-    assert len(staircase.draw(data).axes) == 2
-
-
-def test_numbers_are_saved_with_the_settings_that_made_them(tmp_path: Path) -> None:
-    data = labelled(polytopes.compute(QUICK), "polytopes", QUICK)
-    save(data, polytopes.draw(data), tmp_path, "polytopes")
+def test_numbers_are_saved_with_the_settings_that_made_them(data: xr.Dataset, tmp_path: Path) -> None:
+    save(labelled(data, "polytopes", QUICK), polytopes.draw(data), tmp_path, "polytopes")
     again = load(tmp_path, "polytopes", QUICK)
     assert again is not None
     assert_allclose(again["W"], data["W"])

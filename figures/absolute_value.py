@@ -1,13 +1,14 @@
 """Absolute values computed in superposition
 =========================================
 
-A model with one hidden ReLU layer, y = ReLU(W_2 ReLU(W_1 x) + b), learns y = |x| (claim 26). Features are 0 with
-probability S, else uniform on [-1, 1]. Since |x| = ReLU(x) + ReLU(-x), two neurons compute one feature exactly; a
+A model with one hidden ReLU layer, y = ReLU(W_2 ReLU(W_1 x) + b), learns ``y = |x|`` (claim 26). Features are 0 with
+probability S, else uniform on [-1, 1]. Since ``|x| = ReLU(x) + ReLU(-x)``, two neurons compute one feature exactly; a
 feature that is left out costs p/3 - p^2/4, with the best constant p/2 in its bias.
 
 (a) n = 3 and m = 6: two neurons per feature, one for each sign, and loss 0.
-(b), (c) n = 100 and m = 40, all features of the same importance: how much each neuron contributes to each output,
-    W_2 |W_1|, dense and sparse.
+(b) n = 100 and m = 40, dense, all features of the same importance: how much each neuron contributes to each output,
+    ``W_2 |W_1|``.
+(c) The same, sparse.
 (d) The loss, in units of the least that is possible if no neuron is shared: two neurons each for the most important
     features, the others left out. (One neuron for each of twice as many saves less.) Below 1: superposition.
 (e) The number of features computed: those with less than half the error of a feature that is left out.
@@ -44,7 +45,7 @@ COMPUTED = (0.25, 0.5, 0.75)
 
 def compute(settings: Settings) -> xr.Dataset:
     """Train the small model, and the large one over densities and importances."""
-    n, m = (20, 8) if settings.quick else (100, 40)
+    n, m = (40, 16) if settings.quick else (100, 40)
     densities = (1.0, 0.1, 0.03) if settings.quick else (1.0, 0.3, 0.1, 0.03, 0.01)
     small = [_learned(*SMALL, 1.0, p, settings) for p in SMALL_DENSITIES]
     large = [[_learned(n, m, decay, p, settings) for p in densities] for decay in PROFILES.values()]
@@ -116,7 +117,7 @@ def _learned(n: int, m: int, decay: float, density: float, settings: Settings) -
     instances = 4 if small else 2
     # Sparse features need larger batches for as many active ones, dense ones more steps.
     sparse = density < 0.1
-    steps = 1500 if settings.quick else 5000 if sparse else 10_000
+    steps = 1200 if settings.quick else 5000 if sparse else 10_000
     batch = 256 if settings.quick or small else 2048 if sparse else 512
     problem = Problem(n=n, m=m, density=density, importance=decay ** np.arange(n))
     run = train(

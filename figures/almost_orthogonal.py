@@ -1,8 +1,8 @@
 """Almost orthogonal directions against dimension
-===============================================
+==============================================
 
 How many unit vectors fit into d dimensions if all pairwise angles are to lie between 90 - a and 90 + a degrees, so that
-no |cosine| exceeds eps = sin a (claim 19, with a = 1 degree; also for a = 30, 15 and 5).
+no cosine exceeds eps = sin a in size (claim 19, with a = 1 degree; also for a = 30, 15 and 5).
 
 (a) Vectors per dimension between guaranteed lower bounds and upper bounds (shaded), and sets that were constructed and
     measured: random greedy ones, root systems, quadratic phases.
@@ -10,9 +10,9 @@ no |cosine| exceeds eps = sin a (claim 19, with a = 1 degree; also for a = 30, 1
     at once about d^2/2.
 (c) 89 to 91 degrees: the growth ln N / d. An exponential has a constant one; it takes over at millions of dimensions.
 
-The lower bounds are greedy covering by random directions, N >= 1/P(|u . v| > eps), of which the Johnson-Lindenstrauss
-lemma is a weaker form, exp(d eps^2/4); phases of polynomials over a prime field; and Kerdock sets. The upper bounds are
-Welch's, with all tensor powers, and Rankin's. All are derived in ``theory.directions``.
+The lower bounds are greedy covering by random directions, ``N >= 1/P(|u . v| > eps)``, of which the
+Johnson-Lindenstrauss lemma is a weaker form, exp(d eps^2/4); phases of polynomials over prime fields; and Kerdock sets.
+The upper bounds are Welch's, with all tensor powers, and Rankin's. All are derived in ``theory.directions``.
 """
 
 from itertools import product

@@ -1,5 +1,5 @@
 """Feature benefit and interference, in formulas and for a pair of features
-=========================================================================
+========================================================================
 
 The loss of the linear model in Saxe's form, the ReLU model's loss with one active feature and its simplification at
 x = 1 (claim 3): what the slides state less what SymPy derives simplifies to 0.

@@ -210,6 +210,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     counts = {t: _of_best(data, monosemantic(data, t)) for t in (MONOSEMANTIC, *THRESHOLDS)}
     with_relu, without = counts[MONOSEMANTIC]
     chance = (data["rotated_share"].values > MONOSEMANTIC).sum(-1).mean((2, 3))
+    clearest = int(with_relu.argmax())
+    beyond_chance = with_relu[clearest] - chance[0, clearest]
     both = {t: bool(((c[0] > 0) & (c[0] < M)).any() and c[0, -1] < c[0].max()) for t, c in counts.items()}
     findings = (
         Finding("a ReLU on the hidden layer privileges its basis",
@@ -219,7 +221,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Finding("W becomes directly interpretable: neurons stand for features",
                 f"{with_relu.tolist()} of {M} neurons are monosemantic at p = {p.tolist()}, by chance "
                 f"{chance[0].round(2).tolist()}; without that ReLU {without.tolist()}",
-                bool(with_relu[0] >= 3 and (with_relu[0] - chance[0, 0] > 2) and without.max() <= 1)),
+                bool(with_relu[clearest] >= 3 and beyond_chance > 2 and without.max() <= 1)),
         Finding("mono- and polysemantic neurons occur",
                 "monosemantic ones become fewer as features get sparser; at every threshold: "
                 + ", ".join(f"{t:g}: {c[0].tolist()}" for t, c in counts.items()),

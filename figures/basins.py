@@ -236,6 +236,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             bool(apart.max() >= STATED_OFTEN),
         ),
         _crossover(data),
+        _metastable(data),
     ]
     for part in (data.isel(problem=k) for k in range(data.sizes["problem"])):
         missed, p = part["not_optimal"].values, part["density"].values
@@ -253,6 +254,18 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         "others and nearly every run finds it; runs miss the optimum near crossings and beyond them."
     )
     return [Verdict(11, tuple(findings), why)]
+
+
+def _metastable(data: xr.Dataset) -> Finding:
+    """Runs off the optimum where the pentagon is a worse minimum, and where it is none any more."""
+    missed, pentagon = data["apart_not_optimal"].values, data["apart_pentagon"].values
+    worse, gone = pentagon > data["apart_digons"].values, np.isnan(pentagon)
+    return Finding(
+        "descent has trouble moving between geometries",
+        f"where the pentagon is a minimum, but not the best, {missed[worse].mean():.0%} of the runs miss the two "
+        f"digons; where it is no minimum any more, {missed[gone].mean():.0%} do",
+        bool(missed[worse].mean() >= STATED_OFTEN > missed[gone].mean()),
+    )
 
 
 def _shares(shares: np.ndarray) -> str:

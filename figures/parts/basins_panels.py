@@ -127,7 +127,7 @@ def _draw_apart(row: "np.ndarray", data: xr.Dataset) -> None:
     right.yaxis.set_major_formatter("{x:.3g}")
     right.yaxis.set_minor_formatter("{x:.3g}")
     right.set_xticks([0.1, 0.2, 0.5, 1.0], ["0.1", "0.2", "0.5", "1"])
-    right.minorticks_off()
+    right.set_xticks([], minor=True)
     right.set_ylabel("loss / lower branch")
     right.set_title("exact branches (lines) and learned models (points)", fontsize=11)
     right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)

@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 
 from figures import learning_dynamics
 from figures.common import Settings
-from figures.learning_dynamics import compute, draw, judge, stages_of_rests
+from figures.learning_dynamics import compute, draw, judge
+from figures.parts.learning_rests import stages_of_rests
 from figures.verdicts import HOLDS, PARTLY
 from theory import load, save
 from theory.two_sets import STAGES, angles

@@ -8,8 +8,9 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import figures.benefit_and_interference as script
-from figures.benefit_and_interference import DENSITIES, PENTAGON_SHARE, compute, draw, judge, remainders
+from figures.benefit_and_interference import DENSITIES, PENTAGON_SHARE, compute, draw, judge
 from figures.common import Settings
+from figures.parts import benefit_formulas
 from figures.verdicts import HOLDS
 from theory import load, save
 
@@ -32,9 +33,9 @@ def test_claim_3_every_stated_formula_equals_the_derived_one(data: xr.Dataset) -
 def test_a_wrong_formula_leaves_a_remainder_and_does_not_agree(
     data: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = script._saxe()
-    monkeypatch.setattr(script, "_saxe", lambda: 2 * right)
-    rest = remainders()
+    right = benefit_formulas._saxe()
+    monkeypatch.setattr(benefit_formulas, "_saxe", lambda: 2 * right)
+    rest = benefit_formulas.remainders()
     assert rest["saxe"] != 0
     (verdict,) = judge(data.assign_attrs(remainder_saxe=str(rest["saxe"])))
     assert [finding.agrees for finding in verdict.findings] == [False, True, True, True, True]

@@ -9,19 +9,17 @@ from numpy.testing import assert_allclose
 
 import figures.privileged_basis as script
 from figures.common import Settings
-from figures.privileged_basis import (
+from figures.parts.privileged_measures import (
     MONOSEMANTIC,
     THRESHOLDS,
     M,
     N,
-    compute,
-    draw,
-    judge,
     largest_share,
     monosemantic,
     monosemantic_loss,
     problem,
 )
+from figures.privileged_basis import compute, draw, judge
 from figures.verdicts import HOLDS
 from numerics import stratified_loss
 from theory import load, population_loss, save

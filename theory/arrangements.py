@@ -6,10 +6,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from theory.enumeration import MAX_FEATURES, active_patterns, own_first, squared_errors
 from theory.features import Independent
 from theory.loss import population_loss
 from theory.polytope_optimum import optimise_polytope
 from theory.problem import Problem
+from theory.quick_expansion import is_quick
 from theory.tegum import TegumProduct
 
 __all__ = ["arrangements", "equal_problem", "symmetric_start"]
@@ -95,11 +97,43 @@ def _losses(problem: Problem, product: TegumProduct, orders: Int[ndarray, "ways 
     """Losses of the solution that is optimal for equal features, arranged in different ways."""
     equal = equal_problem(problem, product, orders[0])
     W, b = symmetric_start(equal, product, np.arange(problem.n))
+    if is_quick(problem) and max(polytope.v for polytope in product.polytopes) <= MAX_FEATURES["uniform"]:
+        return _enumerated_losses(problem, product, orders, W, b)
     where = np.argsort(orders, axis=1)
     means = np.broadcast_to(problem.features.mean, orders.shape)
     biases = np.where(np.linalg.norm(W, axis=0)[where] > 0, b[where], means)
     loss = population_loss(np.moveaxis(W[:, where], 0, 1), biases, problem, rtol=1e-4)
     return np.asarray(loss)
+
+
+def _enumerated_losses(
+    problem: Problem,
+    product: TegumProduct,
+    orders: Int[ndarray, "ways n"],
+    W: Float[ndarray, "m n"],
+    b: Float[ndarray, " n"],
+) -> Float[ndarray, " ways"]:
+    """
+    Losses from the errors given which features are active.
+
+    Those belong to the vertices, whichever features stand there: arrangements differ in probabilities and importances.
+    """
+    loss, start = np.zeros(len(orders)), 0
+    for polytope in product.polytopes:
+        members = orders[:, start : start + polytope.v]
+        p, weight = problem.density[members], problem.importance[members]
+        vertices = slice(start, start + polytope.v)
+        G = W[:, vertices].T @ W[:, vertices]
+        if not G.any():  # not represented: the best bias is the mean
+            loss += (weight * (p / 3 - p**2 / 4)).sum(1)
+        else:
+            order, patterns = own_first(polytope.v)
+            own = np.take_along_axis(G, order, 1)
+            errors = np.take_along_axis(squared_errors(own, b[vertices], "uniform"), patterns, 1)
+            chance = np.where(active_patterns(polytope.v), p[:, None, :], 1 - p[:, None, :]).prod(-1)
+            loss += ((chance @ errors.T) * weight).sum(1)
+        start += polytope.v
+    return loss
 
 
 def equal_problem(problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]) -> Problem:

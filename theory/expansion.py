@@ -16,7 +16,7 @@ from numpy import ndarray
 from theory.decoupled import decoupled_errors
 from theory.problem import Problem
 
-__all__ = ["Expansion", "clear_step", "expand", "gradients", "zero_loss"]
+__all__ = ["Expansion", "chain", "clear_step", "expand", "gradients", "zero_loss"]
 
 # Central differences of a gradient known to 1e-16 in smooth stretches longer than this: Hessians to about 1e-9 of
 # their largest entry, less where a third derivative is large (a digon's at low density, some 1e3: 1e-7).
@@ -159,16 +159,30 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
     return Expansion(
         loss=float((weight * errors.value[0]).sum()),
         gradient=np.concatenate([(W @ (A + A.T)).ravel(), here[:, n]]),
-        hessian=_chain(W, second, A),
+        hessian=chain(W, second, A),
         kinked=bool(jump > _KINK * np.abs(second).max()),
         scale=zero_loss(problem),
     )
 
 
-def _chain(
-    W: Float[ndarray, "m n"], second: Float[ndarray, "n v v"], A: Float[ndarray, "n n"]
-) -> Float[ndarray, "d d"]:
-    """Carry second derivatives in couplings and biases over to (W, b)."""
+def chain(W: Float[ndarray, "m n"], second: Float[ndarray, "n v v"], A: Float[ndarray, "n n"]) -> Float[ndarray, "d d"]:
+    """
+    Carry second derivatives in couplings and biases over to (W, b).
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding.
+    second : ndarray, shape (n, n + 1, n + 1)
+        Of every output's term of the loss, in its couplings, then its bias.
+    A : ndarray, shape (n, n)
+        Row i: the first derivatives of output i's term in its couplings.
+
+    Returns
+    -------
+    ndarray, shape (d, d)
+        The loss's Hessian in W, row by row, and b; d = m n + n.
+    """
     m, n = W.shape
     d = m * n + n
     basis = np.eye(d)

@@ -5,10 +5,10 @@ Divisions are by a coupling only where z changes sign, and there the numerator i
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
-__all__ = ["interference", "own_error"]
+__all__ = ["interference", "own_error", "sign_change"]
 
 Triple = tuple[Float[ndarray, "*shape"], Float[ndarray, "*shape"], Float[ndarray, "*shape"]]
 
@@ -77,7 +77,7 @@ def own_error(c: Float[ndarray, "*#shape"], b: Float[ndarray, "*#shape"], values
         z = b + c
         slope = -2 * (1 - np.maximum(z, 0)) * (z > 0)
         return (1 - np.maximum(z, 0)) ** 2, slope, slope
-    zero, rising = _sign_change(c, b)
+    zero, rising = sign_change(c, b)
     lower = np.where(rising, zero, 0.0)  # z > 0 on (lower, upper)
     upper = np.where(rising, 1.0, zero)
     at_lower, at_upper = (1 - c) * lower - b, (1 - c) * upper - b  # u - z at both ends
@@ -89,10 +89,26 @@ def own_error(c: Float[ndarray, "*#shape"], b: Float[ndarray, "*#shape"], values
     return value, dc, db
 
 
-def _sign_change(
+def sign_change(
     c: Float[ndarray, "*#shape"], b: Float[ndarray, "*#shape"]
-) -> tuple[Float[ndarray, "*shape"], ndarray]:
-    """Where z = b + c u passes 0 on [0, 1], and whether z > 0 lies above that point; clipped to the ends."""
+) -> tuple[Float[ndarray, "*shape"], Bool[ndarray, "*shape"]]:
+    """
+    Give where z = b + c u passes zero on [0, 1].
+
+    Parameters
+    ----------
+    c : ndarray
+        Coupling.
+    b : ndarray, broadcastable
+        Bias.
+
+    Returns
+    -------
+    zero : ndarray
+        That u; one of the ends, 0 or 1, if there is none inside.
+    rising : ndarray of bool
+        Whether z > 0 above it, and not below.
+    """
     end = b + c
     mixed = (np.minimum(b, end) < 0) & (np.maximum(b, end) > 0)
     zero = np.where(mixed, -b / np.where(mixed, c, 1.0), np.where(np.maximum(b, end) > 0, 0.0, 1.0))

@@ -14,8 +14,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.command import Parser, count, run_command, writable_directory
+from theory.curvature import limit_curvatures
+from theory.one_active import interference, own_error
 from theory.polytopes import POLYTOPES, Polytope, regular_polygon
-from theory.sparse_limit import limit_loss_and_gradient
 from theory.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts
 from theory.tegum import parse
 
@@ -31,7 +32,24 @@ UNREPRESENTED_LOSS = 1 / 3
 @lru_cache(maxsize=256)
 def _optimum(polytope: Polytope) -> SymmetricMinimum:
     """Best over all numbers of silenced neighbours; biases are not positive in the limit."""
-    return minimise_symmetric(polytope, limit_loss_and_gradient, silencing_starts(polytope), largest_bias=0.0)
+    runs = [
+        minimise_symmetric(polytope, _limit_errors, start, largest_bias=0.0) for start in silencing_starts(polytope)
+    ]
+    return min(runs, key=lambda run: run.loss)
+
+
+def _limit_errors(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> tuple[ndarray, ndarray, ndarray]:
+    """Errors of outputs to second order in the limit: with each feature the only active one, summed."""
+    n, parts = c.shape[1], interference(c, b[:, None])
+    for part, own in zip(parts, own_error(c[:, 0], b), strict=True):
+        part[:, 0] = own
+    value, dc, db = parts
+    bend, feature = limit_curvatures(c, b), np.arange(n)
+    curvature = np.zeros((len(c), n + 1, n + 1))
+    curvature[:, feature, feature] = bend[..., 0, 0]
+    curvature[:, :n, n] = curvature[:, n, :n] = bend[..., 0, 1]
+    curvature[:, n, n] = bend[..., 1, 1].sum(1)
+    return value.sum(1), np.c_[dc, db.sum(1)], curvature
 
 
 def one_sparse_optimum(name: str) -> SymmetricMinimum:

@@ -7,7 +7,7 @@ stationary point. What comes out is stationary in all of (W, b): whether it is a
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,8 +20,9 @@ from theory.expansion import zero_loss
 from theory.features import Independent, locked
 from theory.hessian import Stability, classify
 from theory.problem import Problem
+from theory.quick_expansion import is_quick, quick_expand, separate_errors
 from theory.recognition import recognise
-from theory.stationary import distance, solve_stationary
+from theory.stationary import StationaryPoint, distance, solve_stationary
 from theory.tegum import TegumProduct, parse
 
 __all__ = ["Optimum", "certified", "optimise"]
@@ -30,6 +31,11 @@ __all__ = ["Optimum", "certified", "optimise"]
 _CERTIFIED = 1e-9
 # A certified gradient below this, in units of the zero model's loss, counts as zero.
 _GRADIENT = 1e-7
+# Gradients at which Newton's method ends, on the way and at the end of it, in the same units; the accuracy of losses
+# that are not enumerated is the limit.
+_ON_THE_WAY, _STATIONARY = 1e-5, 1e-9
+# Up to so many features outputs are treated one by one, beyond they are integrated together.
+_SEPARATE = 12
 # Steps on the way from equal to unequal features: halved where Newton's method fails or leaps.
 _FIRST_STEP, _LEAST_STEP, _LEAP = 0.5, 1e-3, 0.3
 
@@ -164,11 +170,14 @@ def _carried_over(
     share, step = 0.0, _FIRST_STEP
     if not isinstance(end.features, Independent):  # no straight line leads there: the first step is the whole way
         start = Problem(m=end.m, features=end.features, importance=start.importance)
-    first = solve_stationary(W, b, start)
+    on_the_way, at_the_end = (_rough_solve, _quick_solve) if is_quick(end) else (solve_stationary, solve_stationary)
+    first = on_the_way(W, b, start)
     W, b = first.W, first.b
     while share < 1:
         target = min(1.0, share + step)
-        trial = solve_stationary(W, b, _between(start, end, target))
+        trial = on_the_way(W, b, _between(start, end, target))
+        if trial.converged and target == 1:
+            trial = at_the_end(trial.W, trial.b, end)
         if trial.converged and distance(W, b, trial.W, trial.b) < _LEAP:
             W, b, share, step = trial.W, trial.b, target, 2 * step
         else:
@@ -176,6 +185,14 @@ def _carried_over(
         if step < _LEAST_STEP:
             return W, b, f"the branch was lost {share:.0%} of the way from equal features to those of the problem"
     return W, b, ""
+
+
+def _rough_solve(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem) -> StationaryPoint:
+    return solve_stationary(W, b, problem, expansion=partial(quick_expand, rough=True), tolerance=_ON_THE_WAY)
+
+
+def _quick_solve(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem) -> StationaryPoint:
+    return solve_stationary(W, b, problem, expansion=quick_expand, tolerance=_STATIONARY)
 
 
 def _between(start: Problem, end: Problem, share: float) -> Problem:
@@ -209,7 +226,12 @@ def certified(
     Optimum
         With loss and gradient at a relative accuracy of 1e-9, and a verdict.
     """
-    errors = decoupled_errors((W.T @ W)[None], b[None], problem, rtol=_CERTIFIED)
+    G = W.T @ W
+    errors = (
+        separate_errors(G, b, problem)
+        if is_quick(problem) and problem.n <= _SEPARATE
+        else decoupled_errors(G[None], b[None], problem, rtol=_CERTIFIED)
+    )
     A = problem.importance[:, None] * errors.dG[0]
     slopes = np.abs(W @ (A + A.T)).max(), np.abs(problem.importance * errors.db[0]).max()
     size = float(max(slopes)) / zero_loss(problem)

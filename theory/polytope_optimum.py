@@ -13,15 +13,18 @@ from numpy import ndarray
 
 from theory.features import density_array, locked
 from theory.one_sparse import one_sparse_optimum
-from theory.orbit_loss import orbit_loss_and_gradient
+from theory.output_error import output_expansion, rough_output_expansion
 from theory.polytopes import Polytope
-from theory.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts
+from theory.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts, symmetric_losses
 from theory.tegum import parse
 
 __all__ = ["PolytopeOptimum", "optimise_polytope", "unrepresented_loss"]
 
 # Starting points that are followed to the end, of those that look best.
 _FOLLOWED = 2
+# Step at which a rough minimisation ends; minima closer to each other are one; those that are higher than another by
+# more than this part cannot be the better one, rough losses being good to 1e-6.
+_ROUGH_STEP, _SAME, _ROUGH_LOSS = 1e-3, 1e-4, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +82,31 @@ def _dense_start(polytope: Polytope) -> dict[str, float]:
     return {**polytope.parameters, **dict.fromkeys(polytope.norm_names, norm)}
 
 
-def _starts(polytope: Polytope, density: float) -> list[dict[str, float]]:
-    """Starting points, those with the smallest loss first."""
+def _candidates(polytope: Polytope, density: float) -> list[dict[str, float]]:
+    """Starting points: the one-sparse optimum, the dense solution, and those that silence neighbours."""
     dense = _dense_start(polytope)
     lean = density / 2 * (1 - (polytope.embedding(dense).T @ polytope.embedding(dense)).sum(0))
     for name, orbit in zip(polytope.bias_names, range(polytope.v), strict=False):
         dense[name] = float(lean[polytope.orbits.index(orbit)])
-    candidates = [one_sparse_optimum(polytope.name).parameters, dense, *silencing_starts(polytope)]
+    return [one_sparse_optimum(polytope.name).parameters, dense, *silencing_starts(polytope)]
 
-    def loss(start: dict[str, float]) -> float:
-        return orbit_loss_and_gradient(polytope, density, polytope.embedding(start), polytope.biases(start))[0]
 
-    return sorted(candidates, key=loss)[:_FOLLOWED]
+def _rough_minima(polytope: Polytope, density: float) -> list[SymmetricMinimum]:
+    """Minima, to about six digits, that are reached from the starting points that look best."""
+    rough = partial(rough_output_expansion, density=density)
+    starts = _candidates(polytope, density)
+    best = symmetric_losses(polytope, rough, starts).argsort(kind="stable")[:_FOLLOWED]
+    found: list[SymmetricMinimum] = []
+    for k in best.tolist():
+        minimum = minimise_symmetric(polytope, rough, starts[k], tolerance=_ROUGH_STEP)
+        if not any(_same(minimum, other) for other in found):
+            found.append(minimum)
+    least = min(minimum.loss for minimum in found)
+    return [minimum for minimum in found if minimum.loss <= least * (1 + _ROUGH_LOSS)]
+
+
+def _same(one: SymmetricMinimum, two: SymmetricMinimum) -> bool:
+    return all(abs(x - two.parameters[name]) < _SAME for name, x in one.parameters.items())
 
 
 @lru_cache(maxsize=20_000)
@@ -98,13 +114,14 @@ def _optimum(polytope: Polytope, density: float) -> tuple[SymmetricMinimum, bool
     """The minimum, and whether it converged to a loss that is known accurately."""
     if not polytope.d:  # b = E x = p/2 is exact
         return SymmetricMinimum({"bias": density / 2}, unrepresented_loss(density), 0.0), True
-    function = partial(orbit_loss_and_gradient, polytope, density)
+    exact = partial(output_expansion, density=density)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # on the way; what counts is the end
-        found = minimise_symmetric(polytope, function, _starts(polytope, density))
+        minima = [minimise_symmetric(polytope, exact, m.parameters) for m in _rough_minima(polytope, density)]
+    found = min(minima, key=lambda minimum: minimum.loss)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
-        function(polytope.embedding(found.parameters), polytope.biases(found.parameters))
+        symmetric_losses(polytope, exact, [found.parameters])
     return found, found.converged and not caught
 
 

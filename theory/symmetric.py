@@ -1,24 +1,49 @@
-"""Minimise a loss over the few parameters that a polytope's symmetry leaves: norms, shape, biases."""
+"""Minimise a loss over the few parameters that a polytope's symmetry leaves: norms, shape, biases.
 
-from collections.abc import Callable, Iterable, Mapping
+Vertices of an orbit have equal errors, so that one output per orbit stands for all. Its couplings are smooth functions
+of the parameters; their first and second derivatives carry those of the output's error over, and Newton's method with
+a bounded step does the rest.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy.optimize import minimize, root
 
 from theory.polytopes import Polytope
 
-__all__ = ["LossAndGradient", "SymmetricMinimum", "minimise_symmetric", "silencing_starts"]
+__all__ = [
+    "OutputErrors",
+    "SymmetricMinimum",
+    "minimise_symmetric",
+    "representatives",
+    "silencing_starts",
+    "symmetric_losses",
+]
 
-LossAndGradient = Callable[[ndarray, ndarray], tuple[float, ndarray, ndarray]]
+# Takes couplings (r, v) of outputs, each output's own feature first, and biases (r,); returns the errors (r,), their
+# derivatives (r, v + 1) in couplings and bias, and second derivatives (r, v + 1, v + 1).
+OutputErrors = Callable[[ndarray, ndarray], tuple[ndarray, ndarray, ndarray]]
 
-# Step of the central difference in a shape parameter: coordinates are smooth and of order 1, errors 1e-10.
-_STEP = 1e-5
+# Steps of the central differences in shape parameters, first and second derivatives: coordinates are smooth and of
+# order 1, errors 1e-10 and 1e-7.
+_STEP, _SECOND_STEP = 1e-5, 1e-4
 # Gradient at which a minimum counts as found; the loss is then off by about its square.
 _GRADIENT = 1e-7
+# Longest Newton steps, the first and ever.
+_FIRST_RADIUS, _LARGEST_RADIUS = 0.3, 1.0
+_ITERATIONS = 200
+# Bisections for the step's length, which need not be exact.
+_BISECTIONS = 12
+# Steps without a gain that losses could show, or a smaller gradient: rounding has been reached.
+_FAILURES = 2
+# Losses that differ by less than this part do not tell which point is better: the gradient does.
+_ROUNDING = 1e-9
+# Curvatures below this part of the largest are rounding, and a negative one above it makes a saddle, which is left by
+# a step of the length given.
+_FLAT, _ESCAPE = 1e-7, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +58,7 @@ class SymmetricMinimum:
     loss : float
         Their loss.
     gradient_norm : float
-        Norm of the loss's gradient in the parameters that are not at a bound.
+        Norm of the loss's gradient in the parameters that are not held by a bound.
     converged : bool
         Whether that is small.
     """
@@ -79,106 +104,236 @@ def silencing_starts(polytope: Polytope) -> list[dict[str, float]]:
     ]
 
 
-def _chain(
-    polytope: Polytope, values: Mapping[str, float], dW: Float[ndarray, "d v"], db: Float[ndarray, " v"]
-) -> Float[ndarray, " parameters"]:
-    """Carry a gradient in (W, b) over to the parameters, in the order of ``polytope.parameters``."""
-    orbits, gradient = np.array(polytope.orbits), []
-    along = (dW * polytope.directions(values)).sum(0)
-    gradient += [along[orbits == k].sum() for k in range(len(polytope.norm_names))]
-    for name in polytope.shape:
-        plus = polytope.embedding({**values, name: values[name] + _STEP})
-        minus = polytope.embedding({**values, name: values[name] - _STEP})
-        gradient.append((dW * (plus - minus)).sum() / (2 * _STEP))
-    gradient += [db[orbits == k].sum() for k in range(len(polytope.bias_names))]
-    return np.array(gradient, dtype=float)
-
-
-def minimise_symmetric(
-    polytope: Polytope,
-    loss_and_gradient: LossAndGradient,
-    starts: Iterable[Mapping[str, float]],
-    largest_bias: float | None = None,
-) -> SymmetricMinimum:
+def representatives(polytope: Polytope) -> tuple[ndarray, ndarray, ndarray]:
     """
-    Minimise a loss over a polytope's parameters.
+    Give one output per orbit.
 
     Parameters
     ----------
     polytope : Polytope
         A catalogue entry.
-    loss_and_gradient : callable
-        Takes W (d, v) and b (v,), returns the loss and its gradients in both.
-    starts : iterable of mappings from str to float
-        Parameters to start from; the best minimum reached from any of them is returned.
+
+    Returns
+    -------
+    outputs : ndarray of int, shape (orbits,)
+        The first vertex of each orbit.
+    sizes : ndarray of int, shape (orbits,)
+        How many vertices it stands for.
+    order : ndarray of int, shape (orbits, v)
+        All vertices, that output first.
+    """
+    orbits = np.array(polytope.orbits)
+    _, outputs, sizes = np.unique(orbits, return_index=True, return_counts=True)
+    order = np.array([np.r_[first, np.delete(np.arange(polytope.v), first)] for first in outputs])
+    return outputs, sizes, order
+
+
+def minimise_symmetric(
+    polytope: Polytope,
+    errors: OutputErrors,
+    start: Mapping[str, float],
+    largest_bias: float | None = None,
+    tolerance: float = 1e-8,
+) -> SymmetricMinimum:
+    """
+    Minimise the loss over a polytope's parameters.
+
+    Parameters
+    ----------
+    polytope : Polytope
+        A catalogue entry of at least one dimension.
+    errors : callable
+        Takes couplings of shape (r, v), each output's own feature first, and biases (r,). Returns the outputs' errors
+        (r,), derivatives (r, v + 1) and second derivatives (r, v + 1, v + 1) in couplings and bias. These may be
+        approximate: steps are longer or shorter then, their end is the same.
+    start : mapping from str to float
+        Parameters to start from.
     largest_bias : float, optional
         Upper bound of the biases.
+    tolerance : float
+        The step below which the minimisation ends. Newton's method squares the distance with every step, or divides
+        it by the accuracy of the second derivatives.
 
     Returns
     -------
     SymmetricMinimum
-        Best parameters, their loss, and how well it converged.
+        Parameters, their loss, and how well it converged.
     """
-    names = list(polytope.parameters)
-
-    def function(x: Float[ndarray, " parameters"]) -> tuple[float, Float[ndarray, " parameters"]]:
-        values = dict(zip(names, x.tolist(), strict=True))
-        loss, dW, db = loss_and_gradient(polytope.embedding(values), polytope.biases(values))
-        return loss, _chain(polytope, values, dW, db)
-
-    bounds = [_bound(name, polytope, largest_bias) for name in names]
-    options: Any = {"ftol": 1e-12, "gtol": 1e-9, "maxiter": 500}
-    runs = [
-        minimize(
-            function,
-            [start[name] for name in names],
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options=options,
-        )
-        for start in starts
-    ]
-    best = min(runs, key=lambda run: float(run.fun)).x
-    x = _polished(function, best, bounds)
-    loss, slope = function(x)
-    gradient_norm = float(np.linalg.norm(slope[_interior(x, bounds)]))
-    return SymmetricMinimum(dict(zip(names, x.tolist(), strict=True)), float(loss), gradient_norm)
+    bounds = np.array([_bound(name, polytope, largest_bias) for name in polytope.parameters]).T
+    x = np.clip([start[name] for name in polytope.parameters], *bounds)
+    found = _descend(lambda x: _expand(polytope, errors, x), x, bounds, tolerance)
+    gradient_norm = float(np.linalg.norm(found.gradient[_free(found, bounds)]))
+    return SymmetricMinimum(dict(zip(polytope.parameters, found.x.tolist(), strict=True)), found.loss, gradient_norm)
 
 
-def _bound(name: str, polytope: Polytope, largest_bias: float | None) -> tuple[float | None, float | None]:
+def symmetric_losses(
+    polytope: Polytope, errors: OutputErrors, points: Sequence[Mapping[str, float]]
+) -> Float[ndarray, " points"]:
+    """
+    Give the losses at some parameters.
+
+    Parameters
+    ----------
+    polytope : Polytope
+        A catalogue entry of at least one dimension.
+    errors : callable
+        As for ``minimise_symmetric``.
+    points : sequence of mappings from str to float
+        All parameters of the polytope, several times.
+
+    Returns
+    -------
+    ndarray, shape (points,)
+        Sums over orbits of size times the error of one output.
+    """
+    outputs, sizes, order = representatives(polytope)
+    c, b = [], []
+    for point in points:
+        W = polytope.embedding(point)
+        c.append((W.T @ W)[outputs[:, None], order])
+        b.append(polytope.biases(point)[outputs])
+    value = errors(np.concatenate(c), np.concatenate(b))[0]
+    return np.asarray(value.reshape(-1, len(outputs)) @ sizes)
+
+
+def _bound(name: str, polytope: Polytope, largest_bias: float | None) -> tuple[float, float]:
     """Norms are not negative, heights are cosines, biases may be bounded."""
     if name in polytope.norm_names:
-        return 0.0, None
+        return 0.0, np.inf
     if name in polytope.bias_names:
-        return None, largest_bias
-    return (0.0, 1.0) if name == "height" else (None, None)
+        return -np.inf, np.inf if largest_bias is None else largest_bias
+    return (0.0, 1.0) if name == "height" else (-np.inf, np.inf)
 
 
-def _interior(x: Float[ndarray, " k"], bounds: list[tuple[float | None, float | None]]) -> ndarray:
-    """Which parameters are not at a bound."""
-    low = np.array([-np.inf if a is None else a for a, _ in bounds])
-    high = np.array([np.inf if b is None else b for _, b in bounds])
-    return np.asarray((x > low) & (x < high))
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """The loss near some parameters, to second order."""
+
+    x: ndarray  # (k,)
+    loss: float
+    gradient: ndarray  # (k,)
+    hessian: ndarray  # (k, k)
 
 
-def _polished(
-    function: Callable[[ndarray], tuple[float, ndarray]],
-    x: Float[ndarray, " k"],
-    bounds: list[tuple[float | None, float | None]],
-) -> Float[ndarray, " k"]:
-    """Solve for a vanishing gradient: line searches stop where the loss rests, half the digits early."""
-    free = _interior(x, bounds)
+def _expand(polytope: Polytope, errors: OutputErrors, x: Float[ndarray, " k"]) -> _Point:
+    """Carry the errors' derivatives in couplings and biases over to the parameters."""
+    outputs, sizes, order = representatives(polytope)
+    k, rows = len(x), np.arange(len(outputs))[:, None]
+    W, dW, ddW = _embedding(polytope, x)
+    b = x[k - len(outputs) :]
+    G, half = W.T @ W, dW.swapaxes(1, 2) @ W
+    dG = half + half.swapaxes(1, 2)
+    value, slope, curvature = errors(G[outputs][rows, order], b)
+
+    J = np.zeros((len(outputs), k, polytope.v + 1))  # derivatives of each output's couplings and bias
+    J[:, :, :-1] = dG[:, outputs[:, None], order].swapaxes(0, 1)
+    J[rows[:, 0], k - len(outputs) + rows[:, 0], -1] = 1.0
+    A = np.zeros_like(G)
+    A[outputs[:, None], order] = sizes[:, None] * slope[:, :-1]
+    A = A + A.T  # sum_ij A_ij d^2 G_ij / 2 has the terms dW . dW and W . ddW
+    bent = np.tensordot(dW @ A, dW, axes=((1, 2), (1, 2))) + np.tensordot(ddW, W @ A, axes=2)
+    return _Point(
+        x=x,
+        loss=float(sizes @ value),
+        gradient=np.einsum("o,oaj,oj->a", sizes, J, slope),
+        hessian=(sizes[:, None, None] * (J @ curvature @ J.swapaxes(1, 2))).sum(0) + bent,
+    )
+
+
+def _embedding(
+    polytope: Polytope, x: Float[ndarray, " k"]
+) -> tuple[Float[ndarray, "d v"], Float[ndarray, "k d v"], Float[ndarray, "k k d v"]]:
+    """W with its first and second derivatives in all parameters; those in the biases vanish."""
+    orbits, k, norms, shapes = np.array(polytope.orbits), len(x), len(polytope.norm_names), len(polytope.shape)
+    belongs = (orbits == np.arange(norms)[:, None]).astype(float)
+    norm = x[orbits]
+    U, dU, ddU = _directions(polytope, x[norms : norms + shapes])
+    shape = slice(norms, norms + shapes)
+    dW, ddW = np.zeros((k, *U.shape)), np.zeros((k, k, *U.shape))
+    dW[:norms] = belongs[:, None, :] * U
+    dW[shape] = norm * dU
+    ddW[:norms, shape] = belongs[:, None, None, :] * dU
+    ddW[shape, :norms] = ddW[:norms, shape].swapaxes(0, 1)
+    ddW[shape, shape] = norm * ddU
+    return norm * U, dW, ddW
+
+
+def _directions(
+    polytope: Polytope, shape: Float[ndarray, " s"]
+) -> tuple[Float[ndarray, "d v"], Float[ndarray, "s d v"], Float[ndarray, "s s d v"]]:
+    """The vertices' directions with their derivatives in the shape parameters, from central differences."""
+    s, eye = len(shape), np.eye(len(shape))
+
+    def at(*moves: ndarray) -> ndarray:
+        return np.asarray(polytope.construct(**dict(zip(polytope.shape, (shape + sum(moves)).tolist(), strict=True))))
+
+    U = at()
+    dU, ddU = np.zeros((s, *U.shape)), np.zeros((s, s, *U.shape))
+    for i, e in enumerate(eye):
+        dU[i] = (at(_STEP * e) - at(-_STEP * e)) / (2 * _STEP)
+        for j, f in enumerate(eye[: i + 1]):
+            e_, f_ = _SECOND_STEP * e, _SECOND_STEP * f
+            ddU[i, j] = (at(e_, f_) - at(e_, -f_) - at(-e_, f_) + at(-e_, -f_)) / (4 * _SECOND_STEP**2)
+            ddU[j, i] = ddU[i, j]
+    return U, dU, ddU
+
+
+def _free(point: _Point, bounds: Float[ndarray, "2 k"]) -> Bool[ndarray, " k"]:
+    """Which parameters are not held by a bound."""
+    low, high = bounds
+    held = ((point.x <= low) & (point.gradient > 0)) | ((point.x >= high) & (point.gradient < 0))
+    return np.asarray(~held)
+
+
+def _descend(
+    expand: Callable[[ndarray], _Point], x: Float[ndarray, " k"], bounds: Float[ndarray, "2 k"], tolerance: float
+) -> _Point:
+    """Newton's method within a radius that grows and shrinks with its success."""
+    here, radius, failures = expand(x), _FIRST_RADIUS, 0
+    for _ in range(_ITERATIONS):
+        step = np.clip(here.x + _step(here, radius, bounds), *bounds) - here.x
+        length = float(np.linalg.norm(step))
+        there = expand(here.x + step)
+        gained, expected = here.loss - there.loss, -float(here.gradient @ step + step @ here.hessian @ step / 2)
+        level = abs(gained) <= _ROUNDING * here.loss
+        free = _free(here, bounds)
+        flatter = np.linalg.norm(there.gradient[free]) < np.linalg.norm(here.gradient[free])
+        better = flatter if level else gained > 0
+        if better:
+            here = there
+            if gained > expected / 2:
+                radius = min(max(radius, 2 * length), _LARGEST_RADIUS)
+        if not better or (gained < expected / 10 and not level):
+            radius = length / 4
+        failures += level and not better
+        if length < tolerance or failures > _FAILURES:
+            break
+    return here
+
+
+def _step(point: _Point, radius: float, bounds: Float[ndarray, "2 k"]) -> Float[ndarray, " k"]:
+    """Newton's step with all curvatures made positive; out of a saddle, along its most negative curvature."""
+    free, step = _free(point, bounds), np.zeros_like(point.x)
     if not free.any():
-        return x
+        return step
+    values, vectors = np.linalg.eigh(point.hessian[np.ix_(free, free)])
+    along = vectors.T @ point.gradient[free]
+    solid = _FLAT * max(float(np.abs(values).max()), 1e-300)
+    size = np.maximum(np.abs(values), solid)
+    if values[0] < -solid and np.linalg.norm(along / size) < _FLAT:
+        inward = np.where(point.x[free] <= bounds[0][free], 1.0, 0.0) - (point.x[free] >= bounds[1][free])
+        step[free] = _ESCAPE * vectors[:, 0] * (1.0 if vectors[:, 0] @ inward >= 0 else -1.0)
+        return step
+    step[free] = -vectors @ (along / (size + _damping(along, size, radius)))
+    return step
 
-    def slope(part: Float[ndarray, " free"]) -> Float[ndarray, " free"]:
-        moved = x.copy()
-        moved[free] = part
-        return np.asarray(function(moved)[1][free])
 
-    moved = x.copy()
-    moved[free] = root(slope, x[free], tol=1e-14).x
-    inside = np.all(np.abs(moved - x) < 1e-3) and np.array_equal(_interior(moved, bounds), free)
-    better = np.linalg.norm(slope(moved[free])) < np.linalg.norm(slope(x[free]))
-    return moved if inside and better else x
+def _damping(along: Float[ndarray, " k"], size: Float[ndarray, " k"], radius: float) -> float:
+    """What to add to the curvatures for a step no longer than the radius."""
+    low, high = 0.0, float(np.linalg.norm(along)) / radius
+    if np.linalg.norm(along / size) <= radius:
+        return 0.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.linalg.norm(along / (size + middle)) > radius else (low, middle)
+    return high

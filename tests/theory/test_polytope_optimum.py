@@ -10,7 +10,8 @@ from scipy.optimize import minimize
 import theory
 from theory.enumeration import active_patterns, expected_squared_error
 from theory.one_sparse import one_sparse_optimum
-from theory.orbit_loss import orbit_loss_and_gradient, output_error
+from theory.orbit_loss import orbit_loss_and_gradient
+from theory.output_error import output_error
 from theory.polytope_optimum import optimise_polytope, unrepresented_loss
 from theory.polytopes import POLYTOPES, Polytope, regular_polygon
 

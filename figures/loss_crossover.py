@@ -118,9 +118,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """Compare the transition from the pentagon to two digons."""
     crossing, spinodal = data.attrs["crossing"], data.attrs["spinodal"]
     stated = 1 / STATED_RATIO
-    excess = _along(data, "digons", "loss", stated) / _along(data, "pentagon", "loss", stated) - 1
+    excess = np.expm1(_along(np.log(data["digons_loss"]), stated) - _along(np.log(data["pentagon_loss"]), stated))
     step = float(np.abs(np.diff(data["pentagon_norm"].sortby("pentagon_at").values)).max())
-    sides = [_along(data, shape, "norm", crossing) for shape in ("pentagon", "digons")]
+    sides = [_along(data[f"{shape}_norm"], crossing) for shape in ("pentagon", "digons")]
     jump = data.attrs["crossing_slope_jump"]
     findings = (
         compare("times sparser than the others, where two digons take over", STATED_RATIO, 1 / crossing, _TWO_DIGITS),
@@ -154,10 +154,11 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return [Verdict(10, findings, why)]
 
 
-def _along(data: xr.Dataset, shape: str, name: str, value: float) -> float:
-    """A number of one branch at a relative density, between its recorded points."""
-    curve = data[f"{shape}_{name}"].sortby(f"{shape}_at")
-    return float(np.interp(np.log(value), np.log(curve[f"{shape}_at"]), curve))
+def _along(curve: xr.DataArray, value: float) -> float:
+    """A number of one branch at a relative density, straight between its recorded points."""
+    (at,) = curve.dims
+    curve = curve.sortby(at)
+    return float(np.interp(np.log(value), np.log(curve[at]), curve))
 
 
 def _best_at(found: "list[list[Branch]]", value: float) -> "ndarray":

@@ -118,7 +118,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """Compare the transition from the pentagon to two digons."""
     crossing, spinodal = data.attrs["crossing"], data.attrs["spinodal"]
     stated = 1 / STATED_RATIO
-    logs = [_along(data[f"{shape}_loss"].pipe(np.log), stated) for shape in ("pentagon", "digons")]
+    logs = [_along(xr.apply_ufunc(np.log, data[f"{shape}_loss"]), stated) for shape in ("pentagon", "digons")]
     excess = np.expm1(logs[1] - logs[0])
     step = float(np.abs(np.diff(data["pentagon_norm"].sortby("pentagon_at").values)).max())
     sides = [_along(data[f"{shape}_norm"], crossing) for shape in ("pentagon", "digons")]

@@ -1,5 +1,6 @@
 """Which feature sits at which vertex of a geometry, where features are not equal."""
 
+from collections.abc import Iterator
 from math import factorial
 
 import numpy as np
@@ -11,7 +12,7 @@ from theory.features import Independent
 from theory.loss import population_loss
 from theory.polytope_optimum import optimise_polytope
 from theory.problem import Problem
-from theory.quick_expansion import is_quick
+from theory.quick_expansion import is_quick, separate_errors
 from theory.tegum import TegumProduct
 
 __all__ = ["arrangements", "equal_problem", "symmetric_start"]
@@ -97,8 +98,9 @@ def _losses(problem: Problem, product: TegumProduct, orders: Int[ndarray, "ways 
     """Losses of the solution that is optimal for equal features, arranged in different ways."""
     equal = equal_problem(problem, product, orders[0])
     W, b = symmetric_start(equal, product, np.arange(problem.n))
-    if is_quick(problem) and max(polytope.v for polytope in product.polytopes) <= MAX_FEATURES["uniform"]:
-        return _enumerated_losses(problem, product, orders, W, b)
+    few = max(polytope.v for polytope in product.polytopes) <= MAX_FEATURES["uniform"]
+    if is_quick(problem) and (few or np.ptp(problem.density) == 0):
+        return np.sum([_factor_losses(problem, *factor) for factor in _factors(product, orders, W, b)], axis=0)
     where = np.argsort(orders, axis=1)
     means = np.broadcast_to(problem.features.mean, orders.shape)
     biases = np.where(np.linalg.norm(W, axis=0)[where] > 0, b[where], means)
@@ -106,34 +108,36 @@ def _losses(problem: Problem, product: TegumProduct, orders: Int[ndarray, "ways 
     return np.asarray(loss)
 
 
-def _enumerated_losses(
-    problem: Problem,
-    product: TegumProduct,
-    orders: Int[ndarray, "ways n"],
-    W: Float[ndarray, "m n"],
-    b: Float[ndarray, " n"],
+def _factors(
+    product: TegumProduct, orders: Int[ndarray, "ways n"], W: Float[ndarray, "m n"], b: Float[ndarray, " n"]
+) -> Iterator[tuple[ndarray, ndarray, ndarray]]:
+    """Couplings and biases of each factor's vertices, and the features there in every arrangement."""
+    start = 0
+    for polytope in product.polytopes:
+        vertices = slice(start, start + polytope.v)
+        yield W[:, vertices].T @ W[:, vertices], b[vertices], orders[:, vertices]
+        start += polytope.v
+
+
+def _factor_losses(
+    problem: Problem, G: Float[ndarray, "v v"], b: Float[ndarray, " v"], members: Int[ndarray, "ways v"]
 ) -> Float[ndarray, " ways"]:
     """
-    Losses from the errors given which features are active.
+    Losses of a factor whose vertices are taken by different features.
 
-    Those belong to the vertices, whichever features stand there: arrangements differ in probabilities and importances.
+    Errors given which features are active belong to the vertices, whichever features stand there: arrangements differ
+    in probabilities and importances only. With equal densities they differ in importances alone.
     """
-    loss, start = np.zeros(len(orders)), 0
-    for polytope in product.polytopes:
-        members = orders[:, start : start + polytope.v]
-        p, weight = problem.density[members], problem.importance[members]
-        vertices = slice(start, start + polytope.v)
-        G = W[:, vertices].T @ W[:, vertices]
-        if not G.any():  # not represented: the best bias is the mean
-            loss += (weight * (p / 3 - p**2 / 4)).sum(1)
-        else:
-            order, patterns = own_first(polytope.v)
-            own = np.take_along_axis(G, order, 1)
-            errors = np.take_along_axis(squared_errors(own, b[vertices], "uniform"), patterns, 1)
-            chance = np.where(active_patterns(polytope.v), p[:, None, :], 1 - p[:, None, :]).prod(-1)
-            loss += ((chance @ errors.T) * weight).sum(1)
-        start += polytope.v
-    return loss
+    p, weight = problem.density[members], problem.importance[members]
+    if not G.any():  # not represented: the best bias is the mean
+        return np.asarray((weight * (p / 3 - p**2 / 4)).sum(1))
+    if np.ptp(problem.density) == 0:
+        equal = Problem(n=len(b), m=1, density=float(problem.density[0]))
+        return np.asarray(weight @ separate_errors(G, b, equal).value[0])
+    order, patterns = own_first(len(b))
+    errors = squared_errors(np.take_along_axis(G, order, 1), b, "uniform")
+    chance = np.where(active_patterns(len(b)), p[:, None, :], 1 - p[:, None, :]).prod(-1)
+    return np.asarray(((chance @ np.take_along_axis(errors, patterns, 1).T) * weight).sum(1))
 
 
 def equal_problem(problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]) -> Problem:

@@ -115,13 +115,13 @@ def _optimum(polytope: Polytope, density: float) -> tuple[SymmetricMinimum, bool
     if not polytope.d:  # b = E x = p/2 is exact
         return SymmetricMinimum({"bias": density / 2}, unrepresented_loss(density), 0.0), True
     exact = partial(output_expansion, density=density)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # on the way; what counts is the end
-        minima = [minimise_symmetric(polytope, exact, m.parameters) for m in _rough_minima(polytope, density)]
-    found = min(minima, key=lambda minimum: minimum.loss)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
-        symmetric_losses(polytope, exact, [found.parameters])
+        minima = [minimise_symmetric(polytope, exact, m.parameters) for m in _rough_minima(polytope, density)]
+        found = min(minima, key=lambda minimum: minimum.loss)
+        if caught:  # maybe on the way only; what counts is the end
+            caught.clear()
+            symmetric_losses(polytope, exact, [found.parameters])
     return found, found.converged and not caught
 
 

@@ -25,6 +25,8 @@ __all__ = ["is_quick", "quick_expand", "separate_errors"]
 # Couplings below this part of the largest act as a bias, their mean, and fluctuations whose effect is of the order of
 # their square: below rounding, but for the derivative, which is of the order of the coupling.
 _FAINT, _ROUNDING = 1e-6, 1e-12
+# Decimals in which the couplings of outputs that symmetry exchanges agree.
+_DIGITS = 12
 # Beside couplings 1/_SMALL times as large, few nodes do not do.
 _SMALL = 1e-2
 # Nodes with which second derivatives are known to about 1e-4.
@@ -80,12 +82,16 @@ def _read_errors(G: Float[ndarray, "n n"], b: Float[ndarray, " n"], problem: Pro
     """Enumerate if every output reads few features, else take outputs one by one."""
     if _few(G):
         return decoupled_errors(G[None], b[None], problem)
-    n = problem.n
-    value, dG, db = np.empty((1, n)), np.empty((1, n, n)), np.empty((1, n))
-    for i in range(n):
-        order = np.r_[i, np.delete(np.arange(n), i)]
-        value[0, i], dG[0, i, order], db[0, i] = output_error(G[i, order], float(b[i]), problem.density[order])
-    return OutputErrors(value, dG, db)
+    n, density = problem.n, problem.density
+    order = np.argsort(np.where(np.eye(n, dtype=bool), np.inf, G), axis=1, kind="stable")[:, ::-1]  # own feature first
+    coupling, p = np.take_along_axis(G, order, 1), density[order]
+    # Outputs that symmetry exchanges differ in the order of their couplings only, and need not be integrated twice.
+    _, first, same = np.unique(np.round(np.c_[coupling, b, p], _DIGITS), axis=0, return_index=True, return_inverse=True)
+    found = [output_error(coupling[i], float(b[i]), p[i]) for i in first.tolist()]
+    value, slope, db = (np.array(part)[same.ravel()] for part in zip(*found, strict=True))
+    dG = np.empty((n, n))
+    np.put_along_axis(dG, order, slope, 1)
+    return OutputErrors(value[None], dG[None], db[None])
 
 
 def quick_expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, rough: bool = False) -> Expansion:

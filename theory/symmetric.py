@@ -7,6 +7,7 @@ a bounded step does the rest.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -104,6 +105,7 @@ def silencing_starts(polytope: Polytope) -> list[dict[str, float]]:
     ]
 
 
+@lru_cache(maxsize=256)
 def representatives(polytope: Polytope) -> tuple[ndarray, ndarray, ndarray]:
     """
     Give one output per orbit.
@@ -125,6 +127,8 @@ def representatives(polytope: Polytope) -> tuple[ndarray, ndarray, ndarray]:
     orbits = np.array(polytope.orbits)
     _, outputs, sizes = np.unique(orbits, return_index=True, return_counts=True)
     order = np.array([np.r_[first, np.delete(np.arange(polytope.v), first)] for first in outputs])
+    for array in (outputs, sizes, order):
+        array.flags.writeable = False
     return outputs, sizes, order
 
 

@@ -45,8 +45,8 @@ def draw(data: xr.Dataset) -> "Figure":
         axes.set_xlabel("neuron", fontsize=9)
     above.suptitle("(a) W, neuron by neuron", fontsize=11, x=0.02, ha="left")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    above.legend(handles, labels, loc="outside lower center", ncol=N, frameon=False, fontsize=9, title="feature (the most important first)",
-                 columnspacing=1.2, handlelength=1)  # fmt: skip
+    above.legend(handles, labels, loc="outside lower center", ncol=N, frameon=False, fontsize=9,
+                 title="feature, most important first", columnspacing=1.2, handlelength=1)  # fmt: skip
     left, middle, right = below.subplots(1, 3)
     _draw_counts(left, data)
     _draw_rotations(middle, data)

@@ -99,7 +99,7 @@ def _comparison(settings: Settings) -> xr.Dataset:
     """Thomson's optima, and the best solutions of as many features, for several densities."""
     rng = np.random.default_rng(settings.seed)
     features = np.arange(4, 9 if settings.quick else 13)
-    densities = COMPARED[1:2] if settings.quick else COMPARED
+    densities = COMPARED[:2] if settings.quick else COMPARED
     spheres = {int(v): thomson_optimum(int(v), 4 if settings.quick else 20, rng) for v in range(2, features[-1] + 1)}
     name = np.empty((len(features), len(densities)), dtype=object)
     angle = np.full(name.shape, np.nan)
@@ -180,11 +180,25 @@ def _product_verdict(data: xr.Dataset) -> Verdict:
                 len(D) == len(stated) and bool(np.allclose(D, stated, atol=1e-6)),
             )
         )
+        where = [f"{p:g}" for p in data["compared"].values if _is_best(name, float(p), data)]
+        findings.append(
+            Finding(
+                f"{name} is a solution of {len(stated)} features",
+                f"the best at density {', '.join(where) or 'none'} of "
+                f"{', '.join(f'{p:g}' for p in data['compared'].values)}",
+                bool(where),
+            )
+        )
     why = (
         "Orthogonal factors do not overlap, so a feature's D_i is that of its factor alone: d/v for a regular polytope "
         "of v vertices in d dimensions, whatever its norm."
     )
     return Verdict(8, tuple(findings), why)
+
+
+def _is_best(name: str, density: float, data: xr.Dataset) -> bool:
+    """Whether a geometry is the best solution of as many features as it has at a density compared."""
+    return str(data["best"].sel(features=parse(name).n, compared=density).item()) == name
 
 
 def _thomson_verdict(data: xr.Dataset) -> Verdict:

@@ -11,7 +11,7 @@ limit (digons). Elsewhere it is an upper bound of the optimal loss and the best 
 would have to come from outside this module.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -283,7 +283,9 @@ def best_tegum_product(n: int, m: int, density: float, losses: Mapping[str, floa
     return Packing(n=n, m=m, density=p, product=product, optima=optima, loss=float(loss))
 
 
-def staircase(n: int, m: int, densities: ArrayLike | Iterable[float]) -> "xr.Dataset":
+def staircase(
+    n: int, m: int, densities: ArrayLike | Iterable[float], polytopes: Collection[str] | None = None
+) -> "xr.Dataset":
     """
     Predict dimensions per feature and dimensionalities against density.
 
@@ -295,6 +297,8 @@ def staircase(n: int, m: int, densities: ArrayLike | Iterable[float]) -> "xr.Dat
         Hidden dimensions, >= 1.
     densities : array_like, shape (k,)
         Densities p = 1 - S, in (0, 1].
+    polytopes : collection of str, optional
+        Polytopes that may be factors, "unrepresented" included; all of the catalogue by default.
 
     Returns
     -------
@@ -314,7 +318,7 @@ def staircase(n: int, m: int, densities: ArrayLike | Iterable[float]) -> "xr.Dat
     import xarray as xr
 
     p = np.atleast_1d(density_array(np.asarray(densities, dtype=float)))
-    packings = [best_tegum_product(n, m, float(density)) for density in p]
+    packings = [best_tegum_product(n, m, float(density), _losses_of(polytopes, float(density))) for density in p]
     names = sorted({name for packing in packings for name in packing.factors}, key=_by_size)
     multiplicity = np.array([[packing.factors.get(name, 0) for name in names] for packing in packings])
     own = [{name: D.mean() for name, D in packing.factor_dimensionality.items()} for packing in packings]
@@ -330,6 +334,11 @@ def staircase(n: int, m: int, densities: ArrayLike | Iterable[float]) -> "xr.Dat
         coords={"density": p, "factor": names},
         attrs={"n": n, "m": m, "loss": "population loss, summed over features of importance 1"},
     )
+
+
+def _losses_of(polytopes: Collection[str] | None, density: float) -> dict[str, float] | None:
+    """Losses of given polytopes; None stands for those of the whole catalogue."""
+    return None if polytopes is None else {name: optimise_polytope(name, density).loss for name in polytopes}
 
 
 def _by_size(name: str) -> tuple[int, int, str]:

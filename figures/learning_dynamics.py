@@ -91,7 +91,7 @@ def _octahedral(density: float, W: "ndarray | None" = None) -> "tuple[ndarray, n
     start, b, _ = ideal_stages(density)["octahedron"]
     # Off the regular octahedron, which is a saddle point at low density.
     W = start[None] + 0.02 * np.random.default_rng(0).standard_normal((1, 3, 6)) if W is None else W
-    found = refine(repeated(two_sets(density), 1), W, b[None], tolerance=1e-8)
+    found = refine(repeated(two_sets(density), 1), W, b[None], tolerance=1e-7)
     return found.W, found.b
 
 
@@ -143,7 +143,7 @@ def _at_density(p: float, starts: int, seed: int) -> "tuple[float, float, ndarra
     W, b = np.concatenate([_octahedral(p)[0], trapped[None], _KNOWN, W]), np.concatenate([np.zeros((4, 6)), b])
     b[1] = silent
     W[1:] += 0.02 * np.random.default_rng(seed).standard_normal(W[1:].shape)  # off saddle points
-    found = refine(repeated(two_sets(p), len(W)), W, b, tolerance=1e-7)
+    found = refine(repeated(two_sets(p), len(W)), W, b, tolerance=1e-6)
     octahedral = np.array([is_octahedron(w) for w in found.W])
     own = float(np.min(found.loss[octahedral], initial=np.inf))
     best = np.flatnonzero(~octahedral)[found.loss[~octahedral].argmin()]
@@ -156,7 +156,7 @@ def _crossing(rows: "list[tuple[float, float, ndarray]]", density: "ndarray") ->
     other, own = rows[after][2][None], _octahedral(float(density[after - 1]))[0]
 
     def both(p: float) -> "tuple[ndarray, ndarray]":
-        found = refine(repeated(two_sets(p), 2), np.concatenate([own, other]), np.zeros((2, 6)), tolerance=1e-7)
+        found = refine(repeated(two_sets(p), 2), np.concatenate([own, other]), np.zeros((2, 6)), tolerance=1e-6)
         return found.loss / p, found.W
 
     def excess(p: float) -> float:

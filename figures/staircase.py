@@ -283,7 +283,7 @@ def _draw_dimensionalities(axes: "Axes", data: xr.Dataset) -> None:
     rng = np.random.default_rng(0)
     x = np.broadcast_to(1 / data["trained"].values[:, None], D.shape) * np.exp(rng.uniform(-0.025, 0.025, D.shape))
     shown = norm >= _SHORT
-    axes.plot(x[shown], D[shown], "o", color="0.35", ms=2, alpha=0.35, mew=0, zorder=1)
+    axes.plot(x[shown], D[shown], "o", color="0.35", ms=2.5, alpha=0.4, mew=0, zorder=3)
     axes.plot([], [], "o", color="0.35", ms=4, label="trained features")
     for level, name in NAMED.items():
         axes.axhline(level, color="0.85", lw=0.8, zorder=0)
@@ -307,14 +307,14 @@ def _draw_dimensionalities(axes: "Axes", data: xr.Dataset) -> None:
         )
     axes.set_ylim(-0.03, 1.08)
     axes.set_ylabel("dimensionality $D_i$")
-    axes.legend(frameon=False, fontsize=9, ncols=3, loc="upper right")
+    axes.legend(framealpha=1, edgecolor="none", fontsize=9, ncols=3, loc="upper right")
 
 
 def _draw_excess(axes: "Axes", data: xr.Dataset) -> None:
     axes.axhline(0, color=COLOURS[0], lw=2)
     axes.plot(1 / data["trained"].values, 100 * data["excess"].values, "o", color="0.35", ms=5)
     axes.set_yscale("symlog", linthresh=1)
-    axes.set_yticks([-40, -10, -1, 0, 1, 10], ["-40", "-10", "-1", "0", "1", "10"])
+    axes.set_yticks([-10, -1, 0, 1, 10], ["-10", "-1", "0", "1", "10"])
     axes.set_ylim(-60, 10)
     axes.set_ylabel("trained loss above\nbest product's (%)")
 

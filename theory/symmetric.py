@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from theory.embedding_derivatives import embedding_derivatives
 from theory.polytopes import Polytope
 
 __all__ = [
@@ -28,9 +29,6 @@ __all__ = [
 # derivatives (r, v + 1) in couplings and bias, and second derivatives (r, v + 1, v + 1).
 OutputErrors = Callable[[ndarray, ndarray], tuple[ndarray, ndarray, ndarray]]
 
-# Steps of the central differences in shape parameters, first and second derivatives: coordinates are smooth and of
-# order 1, errors 1e-10 and 1e-7.
-_STEP, _SECOND_STEP = 1e-5, 1e-4
 # Gradient at which a minimum counts as found; the loss is then off by about its square.
 _GRADIENT = 1e-7
 # Longest Newton steps, the first and ever.
@@ -223,7 +221,7 @@ def _expand(polytope: Polytope, errors: OutputErrors, x: Float[ndarray, " k"]) -
     """Carry the errors' derivatives in couplings and biases over to the parameters."""
     outputs, sizes, order = representatives(polytope)
     k, rows = len(x), np.arange(len(outputs))[:, None]
-    W, dW, ddW = _embedding(polytope, x)
+    W, dW, ddW = embedding_derivatives(polytope, x)
     b = x[k - len(outputs) :]
     G, half = W.T @ W, dW.swapaxes(1, 2) @ W
     dG = half + half.swapaxes(1, 2)
@@ -242,44 +240,6 @@ def _expand(polytope: Polytope, errors: OutputErrors, x: Float[ndarray, " k"]) -
         gradient=np.einsum("o,oaj,oj->a", sizes, J, slope),
         hessian=(sizes[:, None, None] * (J @ curvature @ J.swapaxes(1, 2))).sum(0) + bent,
     )
-
-
-def _embedding(
-    polytope: Polytope, x: Float[ndarray, " k"]
-) -> tuple[Float[ndarray, "d v"], Float[ndarray, "k d v"], Float[ndarray, "k k d v"]]:
-    """W with its first and second derivatives in all parameters; those in the biases vanish."""
-    orbits, k, norms, shapes = np.array(polytope.orbits), len(x), len(polytope.norm_names), len(polytope.shape)
-    belongs = (orbits == np.arange(norms)[:, None]).astype(float)
-    norm = x[orbits]
-    U, dU, ddU = _directions(polytope, x[norms : norms + shapes])
-    shape = slice(norms, norms + shapes)
-    dW, ddW = np.zeros((k, *U.shape)), np.zeros((k, k, *U.shape))
-    dW[:norms] = belongs[:, None, :] * U
-    dW[shape] = norm * dU
-    ddW[:norms, shape] = belongs[:, None, None, :] * dU
-    ddW[shape, :norms] = ddW[:norms, shape].swapaxes(0, 1)
-    ddW[shape, shape] = norm * ddU
-    return norm * U, dW, ddW
-
-
-def _directions(
-    polytope: Polytope, shape: Float[ndarray, " s"]
-) -> tuple[Float[ndarray, "d v"], Float[ndarray, "s d v"], Float[ndarray, "s s d v"]]:
-    """The vertices' directions with their derivatives in the shape parameters, from central differences."""
-    s, eye = len(shape), np.eye(len(shape))
-
-    def at(*moves: ndarray) -> ndarray:
-        return np.asarray(polytope.construct(**dict(zip(polytope.shape, (shape + sum(moves)).tolist(), strict=True))))
-
-    U = at()
-    dU, ddU = np.zeros((s, *U.shape)), np.zeros((s, s, *U.shape))
-    for i, e in enumerate(eye):
-        dU[i] = (at(_STEP * e) - at(-_STEP * e)) / (2 * _STEP)
-        for j, f in enumerate(eye[: i + 1]):
-            e_, f_ = _SECOND_STEP * e, _SECOND_STEP * f
-            ddU[i, j] = (at(e_, f_) - at(e_, -f_) - at(-e_, f_) + at(-e_, -f_)) / (4 * _SECOND_STEP**2)
-            ddU[j, i] = ddU[i, j]
-    return U, dU, ddU
 
 
 def _free(point: _Point, bounds: Float[ndarray, "2 k"]) -> Bool[ndarray, " k"]:

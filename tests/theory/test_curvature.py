@@ -8,9 +8,11 @@ from numpy.testing import assert_allclose
 
 from theory import Problem
 from theory.curvature import limit_curvatures, output_curvatures
+from theory.embedding_derivatives import embedding_derivatives
 from theory.enumeration import active_patterns, expected_squared_error
 from theory.expansion import expand
 from theory.one_active import interference, own_error
+from theory.polytopes import POLYTOPES
 from theory.quick_expansion import is_quick, quick_expand, separate_errors
 
 # Central differences over this step; gradients are enumerated to 1e-16.
@@ -102,3 +104,21 @@ def test_only_independent_uniform_features_are_quick() -> None:
 
     assert is_quick(Problem(n=2, m=1, density=0.1))
     assert not is_quick(Problem(m=1, features=Correlated([[0, 1]], density=0.1)))
+
+
+@pytest.mark.parametrize("name", ["pentagon", "square antiprism", "7 in 3"])
+def test_derivatives_of_an_embedding_are_its_differences(name: str) -> None:
+    polytope, rng = POLYTOPES[name], np.random.default_rng(0)
+    names = list(polytope.parameters)
+    x = np.array([value + 0.1 * rng.normal() for value in polytope.parameters.values()])
+
+    def embedding(x: np.ndarray) -> np.ndarray:
+        return polytope.embedding(dict(zip(names, x.tolist(), strict=True)))
+
+    W, first, second = embedding_derivatives(polytope, x)
+    assert_allclose(W, embedding(x), rtol=1e-14, atol=1e-15)
+    h = 1e-5
+    for k, step in enumerate(h * np.eye(len(x))):
+        assert_allclose(first[k], (embedding(x + step) - embedding(x - step)) / (2 * h), atol=1e-8)
+        ahead, behind = (embedding_derivatives(polytope, x + s)[1] for s in (step, -step))
+        assert_allclose(second[k], (ahead - behind) / (2 * h), atol=1e-5)

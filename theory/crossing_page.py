@@ -100,7 +100,7 @@ def markdown(table: Sequence[UniformCrossing], command: str) -> str:
         "## Where the best geometry changes",
         "",
         "The geometry above remains a minimum of the full loss, over all (W, b), down to the lower spinodal; the "
-        "geometry below up to the upper one. Beyond six features this is not followed.",
+        "geometry below up to the upper one. Beyond eight features this is not followed.",
         "",
         "| n | m | better below p | better above p | crossing p | error | loss | jump of dL/dp | lower spinodal | "
         "upper spinodal |",

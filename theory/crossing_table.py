@@ -41,8 +41,8 @@ _BEST = 2
 # Interpolated losses that differ by less than this part do not tell which product is better.
 _RANKED = 1e-5
 _POINTS = 16
-# Features up to which geometries are followed: beyond, a branch takes up to a minute.
-_FOLLOWED = 6
+# Features up to which geometries are followed: a branch takes seconds, beyond up to a minute.
+_FOLLOWED = 8
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class UniformCrossing:
         crossing, or was not asked for.
     lower_end : str
         Why it ends there; "saddle" if it is no minimum at the crossing, "not followed" for
-        more than six features.
+        more than eight features.
     upper_spinodal : float
         Density up to which the geometry below remains a minimum.
     upper_end : str

@@ -18,35 +18,24 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed
 
-from figures.common import COLOURS, Settings, main, new_figure
+from figures.common import Settings, main
+from figures.parts.staircase_panels import NAMED, SHORT, draw
 from figures.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, dimensionality, dimensions_per_feature, population_loss, staircase
 from theory.command import progress
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from numpy import ndarray
 
-# Dimensionalities that the slides name, and their polytopes; and where the average sticks.
-NAMED = {
-    1: "dedicated",
-    3 / 4: "tetrahedron",
-    2 / 3: "triangle",
-    1 / 2: "digon",
-    2 / 5: "pentagon",
-    3 / 8: "square antiprism",
-    0: "unrepresented",
-}
+# Where the slides see the average stick; NAMED has the values of single features.
 STICKY = (1.0, 0.5)
 # An average this near to a level, relatively, is there; it sticks if it stays this many times as long, in the logarithm
 # of 1/(1-S), as one that falls evenly.
 _AT_LEVEL, _STICKS = 0.05, 2.0
-# A feature is at a named value within so much; a cluster has twice the features of its surroundings, out to so far.
-_AT_VALUE, _AROUND, _CLUSTER = 0.02, 0.06, 2.0
-# Features with shorter columns are unrepresented.
-_SHORT = 0.2
+# A feature is at a named value within less than half the least distance of two, 2/5 - 3/8 = 0.025. A cluster has twice
+# the features of its surroundings, out to so far.
+_AT_VALUE, _AROUND, _CLUSTER = 0.01, 0.03, 2.0
 
 
 def compute(settings: Settings) -> xr.Dataset:
@@ -95,7 +84,7 @@ def _exact_loss(W: "ndarray", b: "ndarray", m: int, density: float) -> float:
 
 def represented(data: xr.Dataset) -> "ndarray":
     """The dimensionalities of all features that trained models represent."""
-    return np.asarray(data["learned_dimensionality"].values[data["learned_norm"].values >= _SHORT])
+    return np.asarray(data["learned_dimensionality"].values[data["learned_norm"].values >= SHORT])
 
 
 def plateau(x: "ndarray", average: "ndarray", level: float) -> tuple[float, float, float]:
@@ -131,7 +120,7 @@ def even_fall(average: "ndarray") -> float:
 
 def clusters(D: "ndarray", value: float) -> tuple[float, float]:
     """
-    Count the features at a value, beside those that its surroundings make one expect.
+    Count the features at a named value, beside those that its surroundings make one expect.
 
     Parameters
     ----------
@@ -143,14 +132,20 @@ def clusters(D: "ndarray", value: float) -> tuple[float, float]:
     Returns
     -------
     float
-        Share of the features within 0.02 of the value.
+        Share of the features within 0.01 of the value.
     float
-        Share that an even spread of those between 0.02 and 0.06 of it would put there.
+        Share that an even spread of those around it would put there: within 0.03, but at no named value.
     """
-    off = np.abs(D - value)
-    around = (off >= _AT_VALUE) & (off < _AROUND)
-    # At the end of the scale, D = 1, the window and its surroundings are both cut in half.
-    return float((off < _AT_VALUE).mean()), float(around.mean() * _AT_VALUE / (_AROUND - _AT_VALUE))
+
+    def at(x: "ndarray") -> "ndarray":
+        return np.abs(x - value) < _AT_VALUE
+
+    def around(x: "ndarray") -> "ndarray":
+        named = np.abs(x[:, None] - np.array([*NAMED, value])).min(1) < _AT_VALUE
+        return (np.abs(x - value) < _AROUND) & ~named
+
+    scale = np.linspace(0, 1, 100_001)  # no feature is outside, which cuts windows in half at its ends
+    return float(at(D).mean()), float(around(D).mean() * at(scale).sum() / around(scale).sum())
 
 
 def predicted_values(data: xr.Dataset) -> "ndarray":
@@ -167,13 +162,13 @@ def _summary(data: xr.Dataset) -> list[str]:
     ]
     lines += [
         f"trained, 1/(1-S) = {1 / float(row['trained']):7.2f}   m/|W|^2 = {float(row['learned_average']):.4f}   "
-        f"{int((row['learned_norm'] >= _SHORT).sum())} features   loss {float(row['excess']):+.2%} from the product's"
+        f"{int((row['learned_norm'] >= SHORT).sum())} features   loss {float(row['excess']):+.2%} from the product's"
         for row in (data.isel(trained=k) for k in range(data.sizes["trained"]))
     ]
     D = represented(data)
     for value, name in NAMED.items():
         share, expected = clusters(D, value)
-        lines.append(f"D = {value:.4g} ({name}): {share:.2%} of trained features within 0.02, {expected:.2%} expected")
+        lines.append(f"D = {value:.4g} ({name}): {share:.2%} of trained features at it, {expected:.2%} expected")
     return lines
 
 
@@ -200,6 +195,15 @@ def _sticky_verdict(data: xr.Dataset) -> Verdict:
                     share > _STICKS * even,
                 )
             )
+    full = np.abs(data["learned_average"].values - 1) < _AT_LEVEL
+    if full.any():
+        D, shown = (data[name].values[full] for name in ("learned_dimensionality", "learned_norm"))
+        found = (
+            f"of {int((shown >= SHORT).sum())} features in {full.sum()} trained models with that average, the largest"
+        )
+        findings.append(
+            Finding("at 1 the feature gets a full dimension", f"{found} D_i is {D.max():.3f}", bool(D.max() > 0.9))
+        )
     digons = [str(product).split(" + ")[0].endswith("digon") for product in data["product"].values]
     averages = data["dimensions_per_feature"].values[digons]
     if len(averages):
@@ -208,8 +212,9 @@ def _sticky_verdict(data: xr.Dataset) -> Verdict:
     return Verdict(
         6,
         tuple(findings),
-        "Digons are the best factors over a range of densities. Their norms are above 1, to make up for what the "
-        "antipode takes, so that the average is a little below 1/2.",
+        "Where features are dense a model projects on m dimensions, as the linear model does: the average is 1, but "
+        "many features share the dimensions. Digons are the best factors over a range of densities; where their norms "
+        "are above 1, to make up for what the antipode takes, the average is a little below 1/2.",
     )
 
 
@@ -218,7 +223,7 @@ def _cluster_verdict(data: xr.Dataset) -> Verdict:
     findings = []
     for value, name in NAMED.items():
         if name == "unrepresented":
-            short = float((data["learned_norm"] < _SHORT).mean())
+            short = float((data["learned_norm"] < SHORT).mean())
             findings.append(Finding(f"clusters at {value:g}", f"{short:.0%} of all trained features", short > 0.01))
             continue
         share, expected = clusters(D, value)
@@ -234,7 +239,7 @@ def _cluster_verdict(data: xr.Dataset) -> Verdict:
     lower = data["excess"].values < 0
     if lower.any():
         first = float(1 / data["trained"].values[lower].max())
-        last = data["learned_dimensionality"].values[-1][data["learned_norm"].values[-1] >= _SHORT]
+        last = data["learned_dimensionality"].values[-1][data["learned_norm"].values[-1] >= SHORT]
         found = (
             f"from 1/(1-S) = {first:.3g} on trained models beat the best product, by up to "
             f"{-data['excess'].values.min():.1%}; at the sparsest {len(last)} features have D_i = {last.mean():.4f} "
@@ -247,76 +252,6 @@ def _cluster_verdict(data: xr.Dataset) -> Verdict:
         "A feature of a tegum product has the dimensionality of its factor, d/v if that is a tight frame. Factors "
         "share no dimensions, so clusters last as long as splitting the space pays.",
     )
-
-
-def draw(data: xr.Dataset) -> "Figure":
-    """Averages, dimensionalities and losses over 1/(1-S)."""
-    figure = new_figure(11.0, 10.5)
-    above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=(1, 1.6, 0.6))
-    _draw_averages(above, data)
-    _draw_dimensionalities(middle, data)
-    _draw_excess(below, data)
-    x = 1 / data["density"].values
-    below.set_xscale("log")
-    below.set_xlim(x.min() * 0.95, x.max() * 1.05)
-    below.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
-    below.minorticks_off()
-    below.set_xlabel("1 / (1 − S)      (dense → sparse)")
-    return figure
-
-
-def _draw_averages(axes: "Axes", data: xr.Dataset) -> None:
-    x, trained = 1 / data["density"].values, 1 / data["trained"].values
-    for level in STICKY:
-        axes.axhline(level, color="0.8", lw=0.8, zorder=0)
-    axes.plot(x, data["dimensions_per_feature"], color=COLOURS[0], lw=2, label="best tegum product")
-    axes.plot(trained, data["learned_average"], "o", color="0.35", ms=5, label="trained")
-    axes.set_ylabel(r"dimensions per feature" "\n" r"$m / \|W\|_F^2$")
-    axes.set_ylim(0, 1.1)
-    axes.legend(frameon=False, fontsize=9, loc="upper right")
-    axes.set_title(f"n = {data.attrs['n']} equal features in m = {data.attrs['m']} dimensions", fontsize=10, loc="left")
-
-
-def _draw_dimensionalities(axes: "Axes", data: xr.Dataset) -> None:
-    """Marks for the factors, their area the number of features they hold; dots for trained features."""
-    norm, D = data["learned_norm"].values, data["learned_dimensionality"].values
-    rng = np.random.default_rng(0)
-    x = np.broadcast_to(1 / data["trained"].values[:, None], D.shape) * np.exp(rng.uniform(-0.025, 0.025, D.shape))
-    shown = norm >= _SHORT
-    axes.plot(x[shown], D[shown], "o", color="0.35", ms=2.5, alpha=0.4, mew=0, zorder=3)
-    axes.plot([], [], "o", color="0.35", ms=4, label="trained features")
-    for level, name in NAMED.items():
-        axes.axhline(level, color="0.85", lw=0.8, zorder=0)
-        place = level - 0.012 * (name == "square antiprism") + 0.008 * (name == "pentagon")  # two that are close
-        axes.text(1.0, place, f" {name}", transform=axes.get_yaxis_transform(), va="center", fontsize=9, color="0.35")
-    x = 1 / data["density"].values
-    used = [str(name) for name in data["factor"].values if name != "unrepresented"]
-    for k, name in enumerate(used):
-        count = data["multiplicity"].sel(factor=name).values
-        if not count.any():
-            continue
-        axes.scatter(
-            x,
-            data["dimensionality"].sel(factor=name).values,
-            s=8 + 40 * np.sqrt(count / count.max()) * (count > 0),
-            color=COLOURS[k % 6],
-            marker="os^Dv"[(k // 6) % 5],
-            label=name,
-            lw=0,
-            zorder=2,
-        )
-    axes.set_ylim(-0.03, 1.08)
-    axes.set_ylabel("dimensionality $D_i$")
-    axes.legend(framealpha=1, edgecolor="none", fontsize=9, ncols=3, loc="upper right")
-
-
-def _draw_excess(axes: "Axes", data: xr.Dataset) -> None:
-    axes.axhline(0, color=COLOURS[0], lw=2)
-    axes.plot(1 / data["trained"].values, 100 * data["excess"].values, "o", color="0.35", ms=5)
-    axes.set_yscale("symlog", linthresh=1)
-    axes.set_yticks([-10, -1, 0, 1, 10], ["-10", "-1", "0", "1", "10"])
-    axes.set_ylim(-60, 10)
-    axes.set_ylabel("trained loss above\nbest product's (%)")
 
 
 if __name__ == "__main__":

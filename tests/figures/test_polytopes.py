@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 
 from figures import polytopes
 from figures.common import Settings, labelled, load, save
+from figures.parts.polytope_panels import is_edge
 from figures.verdicts import FAILS, HOLDS, PARTLY
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -72,7 +73,7 @@ def test_edges_of_the_cube_and_of_the_octahedron_are_counted() -> None:
     octahedron = np.concatenate([np.eye(3), -np.eye(3)], axis=1)
     for vertices, edges in ((cube, 12), (octahedron, 12)):
         pairs = [(j, k) for j in range(vertices.shape[1]) for k in range(j)]
-        assert sum(polytopes._is_edge(vertices, j, k) for j, k in pairs) == edges
+        assert sum(is_edge(vertices, j, k) for j, k in pairs) == edges
 
 
 def test_numbers_are_saved_with_the_settings_that_made_them(data: xr.Dataset, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 
 from figures import staircase
 from figures.common import Settings
-from figures.staircase import NAMED, clusters, compute, draw, even_fall, judge, plateau
+from figures.parts.staircase_panels import NAMED
+from figures.staircase import clusters, compute, draw, even_fall, judge, plateau
 from theory import load, save
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -54,11 +55,12 @@ def test_claim_6_a_plateau_is_measured_as_its_part_of_the_range() -> None:
 
 def test_claim_7_a_cluster_stands_out_from_its_surroundings() -> None:
     rng = np.random.default_rng(0)
-    even = rng.uniform(0.3, 0.7, 20_000)
-    share, expected = clusters(even, 0.5)
-    assert_allclose([share, expected], 0.1, atol=0.01)
-    share, expected = clusters(np.concatenate([even, np.full(20_000, 0.5)]), 0.5)
-    assert_allclose([share, expected], [0.55, 0.05], atol=0.01)
+    even = rng.uniform(0.3, 0.7, 40_000)
+    for value in (0.375, 0.5):
+        assert_allclose(clusters(even, value), 0.05, atol=0.005)
+    # Features at 2/5 are no surroundings of 3/8.
+    share, expected = clusters(np.concatenate([even, np.full(20_000, 0.375), np.full(20_000, 0.4)]), 0.375)
+    assert_allclose([share, expected], [0.25 + 0.025, 0.025], atol=0.004)
 
 
 def test_verdicts_survive_saving(data: xr.Dataset, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 A cell is one problem of a batch: a density of all features and an importance of the last, the extra feature.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -28,6 +28,7 @@ __all__ = [
     "rough_losses",
     "search_cells",
     "signature",
+    "start_workers",
 ]
 
 PHASES = ("not represented", "dedicated", "superposition")
@@ -217,6 +218,27 @@ def search_cells(
         for k, rows in enumerate(chunks)
     )
     return LocalMinima.joined(list(progress(pool(jobs), total=len(chunks), label=f"{len(cells)} searches")))
+
+
+def start_workers(workers: int) -> Iterator[None]:
+    """
+    Let processes start, and import what they need, while this one does something else.
+
+    Parameters
+    ----------
+    workers : int
+        How many.
+
+    Returns
+    -------
+    iterator
+        Ends when all have started; the searches that follow find them ready.
+    """
+    return iter(Parallel(n_jobs=workers, return_as="generator")(delayed(_nothing)() for _ in range(workers)))
+
+
+def _nothing() -> None:
+    """Called in another process, this imports the module."""
 
 
 def _search_chunk(

@@ -6,7 +6,6 @@ optimum over all (W, b), and saves both with their boundaries. ``phase_diagram``
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -202,10 +201,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     axes = tuple(options.density), tuple(options.importance)
     _check(options.n, options.m, resolution, *axes)
     options.output.mkdir(parents=True, exist_ok=True)  # before the work, lest it be in vain
-    with ThreadPoolExecutor(1) as aside:  # this process has little to do while others search
-        prepared = aside.submit(_prepare, options.n, options.m)
-        data = phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
-        prepared.result()
+    _prepare(options.n, options.m, options.workers)
+    data = phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
     from theory.plots import draw_phase_diagram
     from theory.storage import save
 
@@ -216,13 +213,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{summary(data)}\n\n{picture}\n{stem.with_suffix('.nc')}")  # noqa: T201
 
 
-def _prepare(n: int, m: int) -> None:
-    """Do what drawing and describing need whatever the results: slow imports, and SymPy's equations."""
+def _prepare(n: int, m: int, workers: int) -> None:
+    """While processes start, do what drawing and describing need anyway: slow imports, and SymPy's equations."""
+    from theory.phase_cells import start_workers
+
+    ready = start_workers(workers)
     for module in ("matplotlib.backends.backend_agg", "scipy.interpolate", "scipy.ndimage"):
         import_module(module)
     from theory.phase_results import closed_forms
 
     closed_forms(n, m)
+    list(ready)
 
 
 if __name__ == "__main__":

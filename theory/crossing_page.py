@@ -1,6 +1,7 @@
 """The table of crossings on paper: a page in Markdown, and the numbers as CSV and NetCDF."""
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.crossing_table import DENSITIES, UniformCrossing
+from theory.tegum import parse
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -81,7 +83,7 @@ def markdown(table: Sequence[UniformCrossing], command: str) -> str:
     Returns
     -------
     str
-        A page: where the best geometry changes, problem by problem, then the crossings among runners-up.
+        A page: where the best geometry changes, problem by problem, then all crossings, pair by pair.
     """
     lines = [
         "---",
@@ -100,7 +102,7 @@ def markdown(table: Sequence[UniformCrossing], command: str) -> str:
         "## Where the best geometry changes",
         "",
         "The geometry above remains a minimum of the full loss, over all (W, b), down to the lower spinodal; the "
-        "geometry below up to the upper one. Beyond eight features this is not followed.",
+        "geometry below up to the upper one.",
         "",
         "| n | m | better below p | better above p | crossing p | error | loss | jump of dL/dp | lower spinodal | "
         "upper spinodal |",
@@ -113,11 +115,29 @@ def markdown(table: Sequence[UniformCrossing], command: str) -> str:
         for c in table
         if c.rank == 1
     ]
-    lines += ["", "## Crossings among the runners-up", ""]
-    lines += ["| n | m | rank | better below p | better above p | crossing p |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {c.n} | {c.m} | {c.rank} | {c.below} | {c.above} | {_digits(c.density, c.error)} |"
-        for c in table
-        if c.rank > 1
+        "",
+        "## All crossings",
+        "",
+        "Of any two geometries with the same n and m, whether or not a third is better. Factors that both have in "
+        "common do not move a crossing: every pair is listed once, without them.",
+        "",
+        "| better below p | better above p | crossing p | error | jump of dL/dp |",
+        "|---|---|---|---|---|",
+    ]
+    pairs = {(*_without_common(c), _digits(c.density, c.error)): c for c in reversed(table)}
+    lines += [
+        f"| {below} | {above} | {density} | {c.error:.0e} | {c.slope_jump:.5g} |"
+        for (below, above, density), c in sorted(pairs.items(), key=lambda item: item[1].density)
     ]
     return "\n".join(lines) + "\n"
+
+
+def _without_common(crossing: UniformCrossing) -> tuple[str, str]:
+    """Both geometries without the factors that they share."""
+    below, above = (Counter(dict(parse(name).counts)) for name in (crossing.below, crossing.above))
+
+    def written(rest: Counter[str]) -> str:
+        return " + ".join(f"{count} {name}" if count > 1 else name for name, count in rest.items())
+
+    return written(below - above), written(above - below)

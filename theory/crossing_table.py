@@ -36,13 +36,9 @@ _ACCURACY = 1e-10
 _EXACT_FEATURES, _EXACT, _QUADRATURE = 6, 1e-13, 1e-9
 # Losses that differ by less than this part are equal: where a polytope does not pay, it shrinks to nothing.
 _EQUAL = 1e-7
-# A crossing is of interest where both geometries are among the best so many.
-_BEST = 2
 # Interpolated losses that differ by less than this part do not tell which product is better.
 _RANKED = 1e-5
 _POINTS = 16
-# Features up to which geometries are followed: a branch takes seconds, beyond up to a minute.
-_FOLLOWED = 8
 
 
 @dataclass(frozen=True)
@@ -70,8 +66,7 @@ class UniformCrossing:
         Density down to which the geometry above remains a minimum of the full loss; NaN if it is none at the
         crossing, or was not asked for.
     lower_end : str
-        Why it ends there; "saddle" if it is no minimum at the crossing, "not followed" for
-        more than eight features.
+        Why it ends there; "saddle" if it is no minimum at the crossing, "" if it was not asked for.
     upper_spinodal : float
         Density up to which the geometry below remains a minimum.
     upper_end : str
@@ -153,17 +148,15 @@ def _crossing(n: int, m: int, one: TegumProduct, two: TegumProduct, low: float, 
 
 
 def uniform_crossings(
-    n: int, m: int, best: int = _BEST, metastable: bool = True, densities: Float[ndarray, " k"] = DENSITIES
+    n: int, m: int, metastable: bool = True, densities: Float[ndarray, " k"] = DENSITIES
 ) -> list[UniformCrossing]:
     """
-    Find the crossings between the best uniform geometries of one problem.
+    Find all crossings between the uniform geometries of one problem.
 
     Parameters
     ----------
     n, m : int
         Features and hidden dimensions, m < n.
-    best : int
-        Crossings of lower rank are left out.
     metastable : bool
         Whether to follow the geometries that exchange the lead to their spinodals.
     densities : ndarray, shape (k,)
@@ -184,9 +177,8 @@ def uniform_crossings(
         for i, j in _exchanged(losses[:, k], losses[:, k + 1], there):
             t = _rough_root(between[i], between[j], densities[k : k + 2])
             rank = 1 + sum(float(between[q](t)) < float(between[i](t)) * (1 - _RANKED) for q in there)
-            if rank <= best:
-                ends = float(densities[k]), float(densities[k + 1])
-                found.append(_replaced(_crossing(n, m, products[i], products[j], *ends), rank=rank))
+            ends = float(densities[k]), float(densities[k + 1])
+            found.append(_replaced(_crossing(n, m, products[i], products[j], *ends), rank=rank))
     found = sorted(found, key=lambda c: (c.rank > 1, c.density))
     return [_with_spinodals(c) if metastable and c.rank == 1 else c for c in found]
 
@@ -242,8 +234,6 @@ def _with_spinodals(crossing: UniformCrossing) -> UniformCrossing:
 
 def _survival(crossing: UniformCrossing, geometry: str, stop: float) -> tuple[float, str]:
     """Where a geometry ends to be a minimum."""
-    if crossing.n > _FOLLOWED:
-        return float("nan"), "not followed"
     problem = Problem(n=crossing.n, m=crossing.m, density=crossing.density)
     optimum = optimise(problem, geometry)
     if optimum.stability == "saddle":
@@ -257,7 +247,7 @@ def _survival(crossing: UniformCrossing, geometry: str, stop: float) -> tuple[fl
 
 def crossing_table(n_max: int = 9, m_max: int = 3) -> list[UniformCrossing]:
     """
-    Find the crossings between the best uniform geometries of all small problems.
+    Find all crossings between the uniform geometries of all small problems.
 
     Parameters
     ----------

@@ -99,7 +99,23 @@ def test_uniform_crossings_are_where_products_have_equal_losses() -> None:
     assert 0 < first.error < 1e-8
     assert first.slope_jump < 0
     assert first.upper_spinodal > first.density
-    assert "| 3 | 2 | digon + dedicated | triangle | 0.52183765" in markdown(crossings, "a command")
+    page = markdown(crossings, "a command")
+    assert "| 3 | 2 | digon + dedicated | triangle | 0.52183765" in page
+    listed = page[page.index("## All crossings") :]
+    assert listed.count("| 0.52183765") == 1
+    assert "| digon + dedicated | triangle | 0.52183765" in listed
+
+
+def test_every_crossing_is_listed_once_without_the_factors_that_both_sides_share() -> None:
+    crossings = [
+        c for n in (4, 5) for c in uniform_crossings(n, 2, metastable=False, densities=np.geomspace(0.5, 0.8, 4))
+    ]
+    page = markdown(crossings, "a command")
+    listed = page[page.index("## All crossings") :]
+    assert sum("0.64424036" in line for line in page.splitlines()) > 2
+    assert [line for line in listed.splitlines() if "0.64424036" in line] == [
+        line for line in listed.splitlines() if line.startswith("| 2 digon | triangle + unrepresented |")
+    ]
 
 
 def test_table_is_written_in_three_formats(tmp_path) -> None:

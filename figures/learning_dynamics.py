@@ -97,7 +97,7 @@ def _octahedral(density: float, W: "ndarray | None" = None) -> "tuple[ndarray, n
 
 def _course(settings: Settings) -> xr.Dataset:
     """Training from small weights at a constant rate: weights, and their exact loss, at many steps."""
-    runs, steps, rate, every = (4, 2000, 3e-3, 20) if settings.quick else (16, 6000, 1e-3, 20)
+    runs, steps, rate, every = (3, 2000, 3e-3, 20) if settings.quick else (16, 6000, 1e-3, 20)
     snapshots = range(0, steps + 1, every)
     learned = train(two_sets(DRAWN), runs, steps=steps, learning_rate=rate, schedule="constant", init="small",
                     seed=settings.seed, snapshots=snapshots, progress=False)  # fmt: skip
@@ -170,7 +170,7 @@ def _crossing(rows: "list[tuple[float, float, ndarray]]", density: "ndarray") ->
 def _ends(settings: Settings) -> xr.Dataset:
     """Shares of runs whose nearest exact minimum is the octahedron, by initial weights and density."""
     densities = [DRAWN] if settings.quick else [0.02, DRAWN, 0.1, 0.2]
-    runs, steps = (4, 800) if settings.quick else (64, 3000)
+    runs, steps = (4, 500) if settings.quick else (64, 3000)
     share, loss = np.zeros((2, len(densities))), np.zeros((2, len(densities), runs))
     for j, init in enumerate(("small", "xavier")):
         for k, p in enumerate(densities):

@@ -7,8 +7,9 @@ capacities: factors as often as one likes, within m dimensions and n features, s
 
 The result is optimal among tegum products of catalogue polytopes, each under its symmetry. It is a global
 optimum, of loss zero, for n <= m at any density (all features dedicated), and for n <= 2m in the one-sparse
-limit (digons). Elsewhere it is an upper bound of the optimal loss and the best known: a lower bound of it
-would have to come from outside this module.
+limit (digons). Elsewhere it is an upper bound of the optimal loss. It is the best known where features are not too
+sparse; for n = 400 and m = 30 trained models cost less from 1/(1-S) of about 7 on, their features spread
+evenly over all dimensions (figures/staircase.py).
 """
 
 from collections.abc import Collection, Iterable, Mapping

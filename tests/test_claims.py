@@ -1,0 +1,151 @@
+"""The claims of the documents: verdicts, the page that shows them, and the figures that they come from."""
+
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from figures.claims import judged, main, page
+from figures.common import SCRIPTS, Settings, labelled, load, obtain
+from figures.documents import CLAIMS, DOCUMENTS
+from figures.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Finding, Verdict, compare
+
+ROOT = Path(__file__).parent.parent
+STORED = {int(claim): result for claim, result in json.loads((ROOT / "docs/claims.json").read_text("utf-8")).items()}
+EXPECTED = {
+    1: HOLDS,
+    2: PARTLY,
+    3: HOLDS,
+    4: PARTLY,
+    5: PARTLY,
+    6: PARTLY,
+    7: PARTLY,
+    8: HOLDS,
+    9: HOLDS,
+    10: PARTLY,
+    11: HOLDS,
+    12: PARTLY,
+    13: PARTLY,
+    14: PARTLY,
+    15: PARTLY,
+    16: PARTLY,
+    17: HOLDS,
+    18: HOLDS,
+    19: PARTLY,
+    20: HOLDS,
+    21: PARTLY,
+    22: FAILS,
+    23: PARTLY,
+    24: PARTLY,
+    25: HOLDS,
+    26: PARTLY,
+}
+# Scripts that are computed in full within a minute or two.
+RECOMPUTED = ("benefit_and_interference", "polytopes", "privileged_basis", "almost_orthogonal", "polygons")
+
+
+def test_every_claim_has_a_verdict_and_it_is_the_known_one() -> None:
+    assert {claim: result["verdict"] for claim, result in STORED.items()} == EXPECTED
+    assert set(EXPECTED) == set(CLAIMS)
+
+
+def test_the_page_is_what_the_stored_findings_give() -> None:
+    assert (ROOT / "docs/claims.md").read_text("utf-8") == page(STORED)
+
+
+def test_stored_results_name_the_full_figure_that_made_them() -> None:
+    for result in STORED.values():
+        assert result["script"] in SCRIPTS
+        assert result["command"] == f"python figures/{result['script']}.py --seed {result['seed']}"
+
+
+def test_every_claim_number_is_in_exactly_one_script() -> None:
+    scripts = {name: (import_module(f"figures.{name}").__doc__ or "") for name in SCRIPTS}
+    for claim, result in STORED.items():
+        mentioned = [name for name, text in scripts.items() if claim in _claims_of(text)]
+        assert mentioned == [result["script"]], f"claim {claim}"
+
+
+def _claims_of(text: str) -> set[int]:
+    """Numbers in phrases such as "claim 3", "claims 4 and 5", "claims 12-15", "Claims 1, 2"."""
+    found: set[int] = set()
+    for phrase in re.findall(r"[Cc]laims?\s+((?:\d+)(?:\s*(?:,|-|–|and|to)\s*\d+)*)", text):
+        for first, last in re.findall(r"(\d+)(?:\s*(?:-|–|to)\s*(\d+))?", phrase):
+            found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def test_claims_are_found_in_phrases() -> None:
+    assert _claims_of("claims 1, 3 and 5-7; see claim 9") == {1, 3, 5, 6, 7, 9}
+
+
+def test_every_script_is_registered_and_complete() -> None:
+    shared = {"__init__", "__main__", "claims", "common", "documents", "verdicts"}
+    assert {path.stem for path in (ROOT / "figures").glob("*.py")} - shared == set(SCRIPTS)
+    for name in SCRIPTS:
+        script = import_module(f"figures.{name}")
+        assert callable(script.compute)
+        assert callable(script.draw)
+        assert callable(script.judge)
+        title, rule = (script.__doc__ or "").splitlines()[:2]
+        assert rule == "=" * len(title)
+
+
+def test_every_document_is_cited_by_a_claim() -> None:
+    assert {key for claim in CLAIMS.values() for key in claim.documents} == set(DOCUMENTS)
+
+
+def test_outcomes_follow_from_findings() -> None:
+    yes, no, open_ = (Finding("a", "b", agrees) for agrees in (True, False, None))
+    outcomes = [Verdict(1, findings, "why").outcome for findings in ((yes, open_), (yes, no), (no, open_), (open_,))]
+    assert outcomes == [HOLDS, PARTLY, FAILS, UNDECIDED]
+    with pytest.raises(ValueError, match="needs at least one finding"):
+        Verdict(1, (), "why")
+
+
+def test_a_wrong_number_does_not_agree() -> None:
+    assert compare("r", 1.17046, 1.170463, within=5e-6).agrees
+    assert not compare("r", 1.18, 1.170463, within=5e-6).agrees
+
+
+def test_a_wrong_claim_is_reported_as_not_holding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = obtain("polygons", tmp_path, Settings(quick=True, workers=1))
+    assert judged("polygons", data)[25]["verdict"] == HOLDS
+    monkeypatch.setattr("figures.polygons.PUBLISHED", {5: (1.2, -0.3), 6: (1.3, -0.6)})
+    wrong = judged("polygons", data)[25]
+    assert wrong["verdict"] != HOLDS
+    assert "no" in page({25: wrong})
+
+
+def test_results_are_kept_and_computed_anew_for_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    script = import_module("figures.polygons")
+    compute = script.compute
+    monkeypatch.setattr(script, "compute", lambda settings: (calls.append(settings), compute(settings))[1])
+    quick = Settings(quick=True, workers=1)
+    assert [obtain("polygons", tmp_path, settings)[1] for settings in (quick, quick)] == [True, False]
+    assert load(tmp_path, "polygons", Settings(quick=True, seed=1)) is None
+    assert len(calls) == 1
+    assert (tmp_path / "polygons.png").exists()
+
+
+def test_the_command_writes_page_and_findings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("figures.claims.SCRIPTS", ("polygons",))
+    main(["--quick", "--workers", "1", "--results", str(tmp_path / "results"), "--output", str(tmp_path / "page")])
+    written = json.loads((tmp_path / "page" / "claims.json").read_text("utf-8"))
+    assert written["25"]["command"].endswith("--quick")
+    assert "## 25. Regular polygons" in (tmp_path / "page" / "claims.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECOMPUTED)
+def test_recomputing_gives_the_stored_verdicts(name: str) -> None:
+    settings = Settings()
+    data = labelled(import_module(f"figures.{name}").compute(settings), name, settings)
+    for claim, result in judged(name, data).items():
+        assert result["verdict"] == STORED[claim]["verdict"]
+        assert [finding["agrees"] for finding in result["findings"]] == [
+            finding["agrees"] for finding in STORED[claim]["findings"]
+        ]

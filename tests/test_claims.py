@@ -12,6 +12,8 @@ from figures.common import SCRIPTS, Settings, labelled, load, obtain
 from figures.documents import CLAIMS, DOCUMENTS
 from figures.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Finding, Verdict, compare
 
+pytestmark = pytest.mark.usefixtures("at_full_speed")
+
 ROOT = Path(__file__).parent.parent
 STORED = {int(claim): result for claim, result in json.loads((ROOT / "docs/claims.json").read_text("utf-8")).items()}
 EXPECTED = {
@@ -42,8 +44,18 @@ EXPECTED = {
     25: HOLDS,
     26: PARTLY,
 }
-# Scripts that are computed in full within a minute or two.
-RECOMPUTED = ("benefit_and_interference", "polytopes", "privileged_basis", "almost_orthogonal", "polygons")
+# Scripts that are computed in full within half a minute or so; the others take minutes.
+RECOMPUTED = {
+    "almost_orthogonal",
+    "benefit_and_interference",
+    "compressed_sensing",
+    "linear_against_relu",
+    "loss_crossover",
+    "pca_collapse",
+    "polygons",
+    "polytopes",
+    "privileged_basis",
+}
 
 
 def test_every_claim_has_a_verdict_and_it_is_the_known_one() -> None:
@@ -139,8 +151,9 @@ def test_the_command_writes_page_and_findings(tmp_path: Path, monkeypatch: pytes
     assert "## 25. Regular polygons" in (tmp_path / "page" / "claims.md").read_text("utf-8")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RECOMPUTED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in RECOMPUTED else pytest.mark.full) for name in SCRIPTS]
+)
 def test_recomputing_gives_the_stored_verdicts(name: str) -> None:
     settings = Settings()
     data = labelled(import_module(f"figures.{name}").compute(settings), name, settings)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from figures.common import SCRIPTS, Settings, obtain
-from theory.command import Parser, count, non_negative_count, progress, run_command, writable_directory
+from theory.command import Parser, count, make_folder, non_negative_count, progress, run_command, writable_directory
 
 __all__ = ["main"]
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=count, default=2, help="processes")
     parser.add_argument("--only", nargs="+", choices=SCRIPTS, metavar="NAME", help="these figures instead of all")
     options = parser.parse_args(argv)
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output)
     settings = Settings(options.quick, options.seed, options.workers)
     for name in progress(options.only or SCRIPTS, label="figures"):
         began = time.perf_counter()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from figures.common import SCRIPTS, Settings, obtain
 from figures.documents import CLAIMS, DOCUMENTS
 from figures.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Verdict
-from theory.command import Parser, count, non_negative_count, progress, run_command, writable_directory
+from theory.command import Parser, count, make_folder, non_negative_count, progress, run_command, writable_directory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -171,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=count, default=2, help="processes")
     options = parser.parse_args(argv)
     for folder in (options.results, options.output):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     results = collect(options.results, Settings(options.quick, options.seed, options.workers))
     for path, text in (
         (options.output / "claims.md", page(results)),

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory import storage
-from theory.command import Parser, count, non_negative_count, run_command, writable_directory
+from theory.command import Parser, count, make_folder, non_negative_count, run_command, writable_directory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -221,7 +221,7 @@ def main(description: str | None, compute: Compute, draw: Draw, script: str, arg
         parser.add_argument("--workers", type=count, default=2, help="processes")
         parser.add_argument("--format", choices=FORMATS, default="png", help="format of the picture")
         options = parser.parse_args(arguments)
-        options.output.mkdir(parents=True, exist_ok=True)  # before the work, lest it be in vain
+        make_folder(options.output)  # before the work, lest it be in vain
         settings = Settings(options.quick, options.seed, options.workers)
         data = labelled(compute(settings), name, settings)
         for path in save(data, draw(data), options.output, name, options.format):

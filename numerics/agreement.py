@@ -18,6 +18,7 @@ from theory.command import (
     Parser,
     count,
     density,
+    make_folder,
     non_negative_count,
     positive,
     run_command,
@@ -137,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(argv)
     if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)  # before the work, lest it be in vain
+        make_folder(options.output)  # before the work, lest it be in vain
     Settings(**_training(options), instances=options.instances)  # refuses what is out of range before any work
     check_workers(options.workers)
     if options.grid:

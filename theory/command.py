@@ -12,6 +12,7 @@ __all__ = [
     "Parser",
     "count",
     "density",
+    "make_folder",
     "non_negative_count",
     "positive",
     "progress",
@@ -178,6 +179,26 @@ def writable_directory(text: str) -> Path:
     if not os.access(existing, os.W_OK | os.X_OK):
         raise argparse.ArgumentTypeError(f"cannot write to {text}: {existing} is not writable")
     return folder
+
+
+def make_folder(folder: Path) -> None:
+    """
+    Make the folder that results go to.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, as ``writable_directory`` read it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, although the folder above it looked writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write to {folder}: {error.strerror}") from None
 
 
 def progress(items: Iterable[Item], total: int | None = None, label: str = "") -> Iterable[Item]:

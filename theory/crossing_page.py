@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory.command import make_folder
 from theory.crossing_table import DENSITIES, UniformCrossing
 from theory.tegum import parse
 
@@ -36,7 +37,7 @@ def write_table(table: Sequence[UniformCrossing], folder: Path, command: str) ->
     list of Path
         ``crossings.md``, ``crossings.csv``, ``crossings.nc``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = [folder / f"crossings.{suffix}" for suffix in ("md", "csv", "nc")]
     paths[0].write_text(markdown(table, command), encoding="utf-8")
     with paths[1].open("w", newline="", encoding="utf-8") as file:

@@ -19,7 +19,7 @@ from numpy import ndarray
 from scipy.interpolate import CubicHermiteSpline
 
 from theory.branches import Branch, follow_both_ways
-from theory.command import Parser, count, run_command, writable_directory
+from theory.command import Parser, count, make_folder, run_command, writable_directory
 from theory.continuation import End
 from theory.optimum import optimise
 from theory.paths import ProblemPath
@@ -330,6 +330,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from theory.crossing_page import write_table
     from theory.crossing_table import crossing_table
 
+    make_folder(options.output)  # before the work, lest it be in vain
     table = crossing_table(options.n_max, options.m_max)
     command = f"{parser.prog} --n-max {options.n_max} --m-max {options.m_max}"
     for path in write_table(table, options.output, command):

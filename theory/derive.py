@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from theory.command import Parser, count, run_command, writable_directory
+from theory.command import Parser, count, make_folder, run_command, writable_directory
 
 __all__ = ["main"]
 
@@ -56,7 +56,7 @@ def _parser() -> Parser:
 
 
 def _write(folder: Path, name: str, text: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     (folder / name).write_text(text, encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from numpy import ndarray
 from scipy.linalg import null_space, orth
 from scipy.optimize import minimize
 
-from theory.command import Parser, count, non_negative_count, progress, run_command, writable_directory
+from theory.command import Parser, count, make_folder, non_negative_count, progress, run_command, writable_directory
 from theory.one_sparse import one_sparse_optimum
 from theory.packing import pack
 from theory.polytopes import POLYTOPES, IrreducibleRecord
@@ -228,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sizes = [(v, d) for d in range(2, arguments.d_max + 1) for v in range(2 * d + 1, arguments.v_max + 1)]
     found = [find_irreducible(v, d, arguments.starts, rng) for v, d in progress(sizes, label="searching")]
     table = [record for record in found if record is not None]
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    make_folder(arguments.output)
     (arguments.output / "irreducible.json").write_text(json.dumps(table) + "\n")
     for record in table:
         U = np.array(record["directions"])

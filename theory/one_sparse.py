@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from theory.command import Parser, count, run_command, writable_directory
+from theory.command import Parser, count, make_folder, run_command, writable_directory
 from theory.curvature import limit_curvatures
 from theory.one_active import interference, own_error
 from theory.polytopes import POLYTOPES, Polytope, regular_polygon
@@ -200,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.output is not None:
         from theory.storage import save
 
-        arguments.output.mkdir(parents=True, exist_ok=True)
+        make_folder(arguments.output)
         table.to_dataframe().to_csv(arguments.output / "one_sparse.csv")
         save(table, arguments.output / "one_sparse.nc")
 

@@ -16,6 +16,7 @@ from theory.command import (
     Parser,
     count,
     density,
+    make_folder,
     non_negative_count,
     positive,
     run_command,
@@ -200,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     resolution = options.resolution or default_resolution(options.n)
     axes = tuple(options.density), tuple(options.importance)
     _check(options.n, options.m, resolution, *axes)
-    options.output.mkdir(parents=True, exist_ok=True)  # before the work, lest it be in vain
+    make_folder(options.output)  # before the work, lest it be in vain
     _prepare(options.n, options.m, options.workers)
     data = phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
     from theory.plots import draw_phase_diagram

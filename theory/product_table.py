@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theory.command import Parser, count, non_negative_count, progress, run_command, writable_directory
+from theory.command import Parser, count, make_folder, non_negative_count, progress, run_command, writable_directory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of the searches")
     parser.add_argument("--workers", type=count, default=2, help="processes")
     options = parser.parse_args(argv)
-    options.output.mkdir(parents=True, exist_ok=True)
+    make_folder(options.output)
     data = compare_products(options.n_max, options.m_max, seed=options.seed, workers=options.workers)
     from theory.storage import save
 

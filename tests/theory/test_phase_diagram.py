@@ -235,6 +235,8 @@ def test_bad_arguments_end_in_one_line_and_code_2(arguments: list[str], tmp_path
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "Traceback" not in done.stderr
+    if "--output" in arguments:
+        assert "cannot write to /proc/nowhere" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -26,6 +26,8 @@ __all__ = ["errors_by_count"]
 
 _FIRST_NODES, _MAX_NODES = 64, 8192
 _RTOL = 1e-9
+# The midpoint rule is exact for steps below 2 pi / max |z|: smaller by this factor.
+_MARGIN = 1.05
 # Numbers of active features beyond which less than this probability lies are left out: far below rounding.
 _NEGLIGIBLE = 1e-20
 # Complex numbers held at once: outputs, nodes and counts.
@@ -60,7 +62,7 @@ def errors_by_count(
     if linear:
         errors = x_x - 2 * x_z + z_z
     else:
-        step = 2 * np.pi / np.maximum(np.abs(b) + np.abs(G).sum(1), 1e-8) / 1.05
+        step = 2 * np.pi / np.maximum(np.abs(b) + np.abs(G).sum(1), 1e-8) / _MARGIN
         errors = x_x - x_z + z_z / 2 + np.pi / step[:, None] * (mean_z - mass_x)
         block = max(1, _BLOCK_ELEMENTS // (_FIRST_NODES * counts))
         for first in range(0, len(b), block):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from theory.loss import output_errors
@@ -20,7 +20,8 @@ _SUSPICIOUS = 0.1
 # Branches that coexist differ by far more than this, and those that merge by far less.
 _COEXISTING = 0.01
 # Losses of minima are known to the square of their gradients; only at the end the solutions themselves matter.
-ROUGH, FINE, _ITERATIONS = 1e-8, 1e-10, 100
+_ROUGH, FINE, _ITERATIONS = 1e-8, 1e-10, 100
+# Frees a solution that has become a saddle point, and is too small to leave the valley of a minimum.
 _KICK = 1e-3
 # Edges are cut into so many pieces, each of which may have a transition.
 _PIECES = 3
@@ -32,10 +33,38 @@ Solution = tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"], Float[ndarray, 
 
 
 def solution_of(found: LocalMinima) -> Solution:
+    """
+    Give what a search goes on from.
+
+    Parameters
+    ----------
+    found : LocalMinima
+        Where k searches ended.
+
+    Returns
+    -------
+    tuple of ndarray
+        W (k, m, n), b (k, n) and the approximate inverse Hessians (k, d, d).
+    """
     return found.W, found.b, found.inverse
 
 
 def choose(condition: ndarray, yes: Solution, no: Solution) -> Solution:
+    """
+    Choose between two solutions, edge by edge.
+
+    Parameters
+    ----------
+    condition : ndarray of bool, shape (k,)
+        Whether to take the first.
+    yes, no : tuple of ndarray
+        Solutions of k edges, as ``solution_of`` gives them.
+
+    Returns
+    -------
+    tuple of ndarray
+        The chosen solutions.
+    """
     W, b, inverse = (np.where(condition.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(yes, no, strict=True))
     return W, b, inverse
 
@@ -48,32 +77,61 @@ def _nearer(found: LocalMinima, first: Solution, second: Solution) -> ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two solutions refined at the same point of every edge."""
+    """
+    Two solutions refined at the same point of each of k edges.
+
+    Attributes
+    ----------
+    first, second : LocalMinima
+        The minima, one per edge.
+    slope_first, slope_second : ndarray, shape (k,)
+        Derivative of their losses in the fraction of the way along the edge, (W, b) held fixed.
+    distance : ndarray, shape (k,)
+        Largest difference of their signatures.
+    coexist : ndarray of bool, shape (k,)
+        Whether they differ by more than merging solutions do.
+    on_first_side : ndarray of bool, shape (k,)
+        Whether the point belongs to the first solution's side of the transition.
+    """
 
     first: LocalMinima
     second: LocalMinima
-    slope_first: ndarray  # derivative of the loss along the edge, (W, b) held fixed
-    slope_second: ndarray
-    distance: ndarray
-    coexist: ndarray  # the solutions differ
-    on_first_side: ndarray
+    slope_first: Float[ndarray, " k"]
+    slope_second: Float[ndarray, " k"]
+    distance: Float[ndarray, " k"]
+    coexist: Bool[ndarray, " k"]
+    on_first_side: Bool[ndarray, " k"]
 
 
 @dataclass(frozen=True, eq=False)
 class Edges:
-    """Pairs of neighbouring cells, joined by straight lines in log density and log importance."""
+    """
+    Pairs of neighbouring cells, joined by straight lines in log density and log importance; or pieces of such lines.
 
-    cell: ndarray
-    neighbour: ndarray
-    start: ndarray  # (k, 2): log density, log importance
-    end: ndarray
-    phase: ndarray  # phase of the cell
-    next_phase: ndarray  # phase of the neighbour
-    first: Solution  # the grid's solutions in both cells
+    Attributes
+    ----------
+    cell, neighbour : ndarray of int, shape (k,)
+        Flat numbers of the cells; the neighbour has the larger density or importance.
+    start, end : ndarray, shape (k, 2)
+        Log density and log importance of both ends.
+    phase, next_phase : ndarray of int, shape (k,)
+        Phases at both ends.
+    first, second : tuple of ndarray
+        The best solutions known at both ends.
+    """
+
+    cell: Int[ndarray, " k"]
+    neighbour: Int[ndarray, " k"]
+    start: Float[ndarray, "k 2"]
+    end: Float[ndarray, "k 2"]
+    phase: Int[ndarray, " k"]
+    next_phase: Int[ndarray, " k"]
+    first: Solution
     second: Solution
 
     @classmethod
-    def between(cls, grid: Grid, phase: ndarray) -> "Edges":
+    def between(cls, grid: Grid, phase: Int[ndarray, "P R"]) -> "Edges":
+        """Build the edges of a grid on which a transition is suspected."""
         number = np.arange(phase.size).reshape(phase.shape)
         pairs = [(number[:-1].ravel(), number[1:].ravel()), (number[:, :-1].ravel(), number[:, 1:].ravel())]
         cell, neighbour = (np.concatenate(part) for part in zip(*pairs, strict=True))
@@ -130,7 +188,7 @@ class Edges:
         logs = self.start + fraction[:, None] * (self.end - self.start)
         return np.minimum(np.exp(logs[:, 0]), 1.0), np.exp(logs[:, 1])
 
-    def compare(self, fraction: ndarray, first: Solution, second: Solution, tolerance: float = ROUGH) -> Comparison:
+    def compare(self, fraction: ndarray, first: Solution, second: Solution, tolerance: float = _ROUGH) -> Comparison:
         """Refine both solutions at the same point, and say on which side of the transition it lies."""
         one, two = self._refine(fraction, first, second, tolerance=tolerance)
         distance = np.abs(signature(one.W, one.b) - signature(two.W, two.b)).max(-1, initial=0.0)
@@ -146,7 +204,7 @@ class Edges:
             on_first_side=np.where(coexist, one.loss < two.loss, merged_side),
         )
 
-    def _refine(self, fraction: ndarray, *solutions: Solution, tolerance: float = ROUGH) -> list[LocalMinima]:
+    def _refine(self, fraction: ndarray, *solutions: Solution, tolerance: float = _ROUGH) -> list[LocalMinima]:
         """Minima near several solutions per edge, all at the same point of it."""
         W, b, inverse = (np.concatenate(part) for part in zip(*solutions, strict=True))
         m, n = W.shape[1:]

@@ -31,7 +31,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../figures",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
-    "ignore_pattern": r"^(__init__|__main__|claims|common|documents|verdicts)\.py$",
+    "ignore_pattern": r"^(__init__|__main__|claims)\.py$",
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": ("gallery_pictures.scrape",),
     "reset_argv": "gallery_pictures.arguments",

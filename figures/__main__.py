@@ -7,8 +7,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from figures.common import SCRIPTS, Settings, obtain
-from theory.command import Parser, count, make_folder, non_negative_count, progress, run_command, writable_directory
+from figures.shared.script import SCRIPTS, Settings, obtain
+from theory.tools.command import (
+    Parser,
+    count,
+    make_folder,
+    non_negative_count,
+    progress,
+    run_command,
+    writable_directory,
+)
 
 __all__ = ["main"]
 

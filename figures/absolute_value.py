@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import COLOURS, Settings, main, new_figure
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.verdicts import Finding, Verdict
 from numerics import Parameters, forward, sample, train
 from theory import Problem, unrepresented_loss
 

@@ -18,16 +18,16 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from figures.common import Settings, main
 from figures.parts.basins_panels import OTHER, draw
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import Settings, main
+from figures.shared.verdicts import Finding, Verdict
 from numerics import train
-from numerics.agreement_descent import all_runs
-from numerics.agreement_minima import exact_losses, nearest_minima
-from numerics.agreement_runs import wilson_interval
+from numerics.agreement.basins import wilson_interval
+from numerics.agreement.references import exact_losses, nearest_minima
 from theory import Problem, optimise, recognise_many
-from theory.branches import follow_both_ways
-from theory.search import LocalMinima
+from theory.model.problem import all_runs
+from theory.optimum.local_minima import LocalMinima
+from theory.transitions.branches import follow_both_ways
 
 PROBLEMS = ((5, 2), (6, 3))
 # The setting of the literature: the density of all features, and that of one of them relative to it.

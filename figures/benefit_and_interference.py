@@ -19,12 +19,12 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import minimize
 
-from figures.common import COLOURS, Settings, main, new_figure
 from figures.parts.benefit_formulas import remainders
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, population_loss, unrepresented_loss
-from theory.sparse_limit import limit_loss
+from theory.loss.one_sparse import limit_loss
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

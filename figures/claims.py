@@ -11,10 +11,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from figures.common import SCRIPTS, Settings, obtain
-from figures.documents import CLAIMS, DOCUMENTS
-from figures.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Verdict
-from theory.command import Parser, count, make_folder, non_negative_count, progress, run_command, writable_directory
+from figures.shared.documents import CLAIMS, DOCUMENTS
+from figures.shared.script import SCRIPTS, Settings, obtain
+from figures.shared.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Verdict
+from theory.tools.command import (
+    Parser,
+    count,
+    make_folder,
+    non_negative_count,
+    progress,
+    run_command,
+    writable_directory,
+)
 
 if TYPE_CHECKING:
     import xarray as xr

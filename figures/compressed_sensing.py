@@ -21,12 +21,12 @@ import xarray as xr
 from joblib import Parallel, delayed
 from scipy.optimize import linprog
 
-from figures.common import COLOURS, Settings, main, new_figure
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.verdicts import Finding, Verdict
 from numerics import sample, train
 from theory import Problem, optimise_polytope, pack, population_loss, unrepresented_loss
-from theory.command import progress
-from theory.recovery import l1_success, l1_threshold, nonnegative_success
+from theory.bounds.recovery import l1_success, l1_threshold, nonnegative_success
+from theory.tools.command import progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -25,16 +25,16 @@ import xarray as xr
 from scipy.optimize import brentq
 from threadpoolctl import threadpool_limits
 
-from figures.common import Settings, main
 from figures.parts.correlated_cases import CASES, DRAWN, Case, measured, side_by_side
 from figures.parts.correlated_panels import draw
-from figures.verdicts import Finding, Verdict, compare
+from figures.shared.script import Settings, main
+from figures.shared.verdicts import Finding, Verdict, compare
 from numerics import train
-from numerics.agreement_minima import exact_losses, nearest_minima, repeated
+from numerics.agreement.references import exact_losses, nearest_minima, repeated
 from theory import Problem, global_optimum, optimise_polytope
-from theory.collapse import collapse_density, collapsed_loss, collapsed_sets
-from theory.command import progress
-from theory.search import random_starts, refine
+from theory.optimum.local_minima import random_starts, refine
+from theory.packing.collapse import collapse_density, collapsed_loss, collapsed_sets
+from theory.tools.command import progress
 
 if TYPE_CHECKING:
     from numpy import ndarray

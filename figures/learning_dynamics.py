@@ -27,17 +27,17 @@ import xarray as xr
 from scipy.optimize import brentq
 from threadpoolctl import threadpool_limits
 
-from figures.common import Settings, main
 from figures.parts.learning_panels import draw
 from figures.parts.learning_rests import DRAWN, GEOMETRY, NEAR, counts, stages_of_rests
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import Settings, main
+from figures.shared.verdicts import Finding, Verdict
 from numerics import train
-from numerics.agreement_minima import exact_losses, nearest_minima, repeated
-from numerics.regimes import coincidence
+from numerics.agreement.references import exact_losses, nearest_minima, repeated
+from numerics.training.regimes import coincidence
 from theory import dimensionality, recognise
-from theory.search import random_starts, refine
-from theory.stationary import solve_stationary
-from theory.two_sets import STAGES, angles, ideal_stages, is_octahedron, two_sets
+from theory.curvature.newton import solve_stationary
+from theory.optimum.local_minima import random_starts, refine
+from theory.packing.two_sets import STAGES, angles, ideal_stages, is_octahedron, two_sets
 
 if TYPE_CHECKING:
     from numpy import ndarray

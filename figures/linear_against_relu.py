@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import COLOURS, Settings, main, new_figure
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, best_pairing, feature_norms, population_loss
 

@@ -15,19 +15,19 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed
 
-from figures.common import COLOURS, Settings, main, new_figure
-from figures.verdicts import Finding, Verdict, compare
+from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.verdicts import Finding, Verdict, compare
 from theory import POLYTOPES, Problem, optimise_polytope
-from theory.command import progress
-from theory.crossovers import branches_of, crossover
-from theory.polytope_optimum import unrepresented_loss
+from theory.optimum.polytope import unrepresented_loss
+from theory.tools.command import progress
+from theory.transitions.crossovers import branches_of, crossover
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy import ndarray
 
-    from theory.branches import Branch
+    from theory.transitions.branches import Branch
 
 # Five features, one of them apart: the setting of the literature.
 BASE_DENSITY, LOW, HIGH = 0.05, 0.1, 10.0

@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import Settings, main
 from figures.parts.nonuniform_measures import (
     CASES,
     FAINT,
@@ -40,10 +39,11 @@ from figures.parts.nonuniform_measures import (
     frobenius,
 )
 from figures.parts.nonuniform_panels import draw
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import Settings, main
+from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, best_pairing
-from theory.search import random_starts, refine, revive
+from theory.optimum.local_minima import random_starts, refine, revive
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -23,14 +23,14 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from figures.common import Settings, main
 from figures.parts.pca_panels import COUNTS, HIGH, LOW, SETS, STATED, draw
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import Settings, main
+from figures.shared.verdicts import Finding, Verdict
 from numerics import train
-from numerics.agreement_minima import exact_losses, nearest_minima
+from numerics.agreement.references import exact_losses, nearest_minima
 from theory import Correlated, Problem
-from theory.collapse import collapsed_sets
-from theory.search import LocalMinima, random_starts, refine
+from theory.optimum.local_minima import LocalMinima, random_starts, refine
+from theory.packing.collapse import collapsed_sets
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from figures.common import Settings, main, new_figure
-from figures.verdicts import Finding, Verdict, compare
+from figures.shared.script import Settings, main, new_figure
+from figures.shared.verdicts import Finding, Verdict, compare
 from numerics import phase_agreement
-from numerics.agreement_grid import CAUSES
-from theory.phase_cells import PHASES
-from theory.phase_diagram import phase_diagram
-from theory.plots import phase_panel
+from numerics.agreement.phases import CAUSES
+from theory.geometry.phases import PHASES
+from theory.phase_diagram.diagram import exact_phase_diagram
+from theory.phase_diagram.picture import phase_panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +97,7 @@ def compute(settings: Settings) -> xr.Dataset:
 
 def _window(resolution: int, settings: Settings) -> xr.Dataset:
     """The boundary of superposition of n = 2, m = 1 where it is of first order and where it is continuous."""
-    fine = phase_diagram(2, 1, resolution, *_WINDOW, settings.seed, settings.workers)
+    fine = exact_phase_diagram(2, 1, resolution, *_WINDOW, settings.seed, settings.workers)
     changes = fine["boundary_phase_before"].values != fine["boundary_phase_after"].values
     order = np.argsort(fine["boundary_density"].values[changes])
     names = ("density", "importance", "order", "slope_jump")
@@ -107,7 +107,7 @@ def _window(resolution: int, settings: Settings) -> xr.Dataset:
 
 
 def _summary(data: xr.Dataset) -> str:
-    from numerics.agreement_tables import describe_grid
+    from numerics.agreement.tables import describe_grid
 
     return describe_grid(data) + "\n"
 

@@ -19,12 +19,12 @@ import xarray as xr
 from joblib import Parallel, delayed
 from scipy.optimize import brentq
 
-from figures.common import COLOURS, Settings, main, new_figure
-from figures.verdicts import Finding, Verdict, compare
+from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.verdicts import Finding, Verdict, compare
 from theory import POLYTOPES, one_sparse_optimum, optimise_polytope, unrepresented_loss
-from theory.command import progress
-from theory.polytopes import regular_polygon
-from theory.sparse_limit import limit_loss_and_gradient
+from theory.geometry.polytopes import regular_polygon
+from theory.loss.one_sparse import limit_loss_and_gradient
+from theory.tools.command import progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

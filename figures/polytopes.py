@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import Settings, main
 from figures.parts.polytope_panels import SAME_DEGREES, draw
-from figures.verdicts import Finding, Verdict
-from numerics.agreement_minima import repeated
+from figures.shared.script import Settings, main
+from figures.shared.verdicts import Finding, Verdict
+from numerics.agreement.references import repeated
 from theory import Problem, best_tegum_product, dimensionality, optimise_polytope, parse, recognise
-from theory.search import random_starts, refine
-from theory.thomson import largest_angle, thomson_optimum
+from theory.bounds.thomson import largest_angle, thomson_optimum
+from theory.optimum.local_minima import random_starts, refine
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import Settings, main
 from figures.parts.privileged_measures import (
     DECAY,
     MODELS,
@@ -34,7 +33,8 @@ from figures.parts.privileged_measures import (
     problem,
 )
 from figures.parts.privileged_panels import draw
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import Settings, main
+from figures.shared.verdicts import Finding, Verdict
 from numerics import Parameters, forward, sample, train
 from theory import Problem, best_pairing
 

@@ -18,12 +18,12 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed
 
-from figures.common import Settings, main
 from figures.parts.staircase_panels import NAMED, SHORT, draw
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import Settings, main
+from figures.shared.verdicts import Finding, Verdict
 from numerics import train
-from theory import Problem, dimensionality, dimensions_per_feature, population_loss, staircase
-from theory.command import progress
+from theory import Problem, dimensionality, dimensions_per_feature, population_loss, predicted_staircase
+from theory.tools.command import progress
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -45,7 +45,7 @@ def compute(settings: Settings) -> xr.Dataset:
     # A quick look takes the named polytopes only: those without a name take most of the time.
     polytopes = tuple(NAMED.values()) if settings.quick else None
     jobs = Parallel(n_jobs=settings.workers, return_as="generator")(
-        delayed(staircase)(n, m, [float(p)], polytopes) for p in densities
+        delayed(predicted_staircase)(n, m, [float(p)], polytopes) for p in densities
     )
     parts = list(progress(jobs, total=count, label="products"))
     data = xr.concat(parts, "density", join="outer", combine_attrs="drop_conflicts", data_vars="all")

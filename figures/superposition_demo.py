@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import Settings, main
 from figures.parts.demo_panels import draw
 from figures.parts.demo_problems import DENSITIES, SIZES, first_pair, linear_optimum, problems
-from figures.verdicts import Finding, Verdict
+from figures.shared.script import Settings, main
+from figures.shared.verdicts import Finding, Verdict
 from numerics import train
-from numerics.agreement_minima import nearest_minima
+from numerics.agreement.references import nearest_minima
 from theory import Problem, best_pairing, feature_norms, population_loss, superposition
 
 if TYPE_CHECKING:

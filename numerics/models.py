@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from numerics.choices import choose
+from theory.tools.choices import choose
 
 __all__ = ["MODELS", "Model", "Parameters", "find_model", "forward", "loss_and_gradient"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from figures.claims import judged, main, page
-from figures.common import SCRIPTS, Settings, labelled, load, obtain
-from figures.documents import CLAIMS, DOCUMENTS
-from figures.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Finding, Verdict, compare
+from figures.shared.documents import CLAIMS, DOCUMENTS
+from figures.shared.script import SCRIPTS, Settings, labelled, load, obtain
+from figures.shared.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Finding, Verdict, compare
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

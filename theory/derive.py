@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from theory.command import Parser, count, make_folder, run_command, writable_directory
+from theory.tools.command import Parser, count, make_folder, run_command, writable_directory
 
 __all__ = ["main"]
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    from theory.symbolic.report import derive_report  # SymPy is slow to import: only once it is needed
+    from theory.symbolic.report.report import derive_report  # SymPy is slow to import: only once it is needed
 
     document = derive_report(arguments.n, arguments.m)
     text = document.latex() if arguments.latex else document.plain()

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.output_error import output_error
-from theory.polytopes import Polytope
-from theory.symmetric import representatives
+from theory.geometry.polytopes import Polytope
+from theory.loss.sparse_couplings import output_error
+from theory.optimum.symmetric import representatives
 
 __all__ = ["orbit_loss_and_gradient"]
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from figures.common import COLOURS, new_figure
-from numerics.agreement_runs import wilson_interval
+from figures.shared.script import COLOURS, new_figure
+from numerics.agreement.basins import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,7 +24,7 @@ def remainders() -> dict[str, "sympy.Expr"]:
     """
     import sympy
 
-    from theory.symbolic.symbols import ReLU, biases, couplings, importances
+    from theory.symbolic.algebra.symbols import ReLU, biases, couplings, importances
 
     g, b, importance = couplings(SYMBOLIC), biases(SYMBOLIC), importances(SYMBOLIC)
     at_one = sum(importance[i] * (1 - ReLU(g[i, i] + b[i])) ** 2 for i in range(SYMBOLIC))
@@ -43,7 +43,7 @@ def _pairs() -> list[tuple[int, int]]:
 
 def _saxe() -> "sympy.Expr":
     """Saxe's form as the slides write it."""
-    from theory.symbolic.symbols import couplings, importances
+    from theory.symbolic.algebra.symbols import couplings, importances
 
     g, importance = couplings(SYMBOLIC), importances(SYMBOLIC)
     benefit = sum(importance[i] * (1 - g[i, i]) ** 2 for i in range(SYMBOLIC))
@@ -54,7 +54,7 @@ def _saxe_remainder() -> "sympy.Expr":
     """The linear model's loss at its best bias, less (p/3 - p^2/4) times Saxe's form."""
     import sympy
 
-    from theory.symbolic.symbols import biases, densities, density
+    from theory.symbolic.algebra.symbols import biases, densities, density
 
     loss, p = derive_linear_loss(SYMBOLIC), density()
     best = loss.total.subs(dict(zip(biases(SYMBOLIC), loss.optimal_bias, strict=True)))
@@ -66,7 +66,7 @@ def _one_sparse_remainders() -> list["sympy.Expr"]:
     """The terms of L_1 as the slides write them, less the derived ones, for all signs of z = g x + b at x = 0 and 1."""
     import sympy
 
-    from theory.symbolic.symbols import biases, couplings
+    from theory.symbolic.algebra.symbols import biases, couplings
 
     derived, g, b = derive_one_sparse_loss(2), couplings(2), biases(2)
     importance = next(s for s in derived.benefit[0].free_symbols if s.name == "I_1")
@@ -94,7 +94,7 @@ def _sharing_remainder() -> "sympy.Expr":
     """Saxe's form for W = (cos a, sin a), less I_1 sin^2 a + I_2 cos^2 a: two features in one dimension."""
     import sympy
 
-    from theory.symbolic.symbols import couplings, importances
+    from theory.symbolic.algebra.symbols import couplings, importances
 
     a = sympy.Symbol("a", real=True)
     W = sympy.Matrix([[sympy.cos(a), sympy.sin(a), 0]])

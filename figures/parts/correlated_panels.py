@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
-from figures.common import COLOURS, new_figure
 from figures.parts.correlated_cases import CASES, DRAWN, Case, cosines
+from figures.shared.script import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

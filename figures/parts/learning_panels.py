@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import COLOURS, new_figure
 from figures.parts.learning_rests import DRAWN, counts, stages_of_rests
-from numerics.regimes import rests
+from figures.shared.script import COLOURS, new_figure
+from numerics.training.regimes import rests
 from theory import optimise_polytope
-from theory.two_sets import SETS, STAGES
+from theory.packing.two_sets import SETS, STAGES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy import ndarray
 
-from numerics.regimes import rests
+from numerics.training.regimes import rests
 
 __all__ = ["DRAWN", "GEOMETRY", "NEAR", "counts", "stages_of_rests"]
 

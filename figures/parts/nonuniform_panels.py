@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import COLOURS, new_figure
 from figures.parts.nonuniform_measures import CASES, PUBLISHED, agreement, counted, frobenius
+from figures.shared.script import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

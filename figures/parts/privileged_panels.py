@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.common import COLOURS, new_figure
 from figures.parts.privileged_measures import MODELS, MONOSEMANTIC, M, N, best, monosemantic, of_best
+from figures.shared.script import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,9 +11,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import theory
-from theory.phase_diagram import phase_diagram
-from theory.problem import Problem
-from theory.quadrature import quadrature
+from theory.loss.quadrature import quadrature
+from theory.model.problem import Problem
+from theory.phase_diagram.diagram import exact_phase_diagram
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -85,7 +85,7 @@ def test_four_hundred_features_fit_in_two_seconds_and_a_gibibyte(capsys: pytest.
 @pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 2)])
 def test_time_of_a_phase_diagram_per_cell(n: int, m: int, capsys: pytest.CaptureFixture[str]) -> None:
     start = time.perf_counter()
-    data = phase_diagram(n, m, workers=2)
+    data = exact_phase_diagram(n, m, workers=2)
     seconds = time.perf_counter() - start
     with capsys.disabled():
         print(f"\nn = {n}, m = {m}: {1e3 * seconds / data['loss'].size:.2f} ms per cell, {seconds:.1f} s in all")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from numerics import train
-from numerics.agreement_descent import train_exactly
+from numerics.agreement.exact_descent import train_exactly
 from theory import Problem, optimise, population_loss
 
 torch = pytest.importorskip("torch", reason="PyTorch, the peer to time against, is not installed: extra 'benchmark'")

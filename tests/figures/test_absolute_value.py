@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 
 import figures.absolute_value as script
 from figures.absolute_value import compute, computed, draw, judge, neurons_per_feature, one_neuron_loss
-from figures.common import Settings
-from figures.verdicts import PARTLY
+from figures.shared.script import Settings
+from figures.shared.verdicts import PARTLY
 from numerics import Parameters, forward, sample
 from theory import Problem, load, save, unrepresented_loss
 

@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose
 
 import figures.almost_orthogonal as script
 from figures.almost_orthogonal import compute, draw, greedy_set, judge, phase_coherence, root_systems
-from figures.common import Settings
-from figures.verdicts import PARTLY
+from figures.shared.script import Settings
+from figures.shared.verdicts import PARTLY
 from theory import coherence, load, save
-from theory.directions import largest_cosine, log_upper
+from theory.bounds.directions import largest_cosine, log_upper
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose
 
 from figures import basins
 from figures.basins import BASE_DENSITY, compute, draw, judge
-from figures.common import Settings
-from figures.verdicts import HOLDS, PARTLY
+from figures.shared.script import Settings
+from figures.shared.verdicts import HOLDS, PARTLY
 from theory import Problem, optimise, optimise_polytope
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

@@ -9,9 +9,9 @@ from numpy.testing import assert_allclose
 
 import figures.benefit_and_interference as script
 from figures.benefit_and_interference import DENSITIES, PENTAGON_SHARE, compute, draw, judge
-from figures.common import Settings
 from figures.parts import benefit_formulas
-from figures.verdicts import HOLDS
+from figures.shared.script import Settings
+from figures.shared.verdicts import HOLDS
 from theory import load, save
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

@@ -8,11 +8,11 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import figures.compressed_sensing as script
-from figures.common import Settings
 from figures.compressed_sensing import compute, draw, judge, recover
-from figures.verdicts import HOLDS
+from figures.shared.script import Settings
+from figures.shared.verdicts import HOLDS
 from theory import load, save
-from theory.recovery import l1_success
+from theory.bounds.recovery import l1_success
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

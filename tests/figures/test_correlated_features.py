@@ -6,9 +6,9 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import theory
-from figures.common import Settings
 from figures.correlated_features import CASES, DENSITIES, DRAWN, STATED_ANGLE, compute, draw, judge, side_by_side
-from figures.verdicts import HOLDS, PARTLY
+from figures.shared.script import Settings
+from figures.shared.verdicts import HOLDS, PARTLY
 from theory import Anticorrelated, Problem
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

@@ -6,12 +6,12 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from figures import learning_dynamics
-from figures.common import Settings
 from figures.learning_dynamics import compute, draw, judge
 from figures.parts.learning_rests import stages_of_rests
-from figures.verdicts import HOLDS, PARTLY
+from figures.shared.script import Settings
+from figures.shared.verdicts import HOLDS, PARTLY
 from theory import load, save
-from theory.two_sets import STAGES, angles
+from theory.packing.two_sets import STAGES, angles
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

@@ -6,7 +6,6 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from figures import linear_against_relu
-from figures.common import Settings
 from figures.linear_against_relu import (
     IMPORTANCE,
     REPRESENTED,
@@ -20,7 +19,8 @@ from figures.linear_against_relu import (
     off_diagonal,
     represented,
 )
-from figures.verdicts import PARTLY
+from figures.shared.script import Settings
+from figures.shared.verdicts import PARTLY
 from theory import Problem, feature_norms, population_loss
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose
 
 import theory
 from figures import loss_crossover
-from figures.common import Settings
 from figures.loss_crossover import SECOND_IMPORTANCE, compute, draw, judge
-from figures.verdicts import PARTLY
+from figures.shared.script import Settings
+from figures.shared.verdicts import PARTLY
 from theory import Problem
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose
 
 import theory
 from figures import nonuniform_sparsity
-from figures.common import Settings
 from figures.nonuniform_sparsity import PUBLISHED, REPRESENTED, agreement, compute, draw, frobenius, judge, scenarios
-from figures.verdicts import FAILS, PARTLY
+from figures.shared.script import Settings
+from figures.shared.verdicts import FAILS, PARTLY
 from theory import Problem, best_pairing
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

@@ -6,10 +6,10 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import theory
-from figures.common import Settings
 from figures.pca_collapse import SETS, STATED, compute, draw, judge, optimal_range, problems
-from figures.verdicts import PARTLY
-from theory.search import refine
+from figures.shared.script import Settings
+from figures.shared.verdicts import PARTLY
+from theory.optimum.local_minima import refine
 
 # Transition densities of the optimum: 0 to 1, 1 to 2 and 2 to 3 collapsed sets.
 TRANSITIONS = (0.0713272, 0.1625728, 0.3936228)

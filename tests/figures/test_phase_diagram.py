@@ -6,10 +6,10 @@ from numpy.testing import assert_allclose
 
 import theory
 from figures import phase_diagram
-from figures.common import Settings
 from figures.phase_diagram import AT_IMPORTANCE, IDEAL_DENSITY, _part, compute, draw, judge
-from figures.verdicts import PARTLY
-from theory.phase_cells import extra_feature_problem
+from figures.shared.script import Settings
+from figures.shared.verdicts import PARTLY
+from theory.model.extra_feature import extra_feature_problem
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
-from figures.common import Settings
 from figures.polygons import PUBLISHED, compute, draw, judge, saving
-from figures.verdicts import HOLDS, PARTLY
+from figures.shared.script import Settings
+from figures.shared.verdicts import HOLDS, PARTLY
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

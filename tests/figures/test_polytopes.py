@@ -10,9 +10,9 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from figures import polytopes
-from figures.common import Settings, labelled, load, save
 from figures.parts.polytope_panels import is_edge
-from figures.verdicts import FAILS, HOLDS, PARTLY
+from figures.shared.script import Settings, labelled, load, save
+from figures.shared.verdicts import FAILS, HOLDS, PARTLY
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

@@ -8,7 +8,6 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import figures.privileged_basis as script
-from figures.common import Settings
 from figures.parts.privileged_measures import (
     MONOSEMANTIC,
     THRESHOLDS,
@@ -20,7 +19,8 @@ from figures.parts.privileged_measures import (
     problem,
 )
 from figures.privileged_basis import compute, draw, judge
-from figures.verdicts import HOLDS
+from figures.shared.script import Settings
+from figures.shared.verdicts import HOLDS
 from numerics import stratified_loss
 from theory import load, population_loss, save
 

@@ -8,8 +8,8 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from figures import staircase
-from figures.common import Settings
 from figures.parts.staircase_panels import NAMED
+from figures.shared.script import Settings
 from figures.staircase import clusters, compute, draw, even_fall, judge, plateau
 from theory import load, save
 

@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
-from figures.common import Settings
+from figures.shared.script import Settings
+from figures.shared.verdicts import HOLDS, PARTLY
 from figures.superposition_demo import (
     DENSITIES,
     REPRESENTED,
@@ -19,7 +20,6 @@ from figures.superposition_demo import (
     linear_optimum,
     problems,
 )
-from figures.verdicts import HOLDS, PARTLY
 from theory import (
     Problem,
     best_pairing,

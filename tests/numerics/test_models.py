@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy import ndarray
 
 from numerics import Parameters, forward, loss_and_gradient
-from numerics.batches import Batch
-from numerics.kernels import ColumnKernel, ReferenceKernel, RowKernel, unstack
 from numerics.models import MODELS
+from numerics.sampling.batches import Batch
+from numerics.training.kernels import ColumnKernel, ReferenceKernel, RowKernel, unstack
 from tests.strategies import seeds
 
 GRADIENT = 1e-6

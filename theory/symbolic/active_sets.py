@@ -17,9 +17,9 @@ from itertools import combinations
 
 import sympy
 
-from theory.features import ValueLaw
+from theory.model.features import ValueLaw
+from theory.symbolic.algebra.symbols import ReLU, density
 from theory.symbolic.moments import expect_value
-from theory.symbolic.symbols import ReLU, density
 
 __all__ = ["MAX_COUPLED", "Expansion", "derive_expansion", "derive_output"]
 

@@ -13,10 +13,10 @@ from itertools import combinations
 
 import sympy
 
-from theory.symbolic.candidate_losses import derive_candidates
-from theory.symbolic.formula import Formula
-from theory.symbolic.intervals import where
-from theory.symbolic.symbols import density, relative_importance
+from theory.symbolic.algebra.formula import Formula
+from theory.symbolic.algebra.intervals import where
+from theory.symbolic.algebra.symbols import density, relative_importance
+from theory.symbolic.candidates import derive_candidates
 
 __all__ = ["Boundary", "MeetingPoint", "derive_boundaries", "derive_meeting_points"]
 

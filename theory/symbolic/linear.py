@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import sympy
 
-from theory.features import ValueLaw
+from theory.model.features import ValueLaw
+from theory.symbolic.algebra.symbols import biases, couplings, densities, importances
 from theory.symbolic.moments import expect_polynomial
-from theory.symbolic.symbols import biases, couplings, densities, importances
 
 __all__ = ["LinearLoss", "derive_linear_loss"]
 

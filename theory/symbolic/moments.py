@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import sympy
 
-from theory.features import ValueLaw
+from theory.model.features import ValueLaw
 
 __all__ = ["expect_polynomial", "expect_value", "feature_moment"]
 

@@ -10,10 +10,10 @@ from functools import lru_cache
 
 import sympy
 
-from theory.features import ValueLaw
+from theory.model.features import ValueLaw
+from theory.symbolic.algebra.regions import shortest
+from theory.symbolic.algebra.symbols import ReLU, biases, couplings, importances
 from theory.symbolic.moments import expect_value
-from theory.symbolic.regions import shortest
-from theory.symbolic.symbols import ReLU, biases, couplings, importances
 
 __all__ = ["OneSparseLoss", "derive_one_sparse_loss"]
 

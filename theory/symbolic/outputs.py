@@ -11,10 +11,10 @@ from functools import cached_property, lru_cache
 import sympy
 
 from theory.symbolic.active_sets import Expansion, derive_output
-from theory.symbolic.formula import Formula
+from theory.symbolic.algebra.formula import Formula
+from theory.symbolic.algebra.regions import on_region, shortest
+from theory.symbolic.algebra.symbols import density
 from theory.symbolic.moments import expect_polynomial
-from theory.symbolic.regions import on_region, shortest
-from theory.symbolic.symbols import density
 
 __all__ = ["OutputLoss", "derive_outputs"]
 

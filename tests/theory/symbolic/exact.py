@@ -7,7 +7,7 @@ import numpy as np
 import sympy
 
 from theory import Problem, ideal_candidates, population_loss
-from theory.symbolic.symbols import density
+from theory.symbolic.algebra.symbols import density
 
 # Exact rational numbers against double precision: a few hundred roundings of 1e-16.
 ROUNDING = 1e-12

@@ -25,8 +25,8 @@ from theory.symbolic import (
     derive_meeting_points,
     derive_triangle,
 )
-from theory.symbolic.intervals import where
-from theory.symbolic.symbols import norms
+from theory.symbolic.algebra.intervals import where
+from theory.symbolic.algebra.symbols import norms
 
 
 def _boundary(n, m, first, second):

@@ -32,7 +32,7 @@ from theory.symbolic import (
     derive_outputs,
     derive_triangle,
 )
-from theory.symbolic.regions import on_region
+from theory.symbolic.algebra.regions import on_region
 
 
 @pytest.mark.parametrize(("n", "m", "name"), CANDIDATES)

@@ -13,8 +13,8 @@ from theory.symbolic import (
     derive_linear_loss,
     derive_one_sparse_loss,
 )
+from theory.symbolic.algebra.symbols import biases, couplings, densities, importances
 from theory.symbolic.moments import expect_value, feature_moment
-from theory.symbolic.symbols import biases, couplings, densities, importances
 
 
 def test_the_quadrature_is_exact_and_can_tell_a_difference():

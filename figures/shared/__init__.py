@@ -1,0 +1,1 @@
+"""What all figure scripts share."""

@@ -1,0 +1,233 @@
+"""What every figure script shares: its options, its style, and saving the numbers beside the picture.
+
+A script has three functions and one line:
+
+    def compute(settings: Settings) -> xr.Dataset: ...
+    def draw(data: xr.Dataset) -> Figure: ...
+    def judge(data: xr.Dataset) -> list[Verdict]: ...
+
+    if __name__ == "__main__":
+        main(__doc__, compute, draw, __file__)
+
+``compute`` does all the work through the packages' own functions; ``draw`` needs nothing but its dataset, so that a
+saved dataset can be drawn again; ``judge`` says what its numbers mean for the documents' claims
+(figures.shared.verdicts).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from theory.tools import storage
+from theory.tools.command import Parser, count, make_folder, non_negative_count, run_command, writable_directory
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "SCRIPTS", "Settings", "load", "main", "new_figure", "obtain", "save"]
+
+# Okabe and Ito's palette, told apart by colour-blind readers too; black last.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#000000")
+FORMATS = ("png", "svg", "pdf")
+# Every script in this folder, in the order of the claims that it judges.
+SCRIPTS = (
+    "superposition_demo",
+    "benefit_and_interference",
+    "phase_diagram",
+    "staircase",
+    "polytopes",
+    "loss_crossover",
+    "basins",
+    "correlated_features",
+    "pca_collapse",
+    "learning_dynamics",
+    "privileged_basis",
+    "almost_orthogonal",
+    "compressed_sensing",
+    "linear_against_relu",
+    "nonuniform_sparsity",
+    "polygons",
+    "absolute_value",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    How a figure is computed.
+
+    Attributes
+    ----------
+    quick : bool
+        A small version of the same figure, in seconds.
+    seed : int
+        Seed of everything random.
+    workers : int
+        Processes to use; results do not depend on it.
+    """
+
+    quick: bool = False
+    seed: int = 0
+    workers: int = 2
+
+
+Compute = Callable[[Settings], "xr.Dataset"]
+Draw = Callable[["xr.Dataset"], "Figure"]
+
+
+def new_figure(width: float = 9.0, height: float = 4.5) -> "Figure":
+    """
+    Make an empty figure in the project's style.
+
+    Parameters
+    ----------
+    width, height : float
+        Size in inches; legible at half of it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        White, 150 dots per inch, constrained layout.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", dpi=150, facecolor="white")
+
+
+def save(data: "xr.Dataset", figure: "Figure", folder: Path, name: str, suffix: str = "png") -> list[Path]:
+    """
+    Save a picture and its numbers side by side.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        The numbers, with the settings that made them.
+    figure : matplotlib.figure.Figure
+        The picture.
+    folder : Path
+        Where to.
+    name : str
+        File name without ending.
+    suffix : {"png", "svg", "pdf"}
+        Format of the picture.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+    """
+    picture, numbers = folder / f"{name}.{suffix}", folder / f"{name}.nc"
+    storage.save(data, numbers)
+    figure.savefig(picture)
+    return [picture, numbers]
+
+
+def labelled(data: "xr.Dataset", name: str, settings: Settings) -> "xr.Dataset":
+    """Note in the dataset what made it."""
+    made_by = {"figure": name, "settings": json.dumps(asdict(settings)), "version": version("superposition-theory")}
+    return data.assign_attrs({**data.attrs, **made_by})
+
+
+def load(folder: Path, name: str, settings: Settings) -> "xr.Dataset | None":
+    """
+    Read a figure's numbers, if they were made with the same settings and version.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they were saved.
+    name : str
+        Name of the figure.
+    settings : Settings
+        The settings asked for; the number of workers does not matter.
+
+    Returns
+    -------
+    xarray.Dataset or None
+        None if there are none, or others.
+    """
+    path = folder / f"{name}.nc"
+    if not path.exists():
+        return None
+    try:
+        data = storage.load(path)
+        made = json.loads(data.attrs["settings"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    same = (made["quick"], made["seed"]) == (settings.quick, settings.seed)
+    return data if same and data.attrs.get("version") == version("superposition-theory") else None
+
+
+def obtain(name: str, folder: Path, settings: Settings) -> "tuple[xr.Dataset, bool]":
+    """
+    Give a figure's numbers: as they were saved, or computed, drawn and saved now.
+
+    Parameters
+    ----------
+    name : str
+        Name of the script.
+    folder : Path
+        Where results are kept.
+    settings : Settings
+        How to compute.
+
+    Returns
+    -------
+    data : xarray.Dataset
+        The numbers, labelled with the settings that made them.
+    computed : bool
+        Whether they had to be computed.
+    """
+    data = load(folder, name, settings)
+    if data is not None:
+        return data, False
+    script = import_module(f"figures.{name}")
+    data = labelled(script.compute(settings), name, settings)
+    save(data, script.draw(data), folder, name)
+    return data, True
+
+
+def main(description: str | None, compute: Compute, draw: Draw, script: str, argv: Sequence[str] | None = None) -> None:
+    """
+    Run a figure script: read its options, compute, draw, save.
+
+    Parameters
+    ----------
+    description : str
+        The script's docstring; its first line is shown by ``--help``.
+    compute, draw : callable
+        The script's two functions.
+    script : str
+        Its path; its stem names the results.
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+
+    Raises
+    ------
+    SystemExit
+        With code 2 and one line on stderr for bad input.
+    """
+    name = Path(script).stem
+
+    def run(arguments: Sequence[str] | None) -> None:
+        parser = Parser((description or name).strip().splitlines()[0], prog=f"figures/{name}.py")
+        parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for picture and numbers")
+        parser.add_argument("--quick", action="store_true", help="a small version of the same figure, in seconds")
+        parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of everything random")
+        parser.add_argument("--workers", type=count, default=2, help="processes")
+        parser.add_argument("--format", choices=FORMATS, default="png", help="format of the picture")
+        options = parser.parse_args(arguments)
+        make_folder(options.output)  # before the work, lest it be in vain
+        settings = Settings(options.quick, options.seed, options.workers)
+        data = labelled(compute(settings), name, settings)
+        for path in save(data, draw(data), options.output, name, options.format):
+            print(path)
+        if "summary" in data.attrs:
+            print(data.attrs["summary"])
+
+    run_command(run, f"figures/{name}.py", argv)

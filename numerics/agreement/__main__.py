@@ -1,0 +1,165 @@
+"""Theory against learned solutions: the one place where both meet.
+
+``python -m numerics.agreement --n 5 --m 2 --density 0.05`` trains models and puts them beside the exact theory;
+``--weights FILE`` judges models that were trained elsewhere; ``--grid`` compares the phase diagram of an extra feature
+with a learned one. ``--loss population`` trains on the exact loss, ``--loss both`` both ways from the same initial
+parameters.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from numerics.agreement.compare import LOSSES, RATE, STEPS, compare_losses, train_and_judge
+from numerics.training.settings import Settings, check_workers
+from theory.tools.command import (
+    Parser,
+    count,
+    density,
+    make_folder,
+    non_negative_count,
+    positive,
+    run_command,
+    writable_directory,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from theory.model.problem import Problem
+
+__all__ = ["main"]
+
+_RESOLUTION = 30
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """
+    Run the command ``python -m numerics.agreement``.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+    """
+    options = _parser().parse_args(argv)
+    if options.output is not None:
+        make_folder(options.output)  # before the work, lest it be in vain
+    Settings(**_training(options), instances=options.instances)  # refuses what is out of range before any work
+    check_workers(options.workers)
+    if options.grid:
+        data, text = _grid(options)
+    elif options.weights is not None:
+        data, text = _weights(options)
+    else:
+        data, text = _trained(options)
+    print(text)  # noqa: T201
+    if options.output is not None:
+        from theory.tools.storage import save
+
+        stem = "agreement_grid" if options.grid else "agreement_weights" if options.weights else "agreement"
+        target = options.output / f"{stem}_n{options.n}_m{options.m}.nc"
+        save(data, target)
+        print(f"\n{target}")  # noqa: T201
+
+
+def _parser() -> Parser:
+    parser = Parser("Theory against learned solutions.", prog="python -m numerics.agreement")
+    add = parser.add_argument
+    add("--n", type=count, default=5, help="features")
+    add("--m", type=count, default=2, help="hidden dimensions")
+    add("--density", type=density, nargs="+", default=[0.05], metavar="P", help="p = 1 - S, for all or one per feature")
+    add(
+        "--importance", type=positive, nargs="+", default=[1.0], metavar="I", help="for all features or one per feature"
+    )
+    add("--decay", type=positive, default=1.0, help="importances fall by this factor from feature to feature")
+    add("--weights", type=Path, default=None, metavar="FILE", help="judge the models of a .npz or .npy file: W as (m, "
+        "n), (n, m), or with a leading axis of instances; b as (n,), or zero if it holds none")  # fmt: skip
+    add("--grid", action="store_true", help="the phase diagram of an extra feature, density 0.01 to 1 against relative "
+        "importance 0.1 to 10; --density and --importance do not apply")  # fmt: skip
+    add("--resolution", type=count, default=_RESOLUTION, help="cells per axis of the grid")
+    add("--instances", type=count, default=8, help="models to train, per cell where there is a grid")
+    add("--loss", choices=LOSSES, default="sampled", help="train on samples, on the exact population loss, or both "
+        "ways from the same initial parameters")  # fmt: skip
+    add("--steps", type=count, default=STEPS, help="gradient steps")
+    add("--batch", type=count, default=1024, help="samples per step and model")
+    add("--optimiser", default="adam", help="adam, adamw or sgd")
+    add("--learning-rate", type=float, default=RATE, help="learning rate of the first step")
+    add("--schedule", default="cosine", help="constant, linear or cosine")
+    add("--seed", type=non_negative_count, default=0, help="seed of training and search")
+    add("--workers", type=count, default=2, help="processes")
+    add("--output", type=writable_directory, default=None, help="folder for the numbers; nothing is saved without it")
+    return parser
+
+
+def _training(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("steps", "seed", "batch", "optimiser", "learning_rate", "schedule")
+    return {name: getattr(options, name) for name in names}
+
+
+def _problem(options: argparse.Namespace) -> "Problem":
+    from theory.model.problem import Problem
+
+    p, weight = (_per_feature(name, getattr(options, name), options.n) for name in ("density", "importance"))
+    return Problem(n=options.n, m=options.m, density=p, importance=weight * options.decay ** np.arange(options.n))
+
+
+def _per_feature(name: str, values: list[float], n: int) -> np.ndarray:
+    if len(values) not in (1, n):
+        raise ValueError(f"--{name} wants one number, or one for each of the {n} features, got {len(values)}")
+    return np.broadcast_to(values, n).astype(float)
+
+
+def _grid(options: argparse.Namespace) -> "tuple[xr.Dataset, str]":
+    from numerics.agreement.phases import phase_agreement
+    from numerics.agreement.tables import describe_grid
+
+    if options.loss == "both":
+        raise ValueError("--loss both compares runs of one problem; with --grid choose sampled or population")
+    if options.weights is not None:
+        raise ValueError("--weights judges models of one problem; leave out --grid")
+    data = phase_agreement(
+        options.n,
+        options.m,
+        options.resolution,
+        options.instances,
+        loss=options.loss,
+        workers=options.workers,
+        **_training(options),
+    )
+    return data, describe_grid(data)
+
+
+def _weights(options: argparse.Namespace) -> "tuple[xr.Dataset, str]":
+    from numerics.agreement.tables import describe_runs
+    from numerics.agreement.verdicts import judge
+    from numerics.agreement.weights import read_weights
+
+    W, b = read_weights(options.weights, options.n, options.m)
+    data = judge(_problem(options), W, b, options.seed)
+    note = "" if b.any() else "\nall biases are zero, or the file holds none"
+    return data, f"{options.weights}{note}\n{describe_runs(data)}"
+
+
+def _trained(options: argparse.Namespace) -> "tuple[xr.Dataset, str]":
+    from numerics.agreement.tables import describe_comparison, describe_runs
+
+    problem, settings = _problem(options), {**_training(options), "workers": options.workers}
+    if options.loss != "both":
+        data = train_and_judge(problem, options.instances, loss=options.loss, **settings)
+        return data, describe_runs(data)
+    import xarray as xr
+
+    sampled, exact = compare_losses(problem, options.instances, **settings)
+    text = f"{describe_runs(sampled)}\n\n{describe_comparison(sampled, exact)}"
+    ways = ["sampled", "population"]
+    per_run = [data.drop_vars(["branch_loss", "branch"]) for data in (sampled, exact)]
+    both = xr.concat(per_run, dim="training", combine_attrs="drop_conflicts").assign_coords(training=ways)
+    return both.assign_attrs(loss="both"), text
+
+
+if __name__ == "__main__":
+    run_command(main, "python -m numerics.agreement")

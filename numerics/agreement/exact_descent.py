@@ -1,0 +1,238 @@
+"""Gradient descent on the exact loss: the trainer without its sampling noise.
+
+The same optimisers, schedules and initial parameters as ``numerics.train``, with the gradient of the population loss
+where that has the gradient of a batch. What differs between the two is the noise, and nothing else.
+"""
+
+from collections.abc import Sequence
+
+import joblib
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from numpy import ndarray
+
+from numerics.agreement.references import exact_losses
+from numerics.training.descent import learning_rates, make_optimiser
+from numerics.training.run import train
+from numerics.training.settings import Settings, check_workers, log_spaced
+from theory.loss.enumeration import MAX_FEATURES
+from theory.loss.population import output_errors
+from theory.model.problem import Problem, all_runs, take
+from theory.tools.command import progress as progress_bar
+
+__all__ = ["descend_exactly", "initial_parameters", "train_exactly"]
+
+# Runs that descend together: enough to share the cost of a step, few enough to stay in the cache. Fixed, so that
+# results do not depend on the number of workers.
+_CHUNK = 128
+# Nodes where the loss is not enumerated: an error of 3e-4 of the loss or less, almost the same at all steps.
+_NODES = 96
+# A run whose loss exceeds its first one by this factor is leaving for infinity.
+_DIVERGED = 1e3
+
+
+def initial_parameters(
+    problem: Problem, instances: int = 8, seed: int = 0, init: str = "xavier"
+) -> tuple[Float[ndarray, "runs m n"], Float[ndarray, "runs n"]]:
+    """
+    Give the initial parameters that ``numerics.train`` starts from with the same arguments.
+
+    Parameters
+    ----------
+    problem : Problem
+        One problem or a batch of them.
+    instances : int
+        Runs per problem.
+    seed : int
+        Seed.
+    init : {"xavier", "small"}
+        Rule for the initial weights.
+
+    Returns
+    -------
+    W : ndarray, shape (runs, m, n)
+        Weights.
+    b : ndarray, shape (runs, n)
+        Biases: zero.
+    """
+    # One throw-away step; what a step does to a run is of no interest here, and no reason to refuse.
+    started = train(
+        problem,
+        instances,
+        steps=1,
+        seed=seed,
+        batch=16,
+        init=init,
+        snapshots=(0,),
+        precision="float64",
+        progress=False,
+        on_divergence="record",
+    )
+    return started.W_curve.values[0], started.b_curve.values[0]
+
+
+def train_exactly(
+    problem: Problem,
+    instances: int = 8,
+    steps: int = 3000,
+    seed: int = 0,
+    optimiser: str = "adam",
+    learning_rate: float = 1e-2,
+    schedule: str = "cosine",
+    init: str = "xavier",
+    workers: int = 1,
+    progress: bool = True,
+) -> xr.Dataset:
+    """
+    Train ReLU toy models by gradient descent on the exact population loss.
+
+    Parameters
+    ----------
+    problem : Problem
+        One problem or a batch of them.
+    instances : int
+        Models trained per problem.
+    steps : int
+        Gradient steps, >= 1.
+    seed : int
+        Seed of the initial parameters, which are those of ``numerics.train`` with this seed; nothing else is random.
+    optimiser : {"adam", "adamw", "sgd"}
+        Update rule.
+    learning_rate : float
+        Learning rate of the first step, > 0.
+    schedule : {"constant", "linear", "cosine"}
+        Whether and how the learning rate falls to 0.
+    init : {"xavier", "small"}
+        Rule for the initial weights.
+    workers : int
+        Processes to share the work; results do not depend on it.
+    progress : bool
+        Whether to show a bar on stderr (if that is a terminal and the work takes more than two seconds).
+
+    Returns
+    -------
+    xarray.Dataset
+        ``W`` (instance, dimension, feature), ``b`` (instance, feature), ``loss`` (instance): the exact loss, summed
+        over features; ``loss_curve`` (snapshot, instance); ``diverged_at`` (instance), -1 where all went well, else
+        the step, and NaN in the rest. Settings are attributes.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of its range or unknown.
+
+    Examples
+    --------
+    >>> learned = train_exactly(Problem(n=2, m=1, density=0.1), instances=3, steps=20)
+    >>> learned.W.sizes
+    Frozen({'instance': 3, 'dimension': 1, 'feature': 2})
+    """
+    settings = Settings(
+        instances=instances,
+        steps=steps,
+        seed=seed,
+        optimiser=optimiser,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        precision="float64",
+    )
+    W, b = initial_parameters(problem, settings.instances, settings.seed, init)
+    runs = all_runs(problem, settings.instances)
+    return descend_exactly(runs, W, b, settings, workers, progress).assign_coords(
+        problem=("instance", np.arange(len(W)) // settings.instances),
+        replicate=("instance", np.arange(len(W)) % settings.instances),
+    )
+
+
+def descend_exactly(
+    problem: Problem,
+    W: Float[ndarray, "runs m n"],
+    b: Float[ndarray, "runs n"],
+    settings: Settings,
+    workers: int = 1,
+    progress: bool = True,
+) -> xr.Dataset:
+    """
+    Descend on the exact loss from given initial parameters.
+
+    Parameters
+    ----------
+    problem : Problem
+        A batch with one problem per run.
+    W : ndarray, shape (runs, m, n)
+        Initial weights.
+    b : ndarray, shape (runs, n)
+        Initial biases.
+    settings : Settings
+        Steps, optimiser, learning rate and schedule; the rest does not matter.
+    workers : int
+        Processes.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        As described in ``train_exactly``.
+    """
+    chunks = [np.arange(k, min(k + _CHUNK, len(W))) for k in range(0, len(W), _CHUNK)]
+    jobs = (joblib.delayed(_descend)(take(problem, rows), W[rows], b[rows], settings) for rows in chunks)
+    done = joblib.Parallel(n_jobs=check_workers(workers), return_as="generator")(jobs)
+    parts = list(progress_bar(done, total=len(chunks), label="descending") if progress else done)
+    final_W, final_b, curve, diverged = (
+        np.concatenate([part[k] for part in parts], axis=1 if k == 2 else 0) for k in range(4)
+    )
+    loss = np.full(len(W), np.nan)
+    well = np.flatnonzero(diverged < 0)
+    loss[well] = exact_losses(take(problem, well), final_W[well], final_b[well])
+    return xr.Dataset(
+        {
+            "W": (("instance", "dimension", "feature"), final_W),
+            "b": (("instance", "feature"), final_b),
+            "loss": ("instance", loss),
+            "loss_curve": (("snapshot", "instance"), curve),
+            "diverged_at": ("instance", diverged),
+        },
+        coords={"step": ("snapshot", log_spaced(settings.steps))},
+        attrs={
+            "steps": settings.steps,
+            "seed": settings.seed,
+            "optimiser": settings.optimiser,
+            "learning_rate": settings.learning_rate,
+            "schedule": settings.schedule,
+            "loss_definition": "exact E sum_i importance_i (x_i - x'_i)^2",
+        },
+    )
+
+
+def _descend(problem: Problem, W: ndarray, b: ndarray, settings: Settings) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+    """Run one chunk: final W and b, losses on the way, and the steps at which runs diverged."""
+    runs, m, n = W.shape
+    nodes = None if n <= MAX_FEATURES[problem.features.values] else _NODES
+    weight = problem.importance
+    theta = np.concatenate([W.reshape(runs, -1), b], axis=1)
+    optimiser = make_optimiser(settings.optimiser, theta.size, theta.dtype, settings.momentum, settings.weight_decay)
+    wanted: Sequence[int] = log_spaced(settings.steps).tolist()
+    curve, diverged = [], np.full(runs, -1)
+    bound = np.full(runs, np.inf)
+    rates = learning_rates(settings.schedule, settings.learning_rate, settings.steps)
+    for step in range(settings.steps + 1):
+        V, c = theta[:, : m * n].reshape(runs, m, n), theta[:, m * n :]
+        errors = output_errors(V.swapaxes(-1, -2) @ V, c, problem, nodes=nodes)
+        loss = (weight * errors.value).sum(-1)
+        if step == 0:
+            bound = _DIVERGED * np.maximum(loss, (weight * problem.features.value_square * problem.density).sum(-1))
+        dG = weight[..., None] * errors.dG
+        gradient = np.concatenate([(V @ (dG + dG.swapaxes(-1, -2))).reshape(runs, -1), weight * errors.db], axis=1)
+        lost = ~(loss <= bound) | ~np.isfinite(gradient).all(1)
+        if lost.any():  # parked at zero, where their values do not disturb the others
+            diverged[lost & (diverged < 0)] = step
+            theta[lost] = gradient[lost] = 0
+            optimiser.reset(np.repeat(lost, theta.shape[1]))
+        if step in wanted:
+            curve.append(np.where(diverged < 0, loss, np.nan))
+        if step < settings.steps:
+            optimiser.step(theta.reshape(-1), gradient.reshape(-1), float(rates[step]))
+    theta[diverged >= 0] = np.nan
+    return theta[:, : m * n].reshape(runs, m, n), theta[:, m * n :], np.array(curve), diverged

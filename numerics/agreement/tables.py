@@ -1,0 +1,211 @@
+"""Agreement in words: the tables that the command prints."""
+
+import numpy as np
+import xarray as xr
+
+from numerics.agreement.basins import basin_statistics
+from numerics.agreement.phases import CAUSES, NEAR, agreement_shares
+from numerics.agreement.verdicts import CONVERGED, EQUAL, VERDICTS
+from theory.geometry.phases import PHASES
+
+__all__ = ["describe_comparison", "describe_grid", "describe_runs"]
+
+# Rows of a table of runs or cells; the rest is counted.
+_MOST_ROWS = 30
+
+
+def describe_runs(data: xr.Dataset) -> str:
+    """
+    Describe how learned models compare with the exact theory.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As ``judge`` returns it.
+
+    Returns
+    -------
+    str
+        Optimum, geometries with their shares, gaps and distances, verdicts; single models one by one if they are few.
+    """
+    runs = data.sizes["instance"]
+    lines = [
+        f"n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions, {runs} models",
+        f"{data.attrs['optimum_kind']}: {data.attrs['optimum_geometry']}, loss {data.attrs['optimum_loss']:.8g} "
+        "(summed over features)",
+        "",
+        *_geometry_table(data),
+        "",
+        f"{'':44}{'median':>11}{'95 %':>11}{'largest':>11}",
+    ]
+    for name, label in (
+        ("optimum_gap", "exact loss above the optimum, relative"),
+        ("local_gap", "exact loss above its local minimum, relative"),
+        ("local_distance", "distance of W from its local minimum"),
+        ("branch_distance", "distance of W from the nearest exact branch"),
+    ):
+        values = data[name].values
+        if np.isfinite(values).all():
+            lines.append(f"{label:44}" + "".join(f"{np.quantile(values, q):>11.2e}" for q in (0.5, 0.95, 1.0)))
+    within = float((data["local_gap"].values <= CONVERGED).mean())
+    lines += ["", f"{within:.1%} of the models are within {CONVERGED:.1%} of an exact local minimum"]
+    unfinished = int((~data["local_converged"].values.astype(bool)).sum())
+    if unfinished:
+        lines.append(f"{unfinished} descents to a local minimum stopped short of their tolerance")
+    lines += _verdict_lines(data)
+    if runs <= _MOST_ROWS:
+        lines += ["", *_single_models(data)]
+    return "\n".join(lines)
+
+
+def _geometry_table(data: xr.Dataset) -> list[str]:
+    """Geometry of the minimum that runs belong to, with shares and losses."""
+    geometry = data["local_geometry"].values
+    lines = [f"{'geometry of the local minimum':34}{'models':>7}{'share':>8}{'95 % interval':>17}{'lowest loss':>14}"]
+    statistics = basin_statistics(geometry)
+    for name in statistics["geometry"].values:
+        row = statistics.sel(geometry=name)
+        lowest = data["local_loss"].values[geometry == name].min()
+        interval = f"{float(row['low']):.1%} – {float(row['high']):.1%}"
+        lines.append(f"{name:34}{int(row['runs']):>7}{float(row['share']):>8.1%}{interval:>17}{lowest:>14.8f}")
+    predicted = data.attrs["optimum_geometry"]
+    same = float((data["geometry"].values == predicted).mean())
+    return [*lines, f"learned geometry is the predicted one ({predicted}) in {same:.1%} of the models"]
+
+
+def _verdict_lines(data: xr.Dataset) -> list[str]:
+    meaning = {
+        "optimum": f"at the optimum: its local minimum's loss to {EQUAL:.1%}",
+        "metastable": "at another local minimum",
+        "not converged": f"more than {CONVERGED:.1%} above the nearest local minimum",
+        "below the theory": "lower than the theory's optimum: THE THEORY IS WRONG HERE",
+    }
+    verdict, dead = data["verdict"].values, data["dead"].values
+    lines = []
+    for k, name in enumerate(VERDICTS):
+        count = int((verdict == k).sum())
+        if count:
+            silent = int((dead[verdict == k] > 0).sum())
+            note = f"; {silent} of them with an output that never fires" if silent else ""
+            lines.append(f"{count:>6}  {meaning[name]}{note}")
+    return lines
+
+
+def _single_models(data: xr.Dataset) -> list[str]:
+    lines = [f"{'model':>5}  {'exact loss':>12}{'optimum gap':>13}{'local gap':>11}{'distance':>10}  geometry (branch)"]
+    for k in range(data.sizes["instance"]):
+        one = data.isel(instance=k)
+        branch = str(one["branch_geometry"].values)
+        geometry = str(one["geometry"].values)
+        away = float(one["branch_distance"])
+        lines.append(
+            f"{k:>5}  {float(one['exact_loss']):>12.8f}{float(one['optimum_gap']):>13.2e}"
+            f"{float(one['local_gap']):>11.2e}{f'{away:.4f}' if np.isfinite(away) else '':>10}  {geometry}"
+            + (f" ({branch})" if branch != geometry and np.isfinite(away) else "")
+        )
+    return lines
+
+
+def describe_comparison(sampled: xr.Dataset, exact: xr.Dataset) -> str:
+    """
+    Describe what sampling noise changes, run by run from the same initial parameters.
+
+    Parameters
+    ----------
+    sampled : xarray.Dataset
+        Runs trained on samples, as ``judge`` returns them.
+    exact : xarray.Dataset
+        Runs trained on the exact loss, from the same initial parameters in the same order.
+
+    Returns
+    -------
+    str
+        How many runs end in the same basin, and a table of those that do not.
+    """
+    one, two = sampled["local_loss"].values, exact["local_loss"].values
+    same = np.abs(one - two) <= EQUAL * np.minimum(one, two)
+    low_noise, low_exact = int((~same & (one < two)).sum()), int((~same & (two < one)).sum())
+    lines = [
+        "the same initial parameters, trained on samples and on the exact loss",
+        f"{same.mean():.1%} of {same.size} runs end at a minimum of the same loss (to {EQUAL:.1%}) either way; noise "
+        f"leads to a lower one in {low_noise}, to a higher one in {low_exact}",
+        f"median gap to the local minimum: {np.median(sampled['local_gap']):.1e} with noise, "
+        f"{np.median(exact['local_gap']):.1e} without",
+    ]
+    if not same.all():
+        pairs = np.stack([sampled["local_geometry"].values[~same], exact["local_geometry"].values[~same]], 1)
+        kinds, counts = np.unique(pairs, axis=0, return_counts=True)
+        lines += ["", f"{'with noise':34}{'without noise':34}{'runs':>5}"]
+        for k in np.argsort(-counts, kind="stable")[:_MOST_ROWS]:
+            lines.append(f"{kinds[k, 0]:34}{kinds[k, 1]:34}{counts[k]:>5}")
+    return "\n".join(lines)
+
+
+def describe_grid(data: xr.Dataset) -> str:
+    """
+    Describe how the learned phase diagram compares with the exact one.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As ``phase_agreement`` returns it.
+
+    Returns
+    -------
+    str
+        Percentages of agreement, shares of the runs per phase, and every disagreement.
+    """
+    shares = agreement_shares(data)
+    runs = data.sizes["run"]
+    lines = [
+        f"n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions, {data['phase'].size} cells, best of {runs} "
+        "runs per cell",
+        "",
+        f"{'cells':38}{'number':>8}{'agree':>8}{'':>9}{'agree, bare W':>16}",
+        _agreement_line(f"further than {NEAR:.0%} from a boundary", shares.far_cells, shares.far, shares.far_bare),
+        _agreement_line(f"within {NEAR:.0%} of a boundary", shares.near_cells, shares.near, shares.near_bare),
+        "",
+        f"{'phase of the extra feature':28}{'predicted':>11}{'best run':>11}{'all runs':>11}{'runs that find it':>20}",
+    ]
+    predicted, learned, every = (data[name].values for name in ("phase", "learned_phase", "run_phase"))
+    for k, name in enumerate(PHASES):
+        here = predicted == k
+        found = f"{(every[here] == k).mean():.1%}" if here.any() else "–"
+        shares_of = [f"{(values == k).mean():.1%}" for values in (predicted, learned, every)]
+        lines.append(f"{name:28}" + "".join(f"{share:>11}" for share in shares_of) + f"{found:>20}")
+    gap = data["learned_gap"].values
+    lines += [
+        "",
+        f"exact loss of the best run above the optimum: median {np.median(gap):.1e}, largest {gap.max():.1e}; within "
+        f"{CONVERGED:.1%} in {(gap <= CONVERGED).mean():.1%} of the cells",
+        "",
+        *_disagreements(data),
+    ]
+    return "\n".join(lines)
+
+
+def _agreement_line(label: str, cells: int, agree: int, bare: int) -> str:
+    if not cells:
+        return f"{label:38}{0:>8}"
+    return f"{label:38}{cells:>8}{agree:>8}{agree / cells:>9.2%}{bare:>8}{bare / cells:>8.2%}"
+
+
+def _disagreements(data: xr.Dataset) -> list[str]:
+    """Every cell whose best run is in another phase or minimum than predicted, not converged, or beats the theory."""
+    cause = data["cause"].values
+    cells = np.argwhere(cause > 0)
+    if not len(cells):
+        return ["the best run is at the exact optimum in every cell, and no run is below it"]
+    lines = [
+        f"{'density':>9}{'importance':>12}  {'predicted':18}{'learned':18}{'loss gap':>10}{'its minimum':>13}  "
+        f"{'boundary':9}cause"
+    ]
+    for i, j in cells:
+        one = data.isel(density=i, importance=j)
+        lines.append(
+            f"{float(one['density']):>9.4f}{float(one['importance']):>12.4f}  "
+            f"{PHASES[int(one['phase'])]:18}{PHASES[int(one['learned_phase'])]:18}"
+            f"{float(one['learned_gap']):>10.1e}{float(one['learned_local_gap']):>13.1e}  "
+            f"{'near' if one['near_boundary'] else 'far':9}{CAUSES[int(one['cause'])]}"
+        )
+    return lines

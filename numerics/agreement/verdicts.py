@@ -1,0 +1,188 @@
+"""Learned models of one problem beside its exact theory: loss, nearest minimum, geometry, and how often each."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from numerics.agreement.references import Reference, exact_losses, nearest_minima, reference_minima, repeated
+from theory.geometry.distance import embedding_distance, rotated_distance
+from theory.geometry.recognition import recognise_many
+from theory.model.problem import Problem, exchangeable
+
+if TYPE_CHECKING:
+    from theory.optimum.local_minima import LocalMinima
+
+__all__ = ["VERDICTS", "judge", "run_verdicts"]
+
+# A learned loss within this part of an exact local minimum's counts as converged (the claim that is tested).
+CONVERGED = 5e-3
+# Losses that differ by less than this part are equal within what is left of the sampling noise.
+EQUAL = 1e-3
+# The exact loss at any (W, b) is no less than the global optimum's, but for rounding and quadrature.
+ROUNDING = {"global optimum": 1e-7, "best known": 1e-5}
+VERDICTS = ("optimum", "metastable", "not converged", "below the theory")
+# Beyond so many features the order of the columns is not searched.
+_ORDERED = 9
+
+
+def judge(
+    problem: Problem,
+    W: ArrayLike,
+    b: ArrayLike,
+    seed: int = 0,
+    reference: Reference | None = None,
+) -> xr.Dataset:
+    """
+    Put models of one problem, trained anywhere, beside its exact theory.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+    W : array_like, shape (k, m, n) or (m, n)
+        Embeddings; column i is feature i's direction.
+    b : array_like, shape (k, n) or (n,)
+        Output biases, added before the ReLU.
+    seed : int
+        Seed of the search for the optimum.
+    reference : Reference, optional
+        Exact solutions to compare with, if they are known; see ``reference_minima``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Per instance: ``exact_loss``; ``local_loss``, the loss of the nearest exact local minimum, and ``local_gap`` =
+        exact_loss / local_loss - 1; ``optimum_gap`` = exact_loss / optimum_loss - 1, and ``local_optimum_gap``, the
+        same of the local minimum, with ``local_converged``; ``geometry`` as learned, ``local_geometry`` of the local
+        minimum; ``local_distance`` of W from the local minimum after the best rotation, ``branch_distance`` from the
+        nearest of the exact solutions, ``branch_geometry``, after the best rotation and order of equal features (NaN
+        beyond nine features); ``dead`` outputs that never fire; ``verdict``, an index into the attribute
+        ``verdicts``. Over ``branch``: geometry and loss of the exact solutions, the optimum first. Distances are
+        relative to the norm of the exact embedding. Where a loss of zero is the exact one, gaps are in units of the
+        loss of the zero model instead.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, numbers are not finite, or the problem is a batch.
+    """
+    if problem.batch_shape:
+        raise ValueError(f"judge takes a single problem, got a batch of shape {problem.batch_shape}")
+    W, b = _batch(problem, W, b)
+    batch = repeated(problem, len(W))
+    minima = nearest_minima(batch, W, b)
+    known = reference_minima(problem, seed, (minima.W, minima.b)) if reference is None else reference
+    loss = exact_losses(batch, W, b)
+    unit = float((problem.importance * problem.features.value_square * problem.density).sum())
+    local_gap, gap = _relative(loss, minima.loss, unit), _relative(loss, known.loss[0], unit)
+    local_optimum_gap = _relative(minima.loss, known.loss[0], unit)
+    nearest, distance = _nearest_branches(problem, W, known)
+    names = recognise_many(known.W)
+    verdict = run_verdicts(local_gap, gap, local_optimum_gap, ROUNDING[known.kind])
+    run = "instance"
+    return xr.Dataset(
+        {
+            "W": ((run, "dimension", "feature"), W),
+            "b": ((run, "feature"), b),
+            "exact_loss": (run, loss, {"long_name": "exact population loss of the learned model"}),
+            "local_loss": (run, minima.loss, {"long_name": "loss of the nearest exact local minimum"}),
+            "local_gap": (run, local_gap, {"long_name": "exact_loss / local_loss - 1"}),
+            "optimum_gap": (run, gap, {"long_name": "exact_loss / optimum_loss - 1"}),
+            "local_optimum_gap": (run, local_optimum_gap, {"long_name": "local_loss / optimum_loss - 1"}),
+            "geometry": (run, recognise_many(W)),
+            "local_geometry": (run, recognise_many(minima.W)),
+            "local_converged": (run, minima.converged, {"long_name": "whether its descent reached the tolerance"}),
+            "local_distance": (run, _local_distances(W, minima)),
+            "branch_geometry": (run, names[nearest]),
+            "branch_distance": (run, distance),
+            "dead": (run, _silent(W, b).sum(-1), {"long_name": "number of outputs that never fire"}),
+            "verdict": (run, verdict, {"flag_meanings": "; ".join(VERDICTS)}),
+            "branch_loss": ("branch", known.loss, {"long_name": "loss of the exact solution"}),
+            "branch": ("branch", names),
+        },
+        attrs={
+            "n": problem.n,
+            "m": problem.m,
+            "optimum_loss": float(known.loss[0]),
+            "optimum_geometry": str(names[0]),
+            "optimum_kind": known.kind,
+            "verdicts": "; ".join(VERDICTS),
+        },
+    )
+
+
+def _batch(problem: Problem, W: ArrayLike, b: ArrayLike) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
+    """One model as a batch of one; shapes checked."""
+    from theory.model.problem import check_parameters
+
+    matrix, bias = check_parameters(W, b, problem)
+    if matrix.ndim > 3:
+        raise ValueError(f"W may have one leading axis, the instances, got shape {matrix.shape}")
+    return np.array(matrix.reshape(-1, problem.m, problem.n)), np.array(bias.reshape(-1, problem.n))
+
+
+def _relative(loss: Float[ndarray, " k"], exact: Float[ndarray, " k"] | float, unit: float) -> Float[ndarray, " k"]:
+    """Excess over an exact loss, relative to it; to the zero model's if it is zero (perfect reconstruction)."""
+    size = np.where(np.asarray(exact) > 1e-9 * unit, exact, unit)
+    return (loss - exact) / size
+
+
+def _silent(W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"]) -> Bool[ndarray, "k n"]:
+    """Outputs that no input makes fire: gradient descent cannot move their biases."""
+    G = W.swapaxes(-1, -2) @ W
+    return b + np.maximum(G, 0).sum(-1) <= 0
+
+
+def _local_distances(W: Float[ndarray, "k m n"], minima: "LocalMinima") -> Float[ndarray, " k"]:
+    return np.array([rotated_distance(one, other) for one, other in zip(W, minima.W, strict=True)])
+
+
+def _nearest_branches(
+    problem: Problem, W: Float[ndarray, "k m n"], known: Reference
+) -> tuple[Int[ndarray, " k"], Float[ndarray, " k"]]:
+    """Number of the exact solution that each model is nearest to, and its distance."""
+    if problem.n > _ORDERED:
+        return np.zeros(len(W), int), np.full(len(W), np.nan)
+    kinds = exchangeable(problem)
+    distances = np.array([[embedding_distance(one, exact, kinds) for exact in known.W] for one in W])
+    return distances.argmin(1), distances.min(1)
+
+
+def run_verdicts(
+    local_gap: Float[ndarray, " k"],
+    gap: Float[ndarray, " k"],
+    local_optimum_gap: Float[ndarray, " k"],
+    rounding: float = ROUNDING["global optimum"],
+) -> Int[ndarray, " k"]:
+    """
+    Classify models by how their losses compare.
+
+    Parameters
+    ----------
+    local_gap : ndarray, shape (k,)
+        Excess over the nearest local minimum, relative.
+    gap : ndarray, shape (k,)
+        Excess over the claimed optimum, relative.
+    local_optimum_gap : ndarray, shape (k,)
+        Excess of the nearest local minimum over the claimed optimum.
+    rounding : float
+        A loss lower than the claimed optimum's by more than this part refutes the claim.
+
+    Returns
+    -------
+    ndarray of int, shape (k,)
+        Index into ``VERDICTS``: 0 at the optimum (its loss to 0.1 %), 1 converged to another local minimum, 2 more
+        than 0.5 % above the nearest one, 3 below what the theory claims is the optimum: the theory is wrong.
+
+    Examples
+    --------
+    >>> run_verdicts(np.array([1e-4, 1e-4, 0.1]), np.array([1e-4, 0.2, 0.1]), np.array([0.0, 0.2, 0.0]))
+    array([0, 1, 2])
+    """
+    verdict = np.where(local_optimum_gap > EQUAL, 1, 0)
+    verdict = np.where(local_gap > CONVERGED, 2, verdict)
+    return np.where(np.minimum(gap, local_optimum_gap) < -rounding, 3, verdict)

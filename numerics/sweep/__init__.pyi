@@ -1,0 +1,1 @@
+from .grid import run_sweep as run_sweep

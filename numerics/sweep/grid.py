@@ -1,0 +1,195 @@
+"""Train a grid of problems, piece by piece, so that an interrupted sweep continues where it stopped.
+
+The grid is cut into pieces of neighbouring problems. Every finished piece is written to a cache beside the
+output, under a key made of everything its numbers depend on; a sweep first collects what is there. Each piece
+has a seed of its own, so that the numbers depend neither on the number of workers nor on interruptions.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from numerics.sweep.cache import Cache, key_of
+from numerics.sweep.parallel import map_dask, map_local
+from numerics.training.run import train
+from numerics.training.settings import Settings, check_workers
+from theory.model.problem import Problem
+from theory.tools.command import progress as progress_bar
+from theory.tools.storage import check_output, discard_parts, load, save
+
+__all__ = ["run_sweep"]
+
+# Trained models per piece: enough to share the cost of a step, few enough that a killed sweep loses little.
+_PIECE_RUNS = 64
+# Part of every key. A change of the trainer that changes its numbers must raise it, or old pieces would be
+# mixed with new ones.
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some neighbouring problems of the grid, at one seed."""
+
+    problem: Problem
+    first: int  # number of its first problem in the grid
+    sweep_seed: int
+    settings: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """The piece's own seed, from the sweep's and its place in the grid."""
+        return int(np.random.SeedSequence([self.sweep_seed, self.first]).generate_state(1, np.uint64)[0])
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that the piece's numbers depend on."""
+        features = self.problem.features
+        return key_of(
+            {
+                "version": _VERSION,
+                "m": self.problem.m,
+                "features": type(features).__name__,
+                "sets": features.sets,
+                "values": features.values,
+                "density": features.density.tolist(),
+                "importance": self.problem.importance.tolist(),
+                "seed": self.seed,
+                **self.settings,
+            }
+        )
+
+
+def _train_piece(piece: _Piece) -> xr.Dataset:
+    dataset = train(piece.problem, seed=piece.seed, progress=False, on_divergence="record", **piece.settings)
+    dataset["problem"] = dataset["problem"] + piece.first
+    return dataset.assign_coords(seed=("instance", np.full(dataset.sizes["instance"], piece.sweep_seed)))
+
+
+def run_sweep(
+    problem: Problem,
+    output: str | os.PathLike[str],
+    seeds: Sequence[int] = (0,),
+    workers: int = 1,
+    dask: str | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> xr.Dataset:
+    """
+    Train every problem of a grid; resume if an earlier call was interrupted.
+
+    Parameters
+    ----------
+    problem : Problem
+        A batch of problems: leading axes of density or importance are the grid.
+    output : path
+        NetCDF file to write. Until it is complete, pieces are kept in a folder of that name with ".cache"
+        appended.
+    seeds : sequence of int
+        Seeds at which the whole grid is trained.
+    workers : int
+        Local processes.
+    dask : str, optional
+        Address of a Dask scheduler that does the work instead.
+    progress : bool
+        Whether to show a bar on stderr (if that is a terminal and the work takes more than two seconds).
+    **settings
+        Settings of ``numerics.train`` such as instances, steps and learning_rate.
+
+    Returns
+    -------
+    xarray.Dataset
+        As ``numerics.train`` gives it, for all problems and seeds: ``problem`` numbers the grid's problems, last
+        axis fastest, and ``seed`` is the sweep's seed. Runs that diverge are NaN, with the step in
+        ``diverged_at``.
+
+    Raises
+    ------
+    ValueError
+        If a setting is refused.
+    FileExistsError
+        If the output holds anything but the result of this very sweep.
+    OSError
+        If the output could not be written; found out before training.
+    """
+    checked = Settings(**settings)
+    workers = check_workers(workers)
+    plain = checked.as_attributes() | {"snapshots": list(checked.snapshots or ())}
+    plain.pop("seed")
+    pieces = [piece for seed in seeds for piece in _pieces(problem, int(seed), checked.instances, plain)]
+    keys = [piece.key for piece in pieces]
+    sweep_key = key_of({"pieces": keys})
+    target = check_output(output, overwrite=True)
+    cache = Cache(target.with_name(target.name + ".cache"))
+    if target.exists():
+        return _finished(target, sweep_key, cache, keys)
+    missing = [k for k, key in enumerate(keys) if cache.get(key) is None]
+    todo = [pieces[k] for k in missing]
+    spread = partial(map_dask, address=dask) if dask else partial(map_local, workers=workers)
+    done: Iterable[tuple[int, xr.Dataset]] = spread(_train_piece, todo)
+    for k, dataset in progress_bar(done, total=len(todo), label="training") if progress else done:
+        cache.put(keys[missing[k]], dataset)
+    result = _assembled(cache, keys, problem, sweep_key)
+    save(result, target)
+    discard_parts(target)
+    cache.remove(keys)
+    return result
+
+
+def _pieces(problem: Problem, seed: int, instances: int, settings: dict[str, Any]) -> list[_Piece]:
+    """Cut the grid; how depends on the grid and the settings only."""
+    features = problem.features
+    rows = np.broadcast_to(features.density, (*problem.batch_shape, features.density.shape[-1]))
+    rows = rows.reshape(-1, rows.shape[-1])
+    importance = problem.importance.reshape(-1, problem.n)
+    size = max(1, _PIECE_RUNS // instances)
+    return [
+        _Piece(
+            problem=Problem(
+                m=problem.m,
+                features=features.with_density(rows[first : first + size]),
+                importance=importance[first : first + size],
+            ),
+            first=first,
+            sweep_seed=seed,
+            settings=settings,
+        )
+        for first in range(0, len(rows), size)
+    ]
+
+
+def _finished(target: Path, sweep_key: str, cache: Cache, keys: list[str]) -> xr.Dataset:
+    """Return the result of this very sweep, if that is what the file holds."""
+    try:
+        result = load(target)
+    except Exception:  # whatever a reader makes of it: it is not ours to replace
+        result = xr.Dataset()
+    if result.attrs.get("sweep_key") != sweep_key:
+        cache.remove([])
+        raise FileExistsError(f"{target} exists already and is not the result of this sweep; move it away")
+    cache.remove(keys)
+    return result
+
+
+def _assembled(cache: Cache, keys: list[str], problem: Problem, sweep_key: str) -> xr.Dataset:
+    pieces = []
+    for key in keys:
+        piece = cache.get(key)
+        if piece is None:
+            raise OSError(f"{cache.path(key)} was lost while the sweep was running; run it again")
+        pieces.append(piece)
+    result = xr.concat(
+        pieces,
+        dim="instance",
+        data_vars="minimal",
+        coords="minimal",
+        compat="equals",
+        join="exact",
+        combine_attrs="drop_conflicts",
+    )
+    return result.assign_attrs(sweep_key=sweep_key, batch_shape=str(list(problem.batch_shape)))

@@ -1,0 +1,81 @@
+"""Where gradient descent starts: random weights per instance, or given ones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from numerics.models import MODELS, Parameters
+from numerics.training.kernels import unstack
+from numerics.training.settings import Settings
+from theory.model.problem import Problem
+
+__all__ = ["initial_parameters"]
+
+_SMALL = 0.01
+
+
+def initial_parameters(
+    problem: Problem, settings: Settings, init: str | ndarray | Sequence[ndarray]
+) -> Float[ndarray, "runs rows n"]:
+    """
+    Stack the initial parameters of every run; those of a run do not depend on how many others there are.
+
+    Parameters
+    ----------
+    problem : Problem
+        One problem or a batch of them.
+    settings : Settings
+        How many instances, which model, which seed.
+    init : {"xavier", "small"} or array_like or tuple of array_like
+        As ``numerics.train`` takes it.
+
+    Returns
+    -------
+    ndarray, shape (runs, rows, n)
+        Parameters stacked as in ``numerics.training.kernels``; the instances of a problem are neighbours.
+
+    Raises
+    ------
+    ValueError
+        If the rule is unknown or given parameters do not fit.
+    """
+    n, m = problem.n, problem.m
+    problems = max(1, int(np.prod(problem.batch_shape)))
+    tied = MODELS[settings.model].tied
+    theta = np.zeros((problems, settings.instances, (m if tied else 2 * m) + 1, n))
+    weights = theta[..., :-1, :]
+    if isinstance(init, str):
+        deviation = {"xavier": np.sqrt(2 / (n + m)), "small": _SMALL}
+        if init not in deviation:
+            raise ValueError(f"init must be 'xavier', 'small' or an array of weights, got {init!r}")
+        rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(0,)))
+        weights[...] = deviation[init] * rng.standard_normal(weights.shape)
+    else:
+        given = Parameters(*init) if isinstance(init, tuple) else Parameters(np.asarray(init), np.zeros(n))
+        if (given.W_out is None) != tied:
+            raise ValueError(
+                f"init must give {'W or (W, b)' if tied else '(W, b, W_out)'}; model is {settings.model!r}"
+            )
+        for name, part, view in zip(given._fields, given, unstack(theta, m, tied), strict=True):
+            if view is not None:
+                view[...] = _fitted(name, part, view.shape)
+    return theta.reshape(-1, *theta.shape[2:])
+
+
+def _fitted(name: str, given: object, shape: tuple[int, ...]) -> ndarray:
+    """Broadcast given parameters to (problems, instances, ...), refusing what does not fit."""
+    array = np.asarray(given, float)
+    own = shape[2:]
+    if array.shape[-len(own) :] != own:
+        raise ValueError(f"init gives {name} of shape {array.shape}, but one model's is {own}")
+    try:
+        fitted = np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(
+            f"init gives {name} of shape {array.shape}; its leading axes must fit (problems, instances) = {shape[:2]}"
+        ) from None
+    if not np.isfinite(fitted).all():
+        raise ValueError(f"init gives {name} with values that are not finite")
+    return fitted

@@ -1,0 +1,285 @@
+"""Train many toy models on samples and give back what they learned as one labelled dataset."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+import joblib
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from numerics.models import MODELS
+from numerics.sampling.draws import SPARSE_DENSITY
+from numerics.training.initial import initial_parameters
+from numerics.training.kernels import unstack
+from numerics.training.settings import Settings, check_workers
+from numerics.training.trajectory import Task, Trajectory, descend, segments, uses_columns
+from theory.model.features import FeatureDistribution, Independent
+from theory.model.problem import Problem
+from theory.tools.command import progress as progress_bar
+from theory.tools.storage import check_output, save
+
+__all__ = ["train"]
+
+# Cells of one step's batches that are trained together: they fit a core's cache.
+_CHUNK_CELLS = 100_000
+_CHUNK_RUNS = 256
+
+
+def train(
+    problem: Problem,
+    instances: int = 8,
+    steps: int = 10_000,
+    seed: int = 0,
+    batch: int = 1024,
+    optimiser: str = "adam",
+    learning_rate: float = 3e-3,
+    schedule: str = "cosine",
+    init: str | ndarray | Sequence[ndarray] = "xavier",
+    model: str = "relu",
+    precision: str = "float32",
+    snapshots: Sequence[int] | None = None,
+    workers: int = 1,
+    output: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+    momentum: float = 0.9,
+    weight_decay: float = 0.01,
+    on_divergence: str = "raise",
+    overwrite: bool = False,
+) -> xr.Dataset:
+    """
+    Train toy models by gradient descent on fresh samples.
+
+    Parameters
+    ----------
+    problem : Problem
+        One problem, or a batch of them (leading axes of density or importance).
+    instances : int
+        Models trained per problem, each from its own initial parameters and on its own samples.
+    steps : int
+        Gradient steps, >= 1.
+    seed : int
+        Seed of everything random, >= 0.
+    batch : int
+        Fresh samples per step and instance, >= 1.
+    optimiser : {"adam", "adamw", "sgd"}
+        Update rule; Adam's beta are 0.9 and 0.999.
+    learning_rate : float
+        Learning rate of the first step, > 0. The default, with its schedule, ends within 1e-4 of a minimum of
+        the loss for n = 5, m = 2, p = 0.05; a constant 1e-3 within 2e-3.
+    schedule : {"constant", "linear", "cosine"}
+        Whether and how the learning rate falls to 0.
+    init : {"xavier", "small"} or array_like or tuple of array_like
+        Initial weights: normal with standard deviation sqrt(2 / (n + m)), the Xavier rule for one model's
+        matrix whatever the number of instances; normal with standard deviation 0.01; or the weights
+        themselves, of shape (m, n), (instances, m, n) or (problems, instances, m, n), optionally as a tuple
+        with the bias (..., n) and, for "absolute", the output weights (..., n, m). The bias starts at 0
+        unless it is given.
+    model : {"relu", "linear", "relu_hidden", "absolute"}
+        x' = ReLU(W^T W x + b); x' = W^T W x + b; x' = ReLU(W^T ReLU(W x) + b); or y = ReLU(W_2 ReLU(W_1 x) +
+        b) with target |x| and active values from U[-1, 1].
+    precision : {"float32", "float64"}
+        Arithmetic of the training.
+    snapshots : sequence of int, optional
+        Steps after which parameters and loss are kept; about 25, evenly spaced in log(step), by default.
+    workers : int
+        Processes to share the work; the results do not depend on it.
+    output : path, optional
+        NetCDF file to write, complete or not at all.
+    progress : bool
+        Whether to show a bar on stderr (if that is a terminal and the work takes more than two seconds).
+    momentum : float
+        Momentum of "sgd", in [0, 1).
+    weight_decay : float
+        Decoupled decay of "adamw", >= 0; it acts on the bias, too.
+    on_divergence : {"raise", "record"}
+        Whether a run that diverges is an error, or becomes NaN with its step in ``diverged_at``.
+    overwrite : bool
+        Whether ``output`` may replace a file.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``W`` (instance, dimension, feature) and ``b`` (instance, feature), for "absolute" also ``W_out``
+        (instance, feature, dimension); ``loss`` and ``loss_standard_error`` (instance): a held-out estimate
+        from 64 fresh batches of the loss, summed over features; ``loss_curve``, ``W_curve``, ``b_curve`` at
+        the snapshots, the loss from 8 held-out batches that are the same at every snapshot; ``diverged_at``
+        (instance), -1 where all went well; ``density`` and ``importance`` (instance, feature); coordinates
+        ``problem`` and ``replicate`` (instance) and ``step`` (snapshot). Instances of the same problem are
+        neighbours. All settings are attributes.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of its range or unknown, or given initial parameters do not fit.
+    DivergenceError
+        If a run diverges: its instance, step and learning rate.
+    OSError
+        If the output could not be written; found out before training.
+
+    Examples
+    --------
+    >>> from theory import Problem
+    >>> learned = train(Problem(n=2, m=1, density=0.1), instances=3, steps=20)
+    >>> learned.W.sizes
+    Frozen({'instance': 3, 'dimension': 1, 'feature': 2})
+    """
+    settings = Settings(
+        instances=instances,
+        steps=steps,
+        seed=seed,
+        batch=batch,
+        optimiser=optimiser,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        model=model,
+        precision=precision,
+        snapshots=snapshots,
+    )
+    workers = check_workers(workers)
+    if on_divergence not in ("raise", "record"):
+        raise ValueError(f"on_divergence must be 'raise' or 'record', got {on_divergence!r}")
+    target = None if output is None else check_output(output, overwrite)
+    features, importance = _per_run(problem, settings.instances)
+    theta = initial_parameters(problem, settings, init)
+    tasks = _tasks(features, importance, theta, problem.m, settings, on_divergence == "record")
+    trajectories = _run(tasks, workers, progress)
+    dataset = _dataset(problem, settings, init, tasks, trajectories)
+    if target is not None:
+        save(dataset, target)
+    return dataset
+
+
+def _per_run(problem: Problem, instances: int) -> tuple[FeatureDistribution, Float[ndarray, "runs n"]]:
+    """Flatten the batch of problems and repeat each for its instances."""
+    density = problem.features.density
+    density = np.broadcast_to(density, (*problem.batch_shape, density.shape[-1]))
+    rows = density.reshape(-1, density.shape[-1]).repeat(instances, axis=0)
+    importance = problem.importance.reshape(-1, problem.n).repeat(instances, axis=0)
+    return problem.features.with_density(rows), importance
+
+
+def _tasks(
+    features: FeatureDistribution,
+    importance: Float[ndarray, "runs n"],
+    theta: Float[ndarray, "runs rows n"],
+    m: int,
+    settings: Settings,
+    record: bool,
+) -> list[Task]:
+    """Cut the runs into chunks, in a way that does not depend on the number of workers."""
+
+    def seed(purpose: int, chunk: int) -> np.random.SeedSequence:
+        return np.random.SeedSequence(settings.seed, spawn_key=(purpose, chunk))
+
+    return [
+        Task(
+            features=features.with_density(features.density[runs]),
+            importance=importance[runs],
+            theta=theta[runs],
+            instance=runs,
+            m=m,
+            seed=(seed(1, chunk), seed(2, chunk)),
+            settings=settings,
+            record=record,
+        )
+        for chunk, runs in enumerate(_chunks(features, settings))
+    ]
+
+
+def _chunks(features: FeatureDistribution, settings: Settings) -> list[Int[ndarray, " chunk"]]:
+    """Group runs of similar density, so that a chunk's batches have similar numbers of non-empty samples."""
+    highest = features.density.max(axis=1)
+    sparse = isinstance(features, Independent) & (highest <= SPARSE_DENSITY)
+    cells = np.full(len(highest), float(settings.batch * (features.n + 1)))
+    if uses_columns(features.n, settings.model):
+        non_empty = 1 - np.prod(1 - features.density, axis=1)
+        cells[sparse] *= non_empty[sparse]
+    order = np.argsort(highest, kind="stable")
+    chunks = []
+    for _, group in groupby(order, key=lambda run: bool(sparse[run])):
+        runs = np.array(list(group))
+        count = max(-(-len(runs) // _CHUNK_RUNS), -(-int(cells[runs].sum()) // _CHUNK_CELLS))
+        chunks += [part for part in np.array_split(runs, min(count, len(runs))) if len(part)]
+    return chunks
+
+
+def _run(tasks: list[Task], workers: int, progress: bool) -> list[Trajectory]:
+    """Work through the chunks, here or in other processes."""
+
+    def bar(items: Iterable, total: int, label: str) -> Iterable:
+        return progress_bar(items, total=total, label=label) if progress else items
+
+    if workers == 1:
+        # One bar over all chunks: each of them may be done in less than the two seconds after which a bar appears.
+        total = len(tasks) * len(segments(tasks[0].settings))
+        ticks = iter(bar(range(total), total, "training"))
+
+        def watch(cut: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+            for segment in cut:
+                next(ticks)
+                yield segment
+
+        trajectories = [descend(task, watch) for task in tasks]
+        next(ticks, None)
+        return trajectories
+    pool = joblib.Parallel(n_jobs=workers, return_as="generator")
+    return list(bar(pool(joblib.delayed(descend)(task) for task in tasks), len(tasks), "training"))
+
+
+def _dataset(
+    problem: Problem,
+    settings: Settings,
+    init: object,
+    tasks: list[Task],
+    trajectories: list[Trajectory],
+) -> xr.Dataset:
+    """Put the runs back into their order and label the axes."""
+    order = np.argsort(np.concatenate([task.instance for task in tasks]))
+
+    def gathered(field: str, axis: int = 0) -> ndarray:
+        parts = np.concatenate([getattr(t, field) for t in trajectories], axis=axis)
+        return parts.take(order, axis=axis)
+
+    features, importance = _per_run(problem, settings.instances)
+    tied = MODELS[settings.model].tied
+    final = unstack(gathered("theta"), problem.m, tied)
+    course = unstack(gathered("snapshots", axis=1), problem.m, tied)
+    inwards, outwards = ("instance", "dimension", "feature"), ("instance", "feature", "dimension")
+    variables: dict[str, tuple[object, ndarray]] = {
+        "W": (inwards, final.W),
+        "b": (("instance", "feature"), final.b),
+        "loss": ("instance", gathered("loss")),
+        "loss_standard_error": ("instance", gathered("standard_error")),
+        "diverged_at": ("instance", gathered("diverged_at")),
+        "W_curve": (("snapshot", *inwards), course.W),
+        "b_curve": (("snapshot", "instance", "feature"), course.b),
+        "loss_curve": (("snapshot", "instance"), gathered("curve", axis=1)),
+        "density": (("instance", "feature"), features.feature_density),
+        "importance": (("instance", "feature"), importance),
+    }
+    if not tied:
+        variables["W_out"] = (outwards, np.asarray(final.W_out))
+        variables["W_out_curve"] = (("snapshot", *outwards), np.asarray(course.W_out))
+    run = np.arange(len(importance))
+    coordinates = {
+        "problem": ("instance", run // settings.instances),
+        "replicate": ("instance", run % settings.instances),
+        "step": ("snapshot", np.array(settings.snapshots, dtype=int)),
+    }
+    attributes = settings.as_attributes() | {
+        "n": problem.n,
+        "m": problem.m,
+        "batch_shape": json.dumps(problem.batch_shape),
+        "features": type(problem.features).__name__,
+        "sets": json.dumps(problem.features.sets),
+        "values": problem.features.values,
+        "init": init if isinstance(init, str) else "given",
+        "loss_definition": "mean over samples of sum_i importance_i (x_i - x'_i)^2, held-out samples",
+    }
+    return xr.Dataset(variables, coordinates, attributes)

@@ -1,0 +1,172 @@
+"""How to train: the settings of a run, checked before any work starts."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+
+from numerics.models import MODELS
+from numerics.training.descent import OPTIMISERS, SCHEDULES
+from theory.tools.choices import choose
+
+__all__ = ["PRECISIONS", "Settings", "check_workers", "log_spaced"]
+
+PRECISIONS: dict[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
+
+# Processes beyond a few per core only cost memory; a number like 1000 is a slip of the keyboard.
+_WORKERS_PER_CORE = 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    Everything about a training but the problem and the initial parameters.
+
+    Attributes
+    ----------
+    instances : int
+        Trained models per problem, >= 1.
+    steps : int
+        Gradient steps, >= 1.
+    seed : int
+        Seed of initial parameters and samples, >= 0.
+    batch : int
+        Fresh samples per step and instance, >= 1.
+    optimiser : {"adam", "adamw", "sgd"}
+        Update rule.
+    learning_rate : float
+        Learning rate of the first step, > 0 and finite.
+    schedule : {"constant", "linear", "cosine"}
+        How the learning rate falls.
+    momentum : float
+        Momentum of "sgd", in [0, 1).
+    weight_decay : float
+        Decoupled weight decay of "adamw", >= 0.
+    model : {"relu", "linear", "relu_hidden", "absolute"}
+        Which model is trained.
+    precision : {"float32", "float64"}
+        Arithmetic of the training.
+    snapshots : tuple of int
+        Steps after which the parameters are kept, ascending, in [0, steps].
+    """
+
+    instances: int = 8
+    steps: int = 10_000
+    seed: int = 0
+    batch: int = 1024
+    optimiser: str = "adam"
+    learning_rate: float = 3e-3
+    schedule: str = "cosine"
+    momentum: float = 0.9
+    weight_decay: float = 0.01
+    model: str = "relu"
+    precision: str = "float32"
+    snapshots: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("instances", 1), ("steps", 1), ("seed", 0), ("batch", 1)):
+            object.__setattr__(self, name, _whole(name, getattr(self, name), least))
+        if not (_is_number(self.learning_rate) and 0 < self.learning_rate < math.inf):
+            raise ValueError(f"learning_rate must be finite and > 0, got {self.learning_rate!r}")
+        if not (_is_number(self.momentum) and 0 <= self.momentum < 1):
+            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum!r}")
+        if not (_is_number(self.weight_decay) and 0 <= self.weight_decay < math.inf):
+            raise ValueError(f"weight_decay must be finite and >= 0, got {self.weight_decay!r}")
+        choose("optimiser", self.optimiser, OPTIMISERS)
+        choose("schedule", self.schedule, SCHEDULES)
+        choose("model", self.model, MODELS)
+        choose("precision", self.precision, PRECISIONS)
+        object.__setattr__(self, "snapshots", _snapshot_steps(self.snapshots, self.steps))
+
+    @property
+    def dtype(self) -> type[np.floating]:
+        """The NumPy type of the training's arithmetic."""
+        return PRECISIONS[self.precision]
+
+    def as_attributes(self) -> dict[str, object]:
+        """
+        Give the settings as plain numbers and strings, as they are stored beside the results.
+
+        Returns
+        -------
+        dict
+            JSON- and NetCDF-safe; the steps of the snapshots are a coordinate of the results and left out.
+        """
+        attributes = {key: value for key, value in asdict(self).items() if key != "snapshots"}
+        # NetCDF 3 holds 32-bit integers only.
+        return {k: v if not isinstance(v, int) or v < 2**31 else str(v) for k, v in attributes.items()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _whole(name: str, value: object, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def log_spaced(steps: int, count: int = 25) -> Int[ndarray, " snapshots"]:
+    """
+    Give the steps of the default snapshots: the start, the end, and about evenly spaced in log(step) between.
+
+    Parameters
+    ----------
+    steps : int
+        Steps of the training.
+    count : int
+        Number of snapshots after the start; fewer where rounding makes them coincide.
+
+    Returns
+    -------
+    ndarray of int
+        Ascending, from 0 to ``steps``.
+
+    Examples
+    --------
+    >>> log_spaced(100, count=5)
+    array([  0,   1,   3,  10,  32, 100])
+    """
+    return np.unique(np.concatenate([[0], np.rint(np.geomspace(1, steps, count)).astype(int)]))
+
+
+def _snapshot_steps(snapshots: Sequence[int] | None, steps: int) -> tuple[int, ...]:
+    if snapshots is None:
+        return tuple(int(s) for s in log_spaced(steps))
+    chosen = tuple(sorted({_whole("a snapshot's step", s, 0) for s in snapshots}))
+    if chosen and chosen[-1] > steps:
+        raise ValueError(f"snapshots must lie in [0, steps = {steps}], got {chosen[-1]}")
+    return chosen
+
+
+def check_workers(workers: int) -> int:
+    """
+    Check a number of worker processes.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes.
+
+    Returns
+    -------
+    int
+        The same number.
+
+    Raises
+    ------
+    ValueError
+        If it is below 1 or beyond what the machine can sensibly run.
+    """
+    workers = _whole("workers", workers, 1)
+    cores = os.cpu_count() or 1
+    if workers > _WORKERS_PER_CORE * cores:
+        raise ValueError(f"workers must be at most {_WORKERS_PER_CORE * cores}, with {cores} cores, got {workers}")
+    return workers

@@ -1,0 +1,1 @@
+"""Tables over many problems: criterion, products, irreducible optima."""

@@ -1,0 +1,1 @@
+"""Bounds and known results on directions: Welch, Rankin, Thomson, recovery from projections."""

@@ -1,0 +1,1 @@
+"""Second derivatives of the loss, stability, and Newton's method."""

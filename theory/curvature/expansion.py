@@ -1,0 +1,197 @@
+"""The exact loss near a point of (W, b), to second order.
+
+The loss is a sum over outputs, L = sum_i I_i f_i(g_i, b_i) with g_i the i-th row of W^T W. Central differences of the
+exact gradient are taken in these n + 1 variables of each output, all outputs at once, and carried over to (W, b) by
+the chain rule, which is exact:
+
+    d^2 L [V, c] = sum_i I_i f_i'' [(dg_i, c_i)]^2 + 2 sum_ij I_i (df_i / dg_ij) V_i . V_j ,   dG = V^T W + W^T V .
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from theory.loss.decoupled import decoupled_errors
+from theory.model.problem import Problem
+
+__all__ = ["Expansion", "chain", "clear_step", "expand", "gradients", "zero_loss"]
+
+# Central differences of a gradient known to 1e-16 in smooth stretches longer than this: Hessians to about 1e-9 of
+# their largest entry, less where a third derivative is large (a digon's at low density, some 1e3: 1e-7).
+_STEP = 3e-6
+# A bias closer to zero than _AT_KINK counts as there; others keep their distance, down to a step of _SHORTEST.
+_AT_KINK, _SHORTEST = 1e-11, 3e-9
+# Fixed nodes, where the loss is not enumerated, keep its gradient smooth: differences see no change of their number.
+_NODES = 256
+# Second differences of the gradient that exceed this part of the largest curvature show a kink.
+_KINK = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """
+    The loss near a point, to second order.
+
+    Attributes
+    ----------
+    loss : float
+        L there.
+    gradient : ndarray, shape (d,)
+        In W (row by row), then b: d = m n + n.
+    hessian : ndarray, shape (d, d)
+        Symmetric; an average over both sides where there is a kink.
+    kinked : bool
+        Whether the second derivative jumps here.
+    scale : float
+        Loss of the zero model (W = 0, b = 0), to which curvatures are compared.
+    """
+
+    loss: float
+    gradient: Float[ndarray, " d"]
+    hessian: Float[ndarray, "d d"]
+    kinked: bool
+    scale: float
+
+
+def gradients(
+    W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"], problem: Problem
+) -> tuple[Float[ndarray, " k"], Float[ndarray, "k d"]]:
+    """
+    Give losses and gradients of a batch of models.
+
+    Parameters
+    ----------
+    W : ndarray, shape (k, m, n)
+        Embeddings.
+    b : ndarray, shape (k, n)
+        Biases.
+    problem : Problem
+        A single problem.
+
+    Returns
+    -------
+    loss : ndarray, shape (k,)
+        Population losses.
+    gradient : ndarray, shape (k, d)
+        In W, row by row, and b.
+    """
+    errors = decoupled_errors(W.swapaxes(-1, -2) @ W, b, problem, _NODES)
+    weight = problem.importance
+    A = weight[..., None] * errors.dG
+    dW = W @ (A + A.swapaxes(-1, -2))
+    return (weight * errors.value).sum(-1), np.concatenate([dW.reshape(len(W), -1), weight * errors.db], -1)
+
+
+def zero_loss(problem: Problem) -> float:
+    """
+    Give the loss of the zero model, W = 0 and b = 0: the unit for gradients and curvatures.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+
+    Returns
+    -------
+    float
+        sum_i I_i E x_i^2, or the smallest positive number if no feature matters.
+    """
+    size = (problem.importance * problem.features.value_square * problem.density).sum()
+    return max(float(size), float(np.finfo(float).tiny))
+
+
+def clear_step(b: Float[ndarray, " n"]) -> float:
+    """
+    Give a step of differences within which no bias crosses zero, unless it is zero.
+
+    Parameters
+    ----------
+    b : ndarray, shape (n,)
+        Biases; at low density a digon's are of the order p^2.
+
+    Returns
+    -------
+    float
+        The step, 3e-9 to 3e-6.
+    """
+    off = np.abs(b[np.abs(b) > _AT_KINK])
+    return float(np.clip(off.min(initial=np.inf) / 3, _SHORTEST, _STEP))
+
+
+def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, step: float | None = None) -> Expansion:
+    """
+    Expand the population loss to second order.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding.
+    b : ndarray, shape (n,)
+        Output biases.
+    problem : Problem
+        A single problem.
+    step : float, optional
+        Step of the central differences in couplings and biases; by default 3e-6, less where a bias is nearer to 0.
+
+    Returns
+    -------
+    Expansion
+        Loss, gradient, Hessian; the Hessian's error is about 1e-16 / step from rounding plus step^2 times a fourth
+        derivative, where the loss is smooth over a step.
+    """
+    n, k = problem.n, np.arange(problem.n)
+    step = clear_step(b) if step is None else step
+    G = np.tile(W.T @ W, (2 * n + 3, 1, 1))
+    biases = np.tile(b, (2 * n + 3, 1))
+    for side, sign in ((1, 1.0), (n + 2, -1.0)):
+        G[side + k, :, k] += sign * step  # a column: one coupling of every output, since outputs do not mix
+        biases[side + n] += sign * step
+    errors = decoupled_errors(G, biases, problem, _NODES)
+    weight = problem.importance
+    gradient = weight[:, None] * np.concatenate([errors.dG, errors.db[..., None]], -1)  # (batch, output, n + 1)
+    here, up, down = gradient[0], gradient[1 : n + 2], gradient[n + 2 :]
+    second = ((up - down) / (2 * step)).transpose(1, 2, 0)
+    second = (second + second.swapaxes(1, 2)) / 2
+    jump = np.abs(up + down - 2 * here).max() / step
+    A = here[:, :n]
+    return Expansion(
+        loss=float((weight * errors.value[0]).sum()),
+        gradient=np.concatenate([(W @ (A + A.T)).ravel(), here[:, n]]),
+        hessian=chain(W, second, A),
+        kinked=bool(jump > _KINK * np.abs(second).max()),
+        scale=zero_loss(problem),
+    )
+
+
+def chain(W: Float[ndarray, "m n"], second: Float[ndarray, "n v v"], A: Float[ndarray, "n n"]) -> Float[ndarray, "d d"]:
+    """
+    Carry second derivatives in couplings and biases over to (W, b).
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding.
+    second : ndarray, shape (n, n + 1, n + 1)
+        Of every output's term of the loss, in its couplings, then its bias.
+    A : ndarray, shape (n, n)
+        Row i: the first derivatives of output i's term in its couplings.
+
+    Returns
+    -------
+    ndarray, shape (d, d)
+        The loss's Hessian in W, row by row, and b; d = m n + n.
+    """
+    m, n = W.shape
+    d = m * n + n
+    basis = np.eye(d)
+    V, c = basis[:, : m * n].reshape(d, m, n), basis[:, m * n :]
+    half = W.T @ V
+    dG = half + half.swapaxes(1, 2)
+    change = np.concatenate([dG, c[..., None]], -1)
+    response = np.einsum("ivw,diw->div", second, change)
+    dA = response[..., :n]
+    HW = V @ (A + A.T) + W @ (dA + dA.swapaxes(1, 2))
+    H = np.concatenate([HW.reshape(d, -1), response[..., n]], 1)
+    return np.asarray((H + H.T) / 2)

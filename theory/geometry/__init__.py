@@ -1,0 +1,1 @@
+"""Polytopes, products of them, and how a learned embedding is recognised."""

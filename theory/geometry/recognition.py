@@ -1,0 +1,303 @@
+"""The name of a W: which tegum product its columns form, up to rotation, reflection, order and small
+deformation.
+
+Columns that are too short are unrepresented. The others are gathered into a tree, those with the largest
+cosines first; from the leaves up, every branch is explained either as one catalogue polytope or as the
+explanations of its two halves placed in orthogonal subspaces, whichever leaves the smaller squared error of
+the cosines. Where even the best explanation is further off than the tolerance, the branch is an irreducible
+factor without a name, cited as "7 in 3".
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+from scipy.cluster.hierarchy import linkage
+
+from theory.geometry.alignment import nearest_polytope
+from theory.geometry.polytopes import POLYTOPES
+
+__all__ = ["RecognisedFactor", "Recognition", "recognise", "recognise_many"]
+
+# A represented feature has a norm near 1, more where a large bias holds it back; one of norm 0.2 gives back
+# 4 % of a feature. Shorter columns (relative to the largest where all are small) count as unrepresented.
+_SHORT = 0.2
+# Where the largest norm is below this, no feature is given back by more than 1 %: W is zero but for noise.
+_NOTHING = 0.1
+# Share of the squared directions that may lie outside the dimensions of a factor without a name.
+_OUTSIDE = 0.05
+
+
+@dataclass(frozen=True)
+class RecognisedFactor:
+    """
+    One factor of a recognised W.
+
+    Attributes
+    ----------
+    name : str
+        A polytope of the catalogue, or "(v) in (d)" for a factor that resembles none.
+    features : tuple of int
+        Its features: ``features[k]`` sits at vertex k of the catalogue entry.
+    residual : float
+        Distance of the factor's own cosines from those of the entry, relative in the Frobenius norm; NaN for
+        a factor that resembles none.
+    """
+
+    name: str
+    features: tuple[int, ...]
+    residual: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """
+    What geometry a W is.
+
+    Attributes
+    ----------
+    name : str
+        The tegum product in canonical text, such as "pentagon + digon + unrepresented".
+    factors : tuple of RecognisedFactor
+        Its factors, in the order of the name, with their features; each unrepresented feature is one.
+    residual : float
+        Distance of the cosines from those of the nearest product of catalogue polytopes, relative (Frobenius
+        norm of the difference by that of the product's cosines). 0 is a perfect fit; about 0.05 is 2 % noise;
+        above the tolerance a factor is named by its features and dimensions.
+    nearest : str
+        That nearest product; the same as the name where the residual lies within the tolerance.
+    """
+
+    name: str
+    factors: tuple[RecognisedFactor, ...]
+    residual: float
+    nearest: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Branch:
+    """Features of one branch of the tree and their best explanation."""
+
+    members: tuple[int, ...]
+    pieces: tuple[RecognisedFactor, ...]
+    error: float  # squared error of the cosines within the branch
+    halves: "tuple[_Branch, _Branch] | None" = None
+
+
+def _sort_key(name: str) -> tuple[int, int, str]:
+    """Canonical order of factors, those without a name included."""
+    if name in POLYTOPES:
+        return -POLYTOPES[name].d, -POLYTOPES[name].v, name
+    v, d = map(int, re.findall(r"\d+", name))
+    return -d, -v, name
+
+
+def _in_words(factors: Iterable[RecognisedFactor]) -> str:
+    counts = Counter(factor.name for factor in factors)
+    ordered = sorted(counts, key=_sort_key)
+    return " + ".join(name if counts[name] == 1 else f"{counts[name]} {name}" for name in ordered)
+
+
+def _represented(W: Float[ndarray, "m n"]) -> ndarray:
+    """Which columns are long enough to count."""
+    norms = np.linalg.norm(W, axis=0)
+    largest = norms.max(initial=0.0)
+    if largest < _NOTHING:
+        return np.zeros(W.shape[1], dtype=bool)
+    return np.asarray(norms >= _SHORT * min(largest, 1.0))
+
+
+def _cosines(W: Float[ndarray, "m k"]) -> Float[ndarray, "k k"]:
+    U = W / np.linalg.norm(W, axis=0)
+    return np.asarray(U.T @ U)
+
+
+def _tree(G: Float[ndarray, "k k"]) -> _Branch:
+    """Join features with the largest mean square cosine first, explaining every branch on the way."""
+    k = len(G)
+    branches = [_Branch((i,), (RecognisedFactor("dedicated", (i,)),), 0.0) for i in range(k)]
+    if k == 1:
+        return branches[0]
+    squares = G**2
+    distance = np.clip(1 - squares[np.triu_indices(k, 1)], 0, None)
+    for left, right, _, _ in linkage(distance, method="average"):
+        a, b = branches[int(left)], branches[int(right)]
+        branches.append(_join(G, squares, a, b))
+    return branches[-1]
+
+
+def _join(G: Float[ndarray, "k k"], squares: Float[ndarray, "k k"], a: _Branch, b: _Branch) -> _Branch:
+    """Explain two branches together: as one polytope, or as two orthogonal explanations."""
+    members = a.members + b.members
+    error = a.error + b.error + 2 * _coupling(squares, a, b)
+    match = nearest_polytope(G[np.ix_(members, members)], below=error)
+    if match is None:
+        return _Branch(members, a.pieces + b.pieces, error, (a, b))
+    features = tuple(members[i] for i in match.order)
+    whole = RecognisedFactor(match.polytope.name, features, float(np.sqrt(match.error / _size(match.polytope.name))))
+    return _Branch(members, (whole,), match.error, (a, b))
+
+
+def _coupling(squares: Float[ndarray, "k k"], a: _Branch, b: _Branch) -> float:
+    return float(squares[np.ix_(a.members, b.members)].sum())
+
+
+@lru_cache(maxsize=256)
+def _size(name: str) -> float:
+    """Sum of the squared cosines of a catalogue entry."""
+    U = POLYTOPES[name].directions()
+    return float(((U.T @ U) ** 2).sum())
+
+
+def _fits(squares: Float[ndarray, "k k"], pieces: tuple[RecognisedFactor, ...], tolerance: float) -> bool:
+    """
+    Whether every piece resembles its polytope, and they lie in orthogonal subspaces.
+
+    The squared cosines between two tight frames are their densities v / d times the squared cosines of the
+    principal angles between their subspaces: undo that, and one number says by how much two pieces miss being
+    orthogonal.
+    """
+    if max(piece.residual for piece in pieces) > tolerance:
+        return False
+    owner = np.zeros((len(pieces), len(squares)))
+    for row, piece in zip(owner, pieces, strict=True):
+        row[list(piece.features)] = POLYTOPES[piece.name].d / POLYTOPES[piece.name].v
+    missed = owner @ squares @ owner.T
+    np.fill_diagonal(missed, 0.0)
+    # Many small misses add up to a lack of dimensions: bound their sum for every piece, too.
+    return bool(missed.max() <= tolerance**2 and missed.sum(1).max() <= 2 * tolerance**2)
+
+
+def _accept(G: Float[ndarray, "k k"], branch: _Branch, tolerance: float) -> tuple[RecognisedFactor, ...]:
+    """Keep what fits; else look into the halves of the branch if they hardly touch; else there is no name."""
+    squares = G**2
+    if _fits(squares, branch.pieces, tolerance):
+        return branch.pieces
+    assert branch.halves is not None  # a single feature is always explained
+    a, b = branch.halves
+    smaller = min(a, b, key=lambda half: len(half.members))
+    if _coupling(squares, a, b) <= tolerance**2 * _coupling(squares, smaller, smaller):
+        return _accept(G, a, tolerance) + _accept(G, b, tolerance)
+    members = sorted(branch.members)
+    values = np.linalg.eigvalsh(G[np.ix_(members, members)])[::-1]
+    d = int((np.cumsum(values) < (1 - _OUTSIDE) * len(members)).sum()) + 1
+    return (RecognisedFactor(f"{len(members)} in {d}", tuple(members), float("nan")),)
+
+
+def recognise(W: ArrayLike, tolerance: float = 0.35) -> Recognition:
+    """
+    Name the geometry of a W.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n)
+        Embedding; column i is feature i's direction.
+    tolerance : float
+        Largest relative error of a factor's cosines (see ``Recognition.residual``) at which it still has the
+        name of the polytope, in (0, 1). The default allows angles to be off by about
+        15 degrees, and still tells the known irreducible optima from products.
+
+    Returns
+    -------
+    Recognition
+        Name, factors with their features, and how well they fit. Norms do not enter, except that a column is
+        unrepresented if its norm is below 0.2, or below 0.2 of the largest where that is smaller than 1; a W
+        whose largest norm is below 0.1 represents nothing.
+
+    Raises
+    ------
+    TypeError
+        If W is not numeric.
+    ValueError
+        If W is not a finite matrix, or the tolerance lies outside (0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> recognise([[1.0, -0.9, 0.1, 0.0], [0.1, 0.0, 1.0, 0.01]]).name
+    'digon + dedicated + unrepresented'
+    """
+    matrix = _checked(W, tolerance)
+    if matrix.ndim != 2:
+        raise ValueError(f"W must have shape (m, n), got shape {matrix.shape}; recognise_many takes a batch")
+    keep = _represented(matrix)
+    short = tuple(RecognisedFactor("unrepresented", (int(i),)) for i in np.flatnonzero(~keep))
+    if not keep.any():
+        return Recognition(_in_words(short), short, 0.0, _in_words(short))
+    G = _cosines(matrix[:, keep])
+    root = _tree(G)
+    original = np.flatnonzero(keep).tolist()
+    pieces = (
+        replace(piece, features=tuple(original[i] for i in piece.features)) for piece in _accept(G, root, tolerance)
+    )
+    factors = (*sorted(pieces, key=lambda f: (_sort_key(f.name), min(f.features))), *short)
+    size = sum(_size(piece.name) for piece in root.pieces)
+    return Recognition(
+        name=_in_words(factors),
+        factors=factors,
+        residual=float(np.sqrt(root.error / size)),
+        nearest=_in_words((*root.pieces, *short)),
+    )
+
+
+def _checked(W: ArrayLike, tolerance: float) -> Float[ndarray, "..."]:
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance must lie in (0, 1), got {tolerance!r}")
+    try:
+        array = np.asarray(W, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(f"W must be an array of numbers of shape (m, n), got {W!r}") from None
+    if array.ndim < 2 or 0 in array.shape[-2:]:
+        raise ValueError(f"W must have shape (m, n) with m, n >= 1, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("W must be finite, got NaN or infinity; did the training diverge?")
+    return array
+
+
+def recognise_many(W: ArrayLike, tolerance: float = 0.35) -> ndarray:
+    """
+    Name the geometry of each W of a batch.
+
+    Parameters
+    ----------
+    W : array_like, shape (*batch, m, n)
+        Embeddings; column i is feature i's direction.
+    tolerance : float
+        As for ``recognise``.
+
+    Returns
+    -------
+    ndarray of str, shape (*batch,)
+        The names. W's with the same features represented, and whose cosines agree when rounded to two
+        decimals, are looked at once; where that rounding crosses the tolerance, the name is that of the first
+        of them.
+
+    Raises
+    ------
+    TypeError
+        If W is not numeric.
+    ValueError
+        If W is not finite or has fewer than two axes, or the tolerance lies outside (0, 1).
+
+    Examples
+    --------
+    >>> recognise_many([[[1.0, -1.0]], [[1.0, 0.0]]])
+    array(['digon', 'dedicated + unrepresented'], dtype='<U25')
+    """
+    array = _checked(W, tolerance)
+    batch, (m, n) = array.shape[:-2], array.shape[-2:]
+    names: list[str] = []
+    seen: dict[bytes, str] = {}
+    for one in array.reshape(-1, m, n):
+        keep = _represented(one)
+        key = keep.tobytes() + np.round(100 * _cosines(one[:, keep])).astype(np.int8).tobytes()
+        if key not in seen:
+            seen[key] = recognise(one, tolerance).name
+        names.append(seen[key])
+    return np.array(names, dtype=str).reshape(batch)

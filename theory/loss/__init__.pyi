@@ -1,0 +1,9 @@
+from .decomposition import Decomposition as Decomposition
+from .decomposition import decompose as decompose
+from .one_sparse import OneSparse as OneSparse
+from .one_sparse import one_sparse_loss as one_sparse_loss
+from .population import AccuracyWarning as AccuracyWarning
+from .population import OutputErrors as OutputErrors
+from .population import output_errors as output_errors
+from .population import population_loss as population_loss
+from .population import population_loss_and_gradient as population_loss_and_gradient

@@ -1,0 +1,224 @@
+"""What a loss is made of: each feature's own error, interference pair by pair, and what takes three or more features.
+
+ReLU model. Let F_i({i}) be output i's error if feature i were the only one, F_i({i, j}) if only i and j were present
+(the others switched off), and F_i(all) the true one. Then, without remainder,
+
+    F_i(all) = F_i({i})  +  sum_j [F_i({i, j}) - F_i({i})]  +  collective_i .
+               own error    interference of j with i            effects of three or more features
+
+Linear model. With independent features the errors of the centred features add, so that Saxe's form is exact:
+
+    F_i(all) = (1 - g_ii)^2 Var x_i + sum_j g_ij^2 Var x_j + (b_i - E[x_i - sum_j g_ij x_j])^2 ,
+
+and for dependent features the covariances between different j make the collective part.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.loss import enumeration
+from theory.loss.by_count import errors_by_count
+from theory.loss.one_sparse import interference, own_error
+from theory.loss.population import Model, output_errors, population_loss
+from theory.model.problem import Problem, check_parameters
+
+__all__ = ["Decomposition", "by_active_features", "decompose"]
+
+# Up to so many features active sets are enumerated (3^n states); up to so many, theory.loss.by_count tells all numbers
+# of active features apart (seconds), beyond that only none, one and more.
+_MAX_PATTERNS, _MAX_COUNTED = 10, 100
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """
+    A population loss in parts; ``own_error``, ``interference``, ``collective`` and ``bias_miss`` sum to it.
+
+    Attributes
+    ----------
+    loss : float
+        The population loss.
+    own_error : ndarray, shape (n,)
+        I_i times the error of output i if nothing interfered: the feature-benefit term of the literature,
+        I_i (1 - |W_i|^2)^2 times a moment in the linear case.
+    interference : ndarray, shape (n, n)
+        Entry (i, j): what the presence of feature j adds to the error of output i, weighted by I_i; 0 on the
+        diagonal. Negative where it helps.
+    collective : ndarray, shape (n,)
+        What only three or more features together explain (ReLU model), or covariances (linear model).
+    bias_miss : ndarray, shape (n,)
+        Linear model: I_i (b_i - best bias)^2; 0 for the ReLU model, whose bias belongs to every part.
+    benefit : ndarray, shape (n,)
+        What representing feature i saves: I_i Var x_i, the error of a feature that is not represented but has the
+        best bias, less ``own_error``. Not a part of the sum.
+    by_active : ndarray, shape (k,)
+        The loss by number of active features, 0, 1, 2, ... n; with more than a hundred features 0, 1 and more.
+    """
+
+    loss: float
+    own_error: Float[ndarray, " n"]
+    interference: Float[ndarray, "n n"]
+    collective: Float[ndarray, " n"]
+    bias_miss: Float[ndarray, " n"]
+    benefit: Float[ndarray, " n"]
+    by_active: Float[ndarray, " k"]
+
+
+def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu") -> Decomposition:
+    """
+    Split a population loss into named parts that sum to it exactly.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n)
+        Embedding.
+    b : array_like, shape (n,)
+        Output bias.
+    problem : Problem
+        A single problem.
+    model : {"relu", "linear"}
+        Which toy model.
+
+    Returns
+    -------
+    Decomposition
+        The parts, weighted by importance.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a batch is given.
+
+    References
+    ----------
+    Elhage et al. 2022, "Toy Models of Superposition", section "Mathematical Understanding"; Saxe et al. 2013.
+
+    Examples
+    --------
+    >>> from theory import Problem
+    >>> parts = decompose([[1.0, -1.0]], [0.0, 0.0], Problem(n=2, m=1, density=0.1))
+    >>> bool(np.isclose(parts.own_error.sum() + parts.interference.sum(), parts.loss))
+    True
+    """
+    W, b = check_parameters(W, b, problem)
+    if b.ndim != 1:
+        raise ValueError(f"decompose takes a single problem and model, got a batch of shape {b.shape[:-1]}")
+    G = W.T @ W
+    total = output_errors(G, b, problem, model).value
+    own, pairs, bias_miss = _linear_parts(G, b, problem) if model == "linear" else _relu_parts(G, b, problem)
+    importance = problem.importance
+    mean = problem.features.mean
+    variance = np.diagonal(problem.features.second_moment) - mean**2
+    return Decomposition(
+        loss=float(importance @ total),
+        own_error=importance * own,
+        interference=importance[:, None] * pairs,
+        collective=importance * (total - own - pairs.sum(1) - bias_miss),
+        bias_miss=importance * bias_miss,
+        benefit=importance * (variance - own),
+        by_active=by_active_features(W, b, problem, model),
+    )
+
+
+def _relu_parts(G: ndarray, b: ndarray, problem: Problem) -> tuple[ndarray, ndarray, ndarray]:
+    """Errors of every output with its own feature alone, and with one other feature at a time."""
+    features, n = problem.features, problem.n
+    density, pair = features.feature_density, features.pair_activity()
+    own = np.arange(n)
+    alone, _, _ = own_error(G[own, own], b, features.values)
+    single = density * alone + (1 - density) * np.maximum(b, 0) ** 2
+    couplings = np.stack([np.broadcast_to(G[own, own][:, None], (n, n)), G], axis=-1).reshape(-1, 2)
+    weight = np.stack(
+        [1 - density[:, None] - density + pair, density[:, None] - pair, density - pair, pair], axis=-1
+    ).reshape(-1, 4)
+    bias = np.repeat(b, n)
+    both = (weight * enumeration.squared_errors(couplings, bias, features.values)).sum(-1).reshape(n, n)
+    pairs = both - single[:, None]
+    pairs[own, own] = 0.0
+    return single, pairs, np.zeros(n)
+
+
+def _linear_parts(G: ndarray, b: ndarray, problem: Problem) -> tuple[ndarray, ndarray, ndarray]:
+    """Saxe's form: centred features contribute one by one."""
+    R = np.eye(problem.n) - G
+    mean = problem.features.mean
+    variance = np.diagonal(problem.features.second_moment) - mean**2
+    pairs = R**2 * variance
+    own = np.diagonal(pairs).copy()
+    np.fill_diagonal(pairs, 0.0)
+    return own, pairs, (b - R @ mean) ** 2
+
+
+def by_active_features(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu") -> Float[ndarray, " k"]:
+    """
+    Split a population loss by the number of active features.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n)
+        Embedding.
+    b : array_like, shape (n,)
+        Output bias.
+    problem : Problem
+        A single problem.
+    model : {"relu", "linear"}
+        Which toy model.
+
+    Returns
+    -------
+    ndarray, shape (n + 1,) or (3,)
+        E[loss; k features active] for k = 0 ... n up to a hundred features; for more, k = 0, k = 1 and the rest.
+
+    Notes
+    -----
+    L = sum_k L_k, where L_k sums over active sets of size k, with weights p^k (1-p)^(n-k) if all densities are p.
+    """
+    W, b = check_parameters(W, b, problem)
+    G, n = W.T @ W, problem.n
+    patterns = enumeration.active_patterns(n) if n <= _MAX_PATTERNS else _few_active(n)
+    probability = problem.features.pattern_probability(patterns)
+    if model == "linear":
+        errors = _linear_errors(G, b, patterns, problem)
+    elif n <= _MAX_PATTERNS:
+        order, swapped = enumeration.own_first(n)
+        own = np.arange(n)[:, None]
+        errors = np.take_along_axis(
+            enumeration.squared_errors(G[own, order], b, problem.features.values), swapped, axis=1
+        )
+    else:
+        errors = _few_active_errors(G, b, problem)
+    losses = probability * (problem.importance @ errors)
+    if n <= _MAX_PATTERNS:
+        return np.bincount(patterns.sum(1), weights=losses, minlength=n + 1)
+    if n <= _MAX_COUNTED:
+        by_count = problem.importance @ errors_by_count(G, b, problem.features, linear=model == "linear")
+        by_count[0], by_count[1] = losses[0], losses[1:].sum()
+        return by_count
+    total = float(population_loss(W, b, problem, model))
+    return np.array([losses[0], losses[1:].sum(), total - losses.sum()])
+
+
+def _few_active(n: int) -> ndarray:
+    """No or one active feature."""
+    return np.vstack([np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)])
+
+
+def _few_active_errors(G: ndarray, b: ndarray, problem: Problem) -> Float[ndarray, "n n_plus_1"]:
+    """Errors of the outputs given that no feature, or only feature j, is active."""
+    values, own = problem.features.values, np.arange(problem.n)
+    errors, _, _ = interference(G, b[:, None], values)
+    errors[own, own], _, _ = own_error(G[own, own], b, values)
+    return np.column_stack([np.maximum(b, 0) ** 2, errors])
+
+
+def _linear_errors(G: ndarray, b: ndarray, patterns: ndarray, problem: Problem) -> Float[ndarray, "n patterns"]:
+    """Errors of the linear model given the active features, whose values are independent."""
+    R = np.eye(problem.n) - G
+    mean = problem.features.value_mean
+    spread = problem.features.value_square - mean**2
+    active = patterns.astype(float)
+    return (mean * R @ active.T - b[:, None]) ** 2 + spread * R**2 @ active.T

@@ -1,0 +1,324 @@
+"""Exact squared errors by enumerating active sets, free of cancellation (few features).
+
+Given which features A are active and take uniform values u in the cube [0, 1]^A, output i of the ReLU model has
+z = b_i + sum_j g_ij u_j and the squared error e^2 with e = x_i - ReLU z. The textbook evaluates E e^2 by alternating
+sums over the cube's vertices, divided by the product of the couplings, which cancels as soon as a coupling is small.
+The divergence theorem gives a recursion with weights between 0 and 1 instead. Let u0 be a point of the cube where z
+vanishes, and x0 the value of x_i there. Both z and x_i - x0 are homogeneous of degree 1 about u0, so the fields
+(u - u0) e and (u - u0) e^2 have the divergences (|A| + 1) e - x0 and (|A| + 2) e^2 - 2 x0 e, hence
+
+    (|A| + 1) E e   = x0       + sum_{j in A} (1 - u0_j) E[e   | u_j = 1] + u0_j E[e   | u_j = 0] ,
+    (|A| + 2) E e^2 = 2 x0 E e + sum_{j in A} (1 - u0_j) E[e^2 | u_j = 1] + u0_j E[e^2 | u_j = 0] .
+
+No coupling is divided by. Where z keeps its sign on the cube, both expectations are polynomials. A state of the
+recursion says of each feature whether it is off, fixed at 1, or integrated over: 3^n states, the last kind being
+counted by the state's level. The gradient runs through the same recursion backwards.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+__all__ = ["MAX_FEATURES", "active_patterns", "expected_squared_error", "own_first", "squared_errors"]
+
+# Uniform values cost 3^n states, binary values 2^n; beyond this, quadrature (theory.loss.quadrature) is faster.
+MAX_FEATURES = {"uniform": 6, "binary": 16}
+
+# Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache.
+_STATE_ELEMENTS = 9_000
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """The states with a given number of integrated features, and where their faces are."""
+
+    states: slice
+    feature: ndarray  # (s, level): which features are integrated over
+    at_zero: ndarray  # (s, level): the state with that feature off
+    at_one: ndarray  # (s, level): the state with that feature fixed at 1
+    as_face: ndarray  # (s, n - level): which of the faces of the next level this is; its "one" faces come first
+
+
+@dataclass(frozen=True, eq=False)
+class _Lattice:
+    """All states of n features, level by level; feature 0 is the output's own."""
+
+    fixed: ndarray  # (3^n, n) float: feature is fixed at 1
+    integrated: ndarray  # (3^n, n) float: feature is integrated over
+    levels: tuple[_Level, ...]
+    tops: ndarray  # (2^n,): the state that integrates over a pattern's active features
+
+
+@lru_cache(maxsize=16)
+def _lattice(n: int) -> _Lattice:
+    power = 3 ** np.arange(n)
+    digits = (np.arange(3**n)[:, None] // power) % 3  # 0 off, 1 fixed at one, 2 integrated
+    count = (digits == 2).sum(1)
+    codes = np.argsort(count, kind="stable")  # states of a level are neighbours: slices need no copies
+    place = np.empty_like(codes)
+    place[codes] = np.arange(len(codes))
+    digits = digits[codes]
+    ends = np.cumsum(np.bincount(count, minlength=n + 1))
+    levels: list[_Level] = []
+    faces = np.empty((0, 0), dtype=int)  # of the level above: (face, s * level)
+    for level in range(n, -1, -1):
+        states = slice(ends[level] - np.count_nonzero(count == level), ends[level])
+        own = codes[states][:, None]
+        feature = np.nonzero(digits[states] == 2)[1].reshape(len(own), level)
+        as_face = np.argsort(faces.ravel(), kind="stable").reshape(len(own), -1) if level < n else faces
+        at_one, at_zero = place[own - power[feature]], place[own - 2 * power[feature]]
+        levels.insert(0, _Level(states, feature, at_zero, at_one, as_face))
+        faces = np.stack([at_one, at_zero])
+    return _Lattice(
+        fixed=(digits == 1).astype(float),
+        integrated=(digits == 2).astype(float),
+        levels=tuple(levels),
+        tops=place[active_patterns(n) @ (2 * power)],
+    )
+
+
+def active_patterns(n: int) -> Bool[ndarray, "patterns n"]:
+    """
+    List every set of active features.
+
+    Parameters
+    ----------
+    n : int
+        Number of features.
+
+    Returns
+    -------
+    ndarray of bool, shape (2**n, n)
+        Row k says which features are active: the bits of k, lowest first.
+
+    Examples
+    --------
+    >>> active_patterns(2).astype(int)
+    array([[0, 0],
+           [1, 0],
+           [0, 1],
+           [1, 1]])
+    """
+    return (np.arange(2**n)[:, None] >> np.arange(n)) % 2 == 1
+
+
+@lru_cache(maxsize=32)
+def own_first(n: int) -> tuple[Int[ndarray, "n n"], Int[ndarray, "n patterns"]]:
+    """
+    Give the orders of features that put each output's own feature first.
+
+    Parameters
+    ----------
+    n : int
+        Number of features.
+
+    Returns
+    -------
+    order : ndarray of int, shape (n, n)
+        Row i exchanges features 0 and i.
+    patterns : ndarray of int, shape (n, 2**n)
+        Row i: where each pattern of the exchanged features stands in ``active_patterns(n)``.
+    """
+    own = np.arange(n)
+    order = np.tile(own, (n, 1))
+    order[own, 0], order[own, own] = own, 0
+    k = np.arange(2**n)
+    differ = (k ^ (k >> own[:, None])) & 1  # bits 0 and i differ: flip both
+    return order, k ^ differ ^ (differ << own[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class _Forward:
+    """Values of the recursion on every state (s) of every row (r), kept for the backward pass."""
+
+    moments: ndarray  # (2, s, r): E e and E e^2
+    slopes: ndarray  # (2, s, r): their derivatives in theta, x_0 at u0 held fixed, times the level + 1 and + 2
+    weights: tuple[ndarray, ...]  # per level (s, level, r): u0, the weight of the face at 0
+    residual: ndarray  # (s, r): E (x_0 - z)
+    positive: ndarray  # (s, r): z >= 0 on the whole cube
+    mixed: ndarray  # (s, r): z changes sign
+    theta: ndarray  # (s, r): where z vanishes on the diagonal from the cube's lowest vertex to its highest
+    width: ndarray  # (s, r): sum of |couplings| integrated over
+    own_at_zero: ndarray  # (s, r): x_0 at the point u0
+
+
+def _lowest_is_one(c: Float[ndarray, "r n"]) -> Bool[ndarray, "n r"]:
+    """Whether z is lowest at u_j = 1: there u0_j = 1 - theta instead of theta."""
+    return c.T < 0
+
+
+def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> _Forward:
+    lattice = _lattice(c.shape[1])
+    fixed, integrated = lattice.fixed, lattice.integrated
+    own_fixed, own_free = fixed[:, :1], integrated[:, :1]
+    y = b + fixed @ c.T
+    low = y + integrated @ np.minimum(c, 0).T
+    width = integrated @ np.abs(c).T
+    positive = low >= 0
+    mixed = ~positive & (low + width > 0)
+    theta = np.where(mixed, -low / np.where(mixed, width, 1.0), 0.0)
+    flip = _lowest_is_one(c)
+    own_at_zero = own_fixed + own_free * np.where(flip[0], 1 - theta, theta)
+
+    residual = own_fixed + 0.5 * own_free - y - 0.5 * (integrated @ c.T)
+    variance = (integrated @ (c - _own(c)).T ** 2) / 12
+    moments = np.empty((2, *y.shape))
+    moments[0] = np.where(positive, residual, own_fixed + own_free / 2)
+    moments[1] = np.where(positive, residual**2 + variance, own_fixed + own_free / 3)
+    slopes, weights = np.empty_like(moments), [np.empty((0, 0, 0))]
+    for k, level in enumerate(lattice.levels[1:], start=1):
+        s, flipped = level.states, flip[level.feature]
+        u = np.abs(flipped - theta[s][:, None, :])  # theta, or 1 - theta where z is lowest at 1
+        at_one = moments[:, level.at_one]
+        change = moments[:, level.at_zero] - at_one
+        at_one += u * change
+        faces, x0, sign_changes = at_one.sum(2), own_at_zero[s], mixed[s]
+        np.copyto(moments[0, s], (x0 + faces[0]) / (k + 1), where=sign_changes)
+        np.copyto(moments[1, s], (2 * x0 * moments[0, s] + faces[1]) / (k + 2), where=sign_changes)
+        change *= 1.0 - 2.0 * flipped
+        slopes[:, s] = change.sum(2)
+        weights.append(u)
+    return _Forward(moments, slopes, tuple(weights), residual, positive, mixed, theta, width, own_at_zero)
+
+
+def _own(c: Float[ndarray, "r n"]) -> Float[ndarray, " n"]:
+    """The coupling that would pass an output's own feature through: 1 for it, 0 for the others."""
+    return np.eye(c.shape[1])[0]
+
+
+def _backward(
+    c: Float[ndarray, "r n"], run: _Forward, adjoint_square: Float[ndarray, "s r"]
+) -> tuple[Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    """Gradient of sum(adjoint_square * E e^2) in the couplings and the bias."""
+    n = c.shape[1]
+    lattice = _lattice(n)
+    own_slope = 1.0 - 2.0 * _lowest_is_one(c)[0]
+    adjoint = np.stack([np.zeros_like(adjoint_square), adjoint_square])
+    adjoint_theta = np.zeros_like(adjoint_square)
+    for k in range(n, 0, -1):
+        level, below = lattice.levels[k], lattice.levels[k - 1]
+        s = level.states
+        passed_on = adjoint[:, s] * run.mixed[s]
+        passed_on[1] /= k + 2
+        passed_on[0] += 2 * run.own_at_zero[s] * passed_on[1]
+        passed_on[0] /= k + 1
+        own = lattice.integrated[s, :1] * own_slope
+        adjoint_theta[s] = passed_on[1] * (run.slopes[1, s] + 2 * own * run.moments[0, s])
+        adjoint_theta[s] += passed_on[0] * (run.slopes[0, s] + own)
+        rows = run.weights[k].shape[0] * k
+        to_faces = np.empty((2, 2, *run.weights[k].shape))  # to the faces at 1, then to those at 0
+        np.multiply(run.weights[k], passed_on[:, :, None], out=to_faces[:, 1])
+        np.subtract(passed_on[:, :, None], to_faces[:, 1], out=to_faces[:, 0])
+        adjoint[:, below.states] += to_faces.reshape(2, 2 * rows, -1)[:, below.as_face].sum(2)
+    return _collect(c, run, adjoint, adjoint_theta)
+
+
+def _collect(
+    c: Float[ndarray, "r n"],
+    run: _Forward,
+    adjoint: Float[ndarray, "2 s r"],
+    adjoint_theta: Float[ndarray, "s r"],
+) -> tuple[Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    """Carry the adjoints of the polynomial pieces and of theta over to couplings and bias."""
+    lattice = _lattice(c.shape[1])
+    fixed, integrated = lattice.fixed, lattice.integrated
+    from_error, polynomial = run.positive * adjoint
+    mean_z = -2 * run.residual * polynomial - from_error
+    width = np.where(run.mixed, run.width, 1.0)
+    low = -adjoint_theta / width  # theta = -low / width, and low = b + ... has slope 1 in the bias
+    spread = low * run.theta
+    bias = mean_z + low
+    flip = _lowest_is_one(c)
+    dc = fixed.T @ bias + integrated.T @ (0.5 * mean_z)
+    dc += flip * (integrated.T @ low) + np.where(flip, -1.0, 1.0) * (integrated.T @ spread)
+    dc += (c - _own(c)).T / 6 * (integrated.T @ polynomial)
+    return dc.T, bias.sum(0)
+
+
+def squared_errors(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], values: str) -> Float[ndarray, "r patterns"]:
+    """
+    Give E[(x_0 - ReLU z)^2 | A] for every set A of active features, z = b + sum_j c_j x_j.
+
+    Parameters
+    ----------
+    c : ndarray, shape (r, n)
+        Couplings of r outputs, each output's own feature first.
+    b : ndarray, shape (r,)
+        Biases.
+    values : {"uniform", "binary"}
+        Law of an active feature's value.
+
+    Returns
+    -------
+    ndarray, shape (r, 2**n)
+        One number per output and pattern of ``active_patterns(n)``.
+    """
+    if values == "binary":
+        active = active_patterns(c.shape[1]).astype(float)
+        return np.concatenate(
+            [(active[:, 0] - np.maximum(b[k, None] + c[k] @ active.T, 0)) ** 2 for k in _blocks(c, values)]
+        )
+    tops = _lattice(c.shape[1]).tops
+    return np.concatenate([_forward(c[k], b[k]).moments[1][tops].T for k in _blocks(c, values)])
+
+
+def expected_squared_error(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"], values: str
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    """
+    Average ``squared_errors`` over the active sets, with the gradient.
+
+    Parameters
+    ----------
+    c : ndarray, shape (r, n)
+        Couplings of r outputs, each output's own feature first.
+    b : ndarray, shape (r,)
+        Biases.
+    weight : ndarray, shape (r, 2**n)
+        Probability of each pattern of ``active_patterns(n)``, features in the order of the couplings.
+    values : {"uniform", "binary"}
+        Law of an active feature's value.
+
+    Returns
+    -------
+    value : ndarray, shape (r,)
+        E (x_0 - ReLU z)^2.
+    dc : ndarray, shape (r, n)
+        Its gradient in the couplings.
+    db : ndarray, shape (r,)
+        Its derivative in the bias.
+    """
+    block = _binary_block if values == "binary" else _uniform_block
+    value, dc, db = zip(*(block(c[k], b[k], weight[k]) for k in _blocks(c, values)), strict=True)
+    return np.concatenate(value), np.concatenate(dc), np.concatenate(db)
+
+
+def _uniform_block(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"]
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    tops = _lattice(c.shape[1]).tops
+    run = _forward(c, b)
+    adjoint = np.zeros_like(run.residual)
+    adjoint[tops] = weight.T
+    value = (weight.T * run.moments[1][tops]).sum(0)
+    return value, *_backward(c, run, adjoint)
+
+
+def _binary_block(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"]
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    active = active_patterns(c.shape[1]).astype(float)
+    z = b[:, None] + c @ active.T
+    error = active[:, 0] - np.maximum(z, 0)
+    slope = -2 * weight * error * (z > 0)
+    return (weight * error**2).sum(1), slope @ active, slope.sum(1)
+
+
+def _blocks(c: Float[ndarray, "r n"], values: str) -> list[slice]:
+    """Cut the rows into blocks whose states fit the cache."""
+    states = 3 ** c.shape[1] if values == "uniform" else 2 ** c.shape[1]
+    size = max(1, _STATE_ELEMENTS // states)
+    return [slice(start, start + size) for start in range(0, len(c), size)]

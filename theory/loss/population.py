@@ -1,0 +1,280 @@
+"""The exact population loss L = E sum_i I_i (x_i - x'_i)^2 and its gradient, for any number of features.
+
+Three routes, one answer. The linear model needs moments only. The ReLU model is evaluated by enumerating active sets
+(theory.loss.enumeration: few features, machine precision) or from characteristic functions (theory.loss.quadrature: any
+number of features, to a requested relative accuracy).
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.loss import enumeration
+from theory.loss.quadrature import ROUNDING, quadrature
+from theory.model.features import ValueLaw
+from theory.model.problem import Problem, check_parameters
+
+__all__ = [
+    "AccuracyWarning",
+    "Model",
+    "OutputErrors",
+    "enumerated_errors",
+    "output_errors",
+    "population_loss",
+    "population_loss_and_gradient",
+]
+
+Model = Literal["relu", "linear"]
+
+
+class AccuracyWarning(UserWarning):
+    """A loss could not be computed to the accuracy that was asked for; the message says how far it got."""
+
+
+@dataclass(frozen=True, eq=False)
+class OutputErrors:
+    """
+    Expected squared error of every output, unweighted, and its gradient.
+
+    Attributes
+    ----------
+    value : ndarray, shape (*batch, n)
+        E (x_i - x'_i)^2.
+    dG : ndarray, shape (*batch, n, n)
+        Row i: derivatives of ``value[i]`` in the couplings g_ij = W_i . W_j, taken as independent numbers.
+    db : ndarray, shape (*batch, n)
+        Derivative of ``value[i]`` in the bias b_i.
+    """
+
+    value: Float[ndarray, "*batch n"]
+    dG: Float[ndarray, "*batch n n"]
+    db: Float[ndarray, "*batch n"]
+
+
+def population_loss(
+    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu", rtol: float = 1e-7
+) -> float | Float[ndarray, "*batch"]:
+    """
+    Compute the exact population loss of a toy model.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n) or (*batch, m, n)
+        Embedding; column W_j is feature j's direction.
+    b : array_like, shape (n,) or (*batch, n)
+        Output bias, added before the ReLU.
+    problem : Problem
+        Feature distribution and importances; its batch broadcasts against that of W and b.
+    model : {"relu", "linear"}
+        x' = ReLU(W^T W x + b), or x' = W^T W x + b.
+    rtol : float
+        Relative accuracy to reach where quadrature is needed (more than six features); below that
+        the result is exact to rounding.
+
+    Returns
+    -------
+    float, or ndarray of shape (*batch,)
+        E sum_i I_i (x_i - x'_i)^2: summed over features, averaged over the distribution; >= 0.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, W or b is not finite, or the model is unknown.
+
+    Warns
+    -----
+    AccuracyWarning
+        If ``rtol`` could not be reached.
+
+    References
+    ----------
+    Elhage et al. 2022, "Toy Models of Superposition", section "Demonstrating Superposition" (setup).
+
+    Examples
+    --------
+    >>> from theory import Problem
+    >>> problem = Problem(n=2, m=1, density=0.5)
+    >>> round(population_loss([[1.0, -1.0]], [0.0, 0.0], problem), 12)  # antipodal pair: (1 + r) p^2 / 6
+    0.083333333333
+    """
+    loss, _, _ = _loss_and_gradient(W, b, problem, model, rtol)
+    return loss if loss.ndim else float(loss)
+
+
+def population_loss_and_gradient(
+    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu", rtol: float = 1e-7
+) -> tuple[float | Float[ndarray, "*batch"], Float[ndarray, "*batch m n"], Float[ndarray, "*batch n"]]:
+    """
+    Compute the exact population loss and its gradient in W and b.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n) or (*batch, m, n)
+        Embedding.
+    b : array_like, shape (n,) or (*batch, n)
+        Output bias.
+    problem : Problem
+        Feature distribution and importances.
+    model : {"relu", "linear"}
+        Which toy model.
+    rtol : float
+        Relative accuracy of the loss, as for ``population_loss``.
+
+    Returns
+    -------
+    loss : float, or ndarray of shape (*batch,)
+        The population loss.
+    dW : ndarray, shape (*batch, m, n)
+        Its gradient in W.
+    db : ndarray, shape (*batch, n)
+        Its gradient in b.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, W or b is not finite, or the model is unknown.
+
+    Examples
+    --------
+    >>> from theory import Problem
+    >>> loss, dW, db = population_loss_and_gradient([[1.0, 0.0]], [0.0, 0.1], Problem(n=2, m=1, density=0.2))
+    >>> dW.shape, db.shape
+    ((1, 2), (2,))
+    """
+    loss, dW, db = _loss_and_gradient(W, b, problem, model, rtol)
+    return (loss if loss.ndim else float(loss)), dW, db
+
+
+def _loss_and_gradient(
+    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model, rtol: float
+) -> tuple[ndarray, ndarray, ndarray]:
+    W, b = check_parameters(W, b, problem)
+    errors = output_errors(W.swapaxes(-1, -2) @ W, b, problem, model, rtol)
+    importance = problem.importance
+    loss = (importance * errors.value).sum(-1)
+    dG = importance[..., None] * errors.dG
+    return np.asarray(loss), W @ (dG + dG.swapaxes(-1, -2)), importance * errors.db
+
+
+def output_errors(
+    G: Float[ndarray, "*batch n n"],
+    b: Float[ndarray, "*batch n"],
+    problem: Problem,
+    model: Model = "relu",
+    rtol: float = 1e-7,
+    nodes: int | None = None,
+) -> OutputErrors:
+    """
+    Compute the expected squared error of every output, with its gradient in the couplings.
+
+    Parameters
+    ----------
+    G : ndarray, shape (*batch, n, n)
+        Couplings W^T W; the batch includes that of the problem.
+    b : ndarray, shape (*batch, n)
+        Output biases.
+    problem : Problem
+        Feature distribution; importances only weigh the accuracy.
+    model : {"relu", "linear"}
+        Which toy model.
+    rtol : float
+        Relative accuracy of the weighted sum where quadrature is needed.
+    nodes : int, optional
+        Force quadrature with exactly so many nodes, whatever its accuracy.
+
+    Returns
+    -------
+    OutputErrors
+        Values and gradients.
+
+    Raises
+    ------
+    ValueError
+        If the model is unknown.
+    """
+    if model not in ("relu", "linear"):
+        raise ValueError(f"model must be 'relu' or 'linear', got {model!r}")
+    if model == "linear":
+        return _linear(G, b, problem)
+    batch, n = b.shape[:-1], problem.n
+    G, b = G.reshape(-1, n, n), b.reshape(-1, n)
+    if nodes is None and n <= enumeration.MAX_FEATURES[problem.features.values]:
+        probability = _flat(problem.features.pattern_probability(enumeration.active_patterns(n)), batch)
+        errors = enumerated_errors(G, b, probability, problem.features.values)
+        value, dG, db = errors.value, errors.dG, errors.db
+    else:
+        value, dG, db = _integrated(G, b, problem, batch, rtol, nodes)
+    return OutputErrors(value.reshape(*batch, n), dG.reshape(*batch, n, n), db.reshape(*batch, n))
+
+
+def _linear(G: ndarray, b: ndarray, problem: Problem) -> OutputErrors:
+    """Moments alone: x - x' = R x - b with R = 1 - G."""
+    R = np.eye(problem.n) - G
+    moment, mean = problem.features.second_moment, problem.features.mean
+    R_moment = R @ moment
+    R_mean = (R @ mean[..., None])[..., 0]
+    value = (R_moment * R).sum(-1) - 2 * b * R_mean + b**2
+    dG = -2 * (R_moment - b[..., None] * mean[..., None, :])
+    return OutputErrors(np.maximum(value, 0.0), dG, 2 * (b - R_mean))
+
+
+def _flat(values: ndarray, batch: tuple[int, ...]) -> ndarray:
+    """Broadcast one trailing axis over the batch, and flatten the batch."""
+    return np.broadcast_to(values, (*batch, values.shape[-1])).reshape(-1, values.shape[-1])
+
+
+def enumerated_errors(
+    G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"], probability: Float[ndarray, "k patterns"], values: ValueLaw
+) -> OutputErrors:
+    """
+    Compute the expected squared error of every output by enumerating the sets of active features.
+
+    Parameters
+    ----------
+    G : ndarray, shape (k, n, n)
+        Couplings W^T W.
+    b : ndarray, shape (k, n)
+        Output biases.
+    probability : ndarray, shape (k, 2**n)
+        Probability of every pattern of ``theory.loss.enumeration.active_patterns(n)``.
+    values : {"uniform", "binary"}
+        Law of an active feature's value.
+
+    Returns
+    -------
+    OutputErrors
+        Values and gradients.
+    """
+    n = b.shape[1]
+    order, swapped_patterns = enumeration.own_first(n)
+    weight = probability[:, swapped_patterns].reshape(-1, 2**n)
+    own = np.arange(n)[:, None]
+    value, dc, db = enumeration.expected_squared_error(G[:, own, order].reshape(-1, n), b.reshape(-1), weight, values)
+    dG = np.empty_like(G)
+    dG[:, own, order] = dc.reshape(-1, n, n)
+    return OutputErrors(value.reshape(-1, n), dG, db.reshape(-1, n))
+
+
+def _integrated(
+    G: ndarray, b: ndarray, problem: Problem, batch: tuple[int, ...], rtol: float, nodes: int | None
+) -> tuple[ndarray, ndarray, ndarray]:
+    importance = _flat(problem.importance, batch)
+    features = problem.features.reshaped(batch)
+    result = quadrature(G, b, features, importance, rtol, nodes)
+    miss = (importance * result.error).sum(-1)
+    size = (importance * result.value).sum(-1)
+    floor = ROUNDING * (importance * features.value_square * features.feature_density).sum(-1)
+    if nodes is None and (miss > rtol * size + floor).any():
+        worst = int(np.argmax(miss / np.maximum(size, np.finfo(float).tiny)))
+        warnings.warn(
+            f"the loss {size[worst]:.6g} is only known to about {miss[worst]:.1e}, not to rtol = {rtol:g}, "
+            f"after {result.nodes} nodes; pass a larger rtol",
+            AccuracyWarning,
+            stacklevel=5,
+        )
+    return result.value, result.dG, result.db

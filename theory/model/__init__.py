@@ -1,0 +1,1 @@
+"""What is asked: a problem's features, their laws, importances and sizes."""

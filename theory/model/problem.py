@@ -1,0 +1,303 @@
+"""The problem a toy model is asked to solve: how many features, how many dimensions, how often, how important."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.model.features import FeatureDistribution, Independent, ValueLaw, density_array, locked
+
+__all__ = ["Problem", "all_runs", "check_parameters", "exchangeable", "take"]
+
+
+def _count(name: str, value: object) -> int:
+    """Check a number of features or dimensions."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return int(value)
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Problem:
+    """
+    A toy model's task: store n features in m dimensions, weighted by importance.
+
+    Parameters
+    ----------
+    n : int, optional
+        Number of features, >= 1; read off ``density``, ``importance`` or ``features`` where one of them tells.
+    m : int
+        Number of hidden dimensions, >= 1.
+    density : array_like, shape () or (n,) or (*batch, n)
+        Probability p_j = 1 - S_j that feature j is active, in (0, 1]. Leading axes make a batch of problems.
+    importance : array_like, shape () or (n,) or (*batch, n)
+        Weight I_j of feature j in the loss, >= 0.
+    features : FeatureDistribution, optional
+        Given instead of ``density``: correlated or anticorrelated sets, or independent features.
+    values : {"uniform", "binary"}
+        Law of an active feature's value when ``density`` is given.
+
+    Attributes
+    ----------
+    n, m : int
+        Number of features and of hidden dimensions.
+    features : FeatureDistribution
+        How the features are distributed.
+    importance : ndarray, shape (*batch, n)
+        Weight of each feature.
+    batch_shape : tuple of int
+        () for a single problem.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range or the shapes do not fit; the message names the likely slip.
+    TypeError
+        If an argument is of the wrong kind.
+
+    Examples
+    --------
+    >>> problem = Problem(n=5, m=2, density=0.05)
+    >>> problem.importance
+    array([1., 1., 1., 1., 1.])
+    """
+
+    m: int
+    features: FeatureDistribution
+    importance: Float[ndarray, "*batch n"]
+
+    def __init__(
+        self,
+        n: int | None = None,
+        m: int | None = None,
+        density: ArrayLike | None = None,
+        importance: ArrayLike = 1.0,
+        features: FeatureDistribution | None = None,
+        values: ValueLaw = "uniform",
+    ) -> None:
+        if m is None:
+            raise TypeError("Problem needs m, the number of hidden dimensions")
+        if (density is None) == (features is None):
+            raise TypeError("give either density (independent features) or features, not both or neither")
+        weight = _importance_array(importance)
+        if features is None:
+            assert density is not None
+            features = Independent(_per_feature(density, n, weight), values=values)
+        elif not isinstance(features, FeatureDistribution):
+            raise TypeError(f"features must be a feature distribution such as Correlated(...), got {features!r}")
+        if n is not None and _count("n", n) != features.n:
+            raise ValueError(f"n = {n}, but the features are {features.n} in number")
+        if weight.ndim and weight.shape[-1] != features.n:
+            raise ValueError(
+                f"importance must be a scalar or have shape ({features.n},), one number per feature, "
+                f"got shape {weight.shape}"
+            )
+        try:
+            batch = np.broadcast_shapes(features.batch_shape, weight.shape[:-1])
+        except ValueError:
+            raise ValueError(
+                f"the batch of densities {features.batch_shape} and the batch of importances "
+                f"{weight.shape[:-1]} do not broadcast"
+            ) from None
+        object.__setattr__(self, "m", _count("m", m))
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "importance", locked(np.broadcast_to(weight, (*batch, features.n))))
+
+    @property
+    def n(self) -> int:
+        """Number of features."""
+        return self.features.n
+
+    @property
+    def density(self) -> Float[ndarray, "*batch n"]:
+        """Probability that each feature is active, shape (n,) or (*batch, n)."""
+        return self.features.feature_density
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Shape of the batch of problems; () for a single one."""
+        return self.importance.shape[:-1]
+
+    def with_density(self, density: ArrayLike) -> "Problem":
+        """
+        Return the same problem at another density.
+
+        Parameters
+        ----------
+        density : array_like, shape () or (n_sets,) or (*batch, n_sets)
+            New density of the features, or of the sets where they come in sets, in (0, 1].
+
+        Returns
+        -------
+        Problem
+            A new problem; this one is left as it is.
+        """
+        p = density_array(density)
+        if p.ndim == 0:
+            p = np.full(len(self.features.sets), p)
+        return replace(self, features=self.features.with_density(p))
+
+    def with_importance(self, importance: ArrayLike) -> "Problem":
+        """
+        Return the same problem with other importances.
+
+        Parameters
+        ----------
+        importance : array_like, shape () or (n,) or (*batch, n)
+            New weights, >= 0.
+
+        Returns
+        -------
+        Problem
+            A new problem; this one is left as it is.
+        """
+        return Problem(m=self.m, features=self.features, importance=importance)
+
+
+def _importance_array(importance: ArrayLike) -> Float[ndarray, "..."]:
+    try:
+        weight = locked(importance)
+    except (TypeError, ValueError):
+        raise TypeError(f"importance must be a number or an array of numbers, got {importance!r}") from None
+    wrong = ~(np.isfinite(weight) & (weight >= 0))
+    if wrong.any():
+        raise ValueError(f"importance must be finite and >= 0, got {float(weight[wrong].flat[0])!r}")
+    return weight
+
+
+def _per_feature(
+    density: ArrayLike | Sequence[float], n: int | None, importance: Float[ndarray, "..."]
+) -> Float[ndarray, "*batch n"]:
+    """Broadcast the density to one number per feature, reading n off whichever argument tells it."""
+    p = density_array(density)
+    if n is not None:
+        count = _count("n", n)
+    elif p.ndim:
+        count = p.shape[-1]
+    elif importance.ndim:
+        count = importance.shape[-1]
+    else:
+        raise TypeError("Problem needs n, the number of features: density and importance are scalars")
+    if p.ndim and p.shape[-1] != count:
+        raise ValueError(
+            f"density must be a scalar or have shape ({count},), one number per feature, got shape {p.shape}"
+        )
+    return p if p.ndim else np.full(count, p)
+
+
+def check_parameters(W: ArrayLike, b: ArrayLike, problem: Problem) -> tuple[ndarray, ndarray]:
+    """
+    Refuse parameters that do not fit the problem; broadcast their batches together.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n) or (*batch, m, n)
+        Embedding.
+    b : array_like, shape (n,) or (*batch, n)
+        Output bias.
+    problem : Problem
+        What they should fit.
+
+    Returns
+    -------
+    W, b : ndarray
+        Float64, with a common batch shape that includes the problem's.
+
+    Raises
+    ------
+    TypeError
+        If an array is not numeric.
+    ValueError
+        If shapes do not fit, or an entry is not finite.
+    """
+    try:
+        W, b = np.asarray(W, dtype=float), np.asarray(b, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError("W and b must be arrays of numbers") from None
+    if W.ndim < 2 or W.shape[-2:] != (problem.m, problem.n):
+        slip = "; did you pass W transposed?" if W.shape[-2:] == (problem.n, problem.m) else ""
+        raise ValueError(f"W must have shape (m, n) = {(problem.m, problem.n)}, got {W.shape}{slip}")
+    if b.ndim < 1 or b.shape[-1] != problem.n:
+        raise ValueError(f"b must have shape (n,) = {(problem.n,)}, got {b.shape}")
+    if not (np.isfinite(W).all() and np.isfinite(b).all()):
+        raise ValueError("W and b must be finite, got NaN or infinity")
+    try:
+        batch = np.broadcast_shapes(W.shape[:-2], b.shape[:-1], problem.batch_shape)
+    except ValueError:
+        raise ValueError(
+            f"the batches of W {W.shape[:-2]}, b {b.shape[:-1]} and the problem {problem.batch_shape} do not broadcast"
+        ) from None
+    return np.broadcast_to(W, (*batch, *W.shape[-2:])), np.broadcast_to(b, (*batch, problem.n))
+
+
+def take(problem: Problem, which: Int[ndarray, " k"]) -> Problem:
+    """
+    Select problems from a batch.
+
+    Parameters
+    ----------
+    problem : Problem
+        A batch with one axis.
+    which : ndarray of int, shape (k,)
+        Numbers of the problems; repetitions allowed.
+
+    Returns
+    -------
+    Problem
+        A batch of k problems.
+    """
+    features = problem.features
+    if features.batch_shape:
+        features = features.with_density(features.density[which])
+    return Problem(m=problem.m, features=features, importance=problem.importance[which])
+
+
+def all_runs(problem: Problem, instances: int) -> Problem:
+    """
+    Repeat every problem for its instances, in the order of ``numerics.train``.
+
+    Parameters
+    ----------
+    problem : Problem
+        One problem or a batch of them.
+    instances : int
+        Runs per problem.
+
+    Returns
+    -------
+    Problem
+        A batch with one axis; instances of the same problem are neighbours.
+    """
+    rows = int(np.prod(problem.batch_shape, dtype=int))
+    flat = Problem(
+        m=problem.m,
+        features=problem.features.reshaped((*problem.batch_shape,) or (1,)),
+        importance=problem.importance.reshape(-1, problem.n),
+    )
+    return take(flat, np.repeat(np.arange(rows), instances))
+
+
+def exchangeable(problem: Problem) -> Int[ndarray, " n"]:
+    """
+    Say which features may change places without changing the problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Features of equal number are of equal density and importance, and in no set with others.
+    """
+    owner = problem.features.set_of_feature
+    alone = np.bincount(owner)[owner] == 1
+    own = np.where(alone, -1, np.arange(problem.n))
+    kinds = np.stack([problem.density, problem.importance, own], axis=1)
+    return np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)

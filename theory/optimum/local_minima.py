@@ -1,0 +1,196 @@
+"""Local minima of the population loss over all (W, b), for many starts and many problems at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from theory.loss.enumeration import MAX_FEATURES, active_patterns
+from theory.loss.population import OutputErrors, enumerated_errors, output_errors
+from theory.model.problem import Problem, take
+from theory.tools.quasi_newton import minimise
+
+__all__ = ["LocalMinima", "random_starts", "refine", "revive"]
+
+# Nodes of the quadrature while searching (more than six features): at least so many, and so many per feature. Losses
+# are certified with the full accuracy afterwards.
+_SEARCH_NODES, _NODES_PER_FEATURE = 96, 10
+# A column shorter than this stores nothing.
+_DEAD_NORM = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class LocalMinima:
+    """
+    Where searches for minima of the population loss ended.
+
+    Attributes
+    ----------
+    W : ndarray, shape (k, m, n)
+        Embeddings.
+    b : ndarray, shape (k, n)
+        Biases.
+    loss : ndarray, shape (k,)
+        Population losses.
+    converged : ndarray of bool, shape (k,)
+        Whether the gradient vanishes to the tolerance.
+    gradient_norm : ndarray, shape (k,)
+        Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
+    inverse : ndarray, shape (k, d, d)
+        Approximate inverse Hessian in the d = m n + n entries of (W, b), in the same units.
+    """
+
+    W: Float[ndarray, "k m n"]
+    b: Float[ndarray, "k n"]
+    loss: Float[ndarray, " k"]
+    converged: Bool[ndarray, " k"]
+    gradient_norm: Float[ndarray, " k"]
+    inverse: Float[ndarray, "k d d"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["LocalMinima"]) -> "LocalMinima":
+        """Concatenate several searches."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    def at(self, which: Int[ndarray, " some"]) -> "LocalMinima":
+        """Select minima by number; repetitions allowed."""
+        return LocalMinima(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    def replaced(self, which: Int[ndarray, " some"], by: "LocalMinima") -> "LocalMinima":
+        """Put other minima in the place of some."""
+        result = [getattr(self, f.name).copy() for f in fields(self)]
+        for values, f in zip(result, fields(self), strict=True):
+            values[which] = getattr(by, f.name)
+        return LocalMinima(*result)
+
+
+def random_starts(
+    problem: Problem, count: int, rng: np.random.Generator
+) -> tuple[Float[ndarray, "count m n"], Float[ndarray, "count n"]]:
+    """
+    Draw starting points for a search.
+
+    Parameters
+    ----------
+    problem : Problem
+        Gives n and m.
+    count : int
+        How many starts.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    W : ndarray, shape (count, m, n)
+        Gaussian columns with norms around 0.8, directions uniform.
+    b : ndarray, shape (count, n)
+        Biases around zero.
+    """
+    W = 0.8 * rng.standard_normal((count, problem.m, problem.n)) / np.sqrt(problem.m)
+    return W, 0.1 * rng.standard_normal((count, problem.n))
+
+
+def refine(
+    problem: Problem,
+    W: Float[ndarray, "k m n"],
+    b: Float[ndarray, "k n"],
+    tolerance: float = 1e-8,
+    iterations: int = 300,
+    inverse: Float[ndarray, "k d d"] | None = None,
+) -> LocalMinima:
+    """
+    Run every start down to a local minimum of its own problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        A batch of k problems (one axis).
+    W : ndarray, shape (k, m, n)
+        Starting embeddings.
+    b : ndarray, shape (k, n)
+        Starting biases.
+    tolerance : float
+        Largest gradient component at the end, in units of the zero model's loss.
+    iterations : int
+        Most quasi-Newton iterations.
+    inverse : ndarray, shape (k, d, d), optional
+        What a search nearby learned of the inverse Hessians (``LocalMinima.inverse``).
+
+    Returns
+    -------
+    LocalMinima
+        One minimum per start, in the same order.
+    """
+    k, m, n = W.shape
+    importance = problem.importance
+    features = problem.features
+    scale = (importance * features.value_square * problem.density).sum(-1)
+    errors = _row_errors(problem)
+
+    def objective(x: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
+        V, c = x[:, : m * n].reshape(-1, m, n), x[:, m * n :]
+        weight = importance[which] / scale[which, None]
+        error = errors(V.swapaxes(-1, -2) @ V, c, which)
+        dG = weight[..., None] * error.dG
+        dV = V @ (dG + dG.swapaxes(-1, -2))
+        gradient = np.concatenate([dV.reshape(len(x), -1), weight * error.db], axis=1)
+        return (weight * error.value).sum(-1), gradient
+
+    found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), tolerance, iterations, inverse)
+    return LocalMinima(
+        W=found.x[:, : m * n].reshape(k, m, n),
+        b=found.x[:, m * n :],
+        loss=found.value * scale,
+        converged=found.converged,
+        gradient_norm=np.abs(found.gradient).max(-1),
+        inverse=found.inverse,
+    )
+
+
+def _row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], OutputErrors]:
+    """Prepare for many evaluations on rows of the batch: couplings, biases and row numbers to output errors."""
+    n, values = problem.n, problem.features.values
+    if n <= MAX_FEATURES[values]:
+        probability = problem.features.pattern_probability(active_patterns(n))
+        probability = np.broadcast_to(probability, (len(problem.importance), probability.shape[-1]))
+        return lambda G, b, which: enumerated_errors(G, b, probability[which], values)
+    nodes = max(_SEARCH_NODES, _NODES_PER_FEATURE * n)
+    return lambda G, b, which: output_errors(G, b, take(problem, which), nodes=nodes)
+
+
+def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:
+    """
+    Repair dead features and search on.
+
+    A feature with W_i = 0 and b_i < 0 has no gradient, so descent never leaves it, although b_i = E x_i is better
+    and a small W_i may be better still.
+
+    Parameters
+    ----------
+    problem : Problem
+        The batch that ``minima`` belong to.
+    minima : LocalMinima
+        Where a search ended.
+    rng : numpy.random.Generator
+        Draws the small column that a repaired feature starts with.
+
+    Returns
+    -------
+    LocalMinima
+        The same minima, those with dead features replaced by what their repair led to.
+    """
+    dead = (np.linalg.norm(minima.W, axis=1) < _DEAD_NORM) & (minima.b < 0)
+    ill = np.flatnonzero(dead.any(-1))
+    if not len(ill):
+        return minima
+    W, b = minima.W[ill].copy(), minima.b[ill].copy()
+    patients = take(problem, ill)
+    mean = np.broadcast_to(patients.features.mean, b.shape)
+    small = 0.05 * rng.standard_normal(W.shape)
+    b = np.where(dead[ill], mean, b)
+    W = np.where(dead[ill][:, None, :], small, W)
+    repaired = refine(patients, W, b)
+    better = repaired.loss < minima.loss[ill]
+    return minima.replaced(ill[better], repaired.at(np.flatnonzero(better)))

@@ -1,0 +1,253 @@
+"""One geometry, optimised for a problem: ``optimise(problem, "pentagon + digon")``.
+
+A geometry is a tegum product. Each factor is first optimised under its symmetry (theory.optimum.polytope), as if its
+features were equal; that is exact if they are, and features independent. Otherwise the solution is carried over to the
+problem at hand along the straight line between the two problems, on which Newton's method stays with the same
+stationary point. What comes out is stationary in all of (W, b): whether it is a minimum there is asked of the Hessian.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.curvature.expansion import zero_loss
+from theory.curvature.hessian import Stability, classify
+from theory.curvature.newton import StationaryPoint, solve_stationary
+from theory.curvature.quick_expansion import is_quick, quick_expand, separate_errors
+from theory.geometry.distance import distance
+from theory.geometry.recognition import recognise
+from theory.geometry.tegum import TegumProduct, parse
+from theory.loss.decoupled import decoupled_errors
+from theory.model.features import Independent, locked
+from theory.model.problem import Problem
+from theory.optimum.arrangements import arrangements, equal_problem, symmetric_start
+
+__all__ = ["Optimum", "certified", "optimise"]
+
+# Relative accuracy to which a loss is certified: searches are satisfied with less.
+_CERTIFIED = 1e-9
+# A certified gradient below this, in units of the zero model's loss, counts as zero.
+_GRADIENT = 1e-7
+# Gradients at which Newton's method ends, on the way and at the end of it, in the same units; the accuracy of losses
+# that are not enumerated is the limit.
+_ON_THE_WAY, _STATIONARY = 1e-5, 1e-9
+# Up to so many features outputs are treated one by one, beyond they are integrated together.
+_SEPARATE = 12
+# Steps on the way from equal to unequal features: halved where Newton's method fails or leaps.
+_FIRST_STEP, _LEAST_STEP, _LEAP = 0.5, 1e-3, 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """
+    A stationary point of the population loss.
+
+    Attributes
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding; read-only.
+    b : ndarray, shape (n,)
+        Output biases; read-only.
+    loss : float
+        Population loss, summed over features.
+    geometry : str
+        Name of the geometry.
+    converged : bool
+        Whether the gradient vanishes and the geometry is the one asked for.
+    message : str
+        What happened, in a sentence.
+    gradient_norm : float
+        Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
+    problem : Problem
+        The problem solved.
+    """
+
+    W: Float[ndarray, "m n"]
+    b: Float[ndarray, " n"]
+    loss: float
+    geometry: str
+    converged: bool
+    message: str
+    gradient_norm: float
+    problem: Problem
+
+    @cached_property
+    def details(self) -> Stability:
+        """Curvature at the solution; computed when first asked for."""
+        return classify(self.W, self.b, self.problem)
+
+    @property
+    def stability(self) -> str:
+        """Whether the solution is a "minimum", a "saddle" or "flat"."""
+        return self.details.kind
+
+    @property
+    def spectrum(self) -> Float[ndarray, " k"]:
+        """Eigenvalues of the Hessian, ascending, rotations and dead directions projected out."""
+        return self.details.spectrum
+
+    @property
+    def zero_modes(self) -> int:
+        """How many of them vanish."""
+        return self.details.zero_modes
+
+
+def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | None = None) -> Optimum:
+    """
+    Optimise one geometry for a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+    geometry : str
+        A tegum product such as "pentagon + digon"; features that it does not mention are unrepresented.
+    order : array_like of int, shape (n,), optional
+        ``order[k]`` is the feature at vertex k of the product's factors, taken in canonical order. By default the
+        arrangements that unequal features make different are compared and the best one is taken; where there are
+        more than 720, pairs of features are swapped as long as that pays.
+
+    Returns
+    -------
+    Optimum
+        The geometry's stationary point in all of (W, b), certified at a relative accuracy of 1e-9.
+
+    Raises
+    ------
+    TypeError
+        If the geometry is not text.
+    ValueError
+        If the geometry is unknown or does not fit, the order is no permutation, or the problem is a batch.
+
+    Notes
+    -----
+    A geometry that is not a minimum of the problem is still returned, as the saddle that it is (``stability``). If it
+    ceases to exist on the way to unequal features, ``converged`` is False, and the message says so.
+
+    Examples
+    --------
+    >>> optimum = optimise(Problem(n=5, m=2, density=0.05), "pentagon")
+    >>> optimum.converged, optimum.geometry, optimum.stability
+    (True, 'pentagon', 'minimum')
+    """
+    if problem.batch_shape:
+        raise ValueError(f"optimise takes a single problem, got a batch of shape {problem.batch_shape}")
+    product = parse(geometry).filled(problem.n, problem.m)
+    if order is not None:
+        return _optimise_arranged(problem, product, _permutation(order, problem.n))
+    choices = arrangements(problem, product)
+    found = [_optimise_arranged(problem, product, choice) for choice in choices]
+    return min(found, key=lambda optimum: (not optimum.converged, optimum.loss))
+
+
+def _permutation(order: ArrayLike, n: int) -> Int[ndarray, " n"]:
+    array = np.asarray(order)
+    if array.shape != (n,) or sorted(array.tolist()) != list(range(n)):
+        raise ValueError(f"order must be a permutation of 0 ... {n - 1}, got {array.tolist()}")
+    return array.astype(int)
+
+
+def _optimise_arranged(problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]) -> Optimum:
+    """Optimise with every feature at its vertex."""
+    equal = equal_problem(problem, product, order)
+    W, b = symmetric_start(equal, product, order)
+    independent = all(len(members) == 1 for members in problem.features.sets)
+    same = independent and np.array_equal(equal.density, problem.density)
+    note = ""
+    # A factor's optimum depends on the ratios of importances within it only, and these are equal if they are.
+    if not (same and np.array_equal(equal.importance, problem.importance) and problem.features.values == "uniform"):
+        W, b, note = _carried_over(equal, problem, W, b)
+    return certified(W, b, problem, product.name, note)
+
+
+def _carried_over(
+    start: Problem, end: Problem, W: Float[ndarray, "m n"], b: Float[ndarray, " n"]
+) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"], str]:
+    """Follow a stationary point from one problem to another; return it, and what went wrong."""
+    share, step = 0.0, _FIRST_STEP
+    if not isinstance(end.features, Independent):  # no straight line leads there: the first step is the whole way
+        start = Problem(m=end.m, features=end.features, importance=start.importance)
+    on_the_way, at_the_end = (_rough_solve, _quick_solve) if is_quick(end) else (solve_stationary, solve_stationary)
+    first = on_the_way(W, b, start)
+    W, b = first.W, first.b
+    while share < 1:
+        target = min(1.0, share + step)
+        trial = on_the_way(W, b, _between(start, end, target))
+        if trial.converged and target == 1:
+            trial = at_the_end(trial.W, trial.b, end)
+        if trial.converged and distance(W, b, trial.W, trial.b) < _LEAP:
+            W, b, share, step = trial.W, trial.b, target, 2 * step
+        else:
+            step /= 2
+        if step < _LEAST_STEP:
+            return W, b, f"the branch was lost {share:.0%} of the way from equal features to those of the problem"
+    return W, b, ""
+
+
+def _rough_solve(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem) -> StationaryPoint:
+    return solve_stationary(W, b, problem, expansion=partial(quick_expand, rough=True), tolerance=_ON_THE_WAY)
+
+
+def _quick_solve(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem) -> StationaryPoint:
+    return solve_stationary(W, b, problem, expansion=quick_expand, tolerance=_STATIONARY)
+
+
+def _between(start: Problem, end: Problem, share: float) -> Problem:
+    """Problem part of the way along the straight line."""
+    density = (1 - share) * start.features.density + share * end.features.density
+    importance = (1 - share) * start.importance + share * end.importance
+    return replace(end, features=end.features.with_density(density), importance=locked(importance))
+
+
+def certified(
+    W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, geometry: str, note: str = ""
+) -> Optimum:
+    """
+    Evaluate a solution at a tighter accuracy than it was found at.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding.
+    b : ndarray, shape (n,)
+        Biases.
+    problem : Problem
+        A single problem.
+    geometry : str
+        Name of the geometry asked for.
+    note : str
+        What went wrong before, if anything.
+
+    Returns
+    -------
+    Optimum
+        With loss and gradient at a relative accuracy of 1e-9, and a verdict.
+    """
+    G = W.T @ W
+    errors = (
+        separate_errors(G, b, problem)
+        if is_quick(problem) and problem.n <= _SEPARATE
+        else decoupled_errors(G[None], b[None], problem, rtol=_CERTIFIED)
+    )
+    A = problem.importance[:, None] * errors.dG[0]
+    slopes = np.abs(W @ (A + A.T)).max(), np.abs(problem.importance * errors.db[0]).max()
+    size = float(max(slopes)) / zero_loss(problem)
+    name, notes = recognise(W).name, [note] if note else []
+    if size > _GRADIENT:
+        notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {_GRADIENT:g}")
+    if name != geometry:
+        notes.append(f"the solution has become what looks like {name!r}")
+    return Optimum(
+        W=locked(W),
+        b=locked(b),
+        loss=float(problem.importance @ errors.value[0]),
+        geometry=name,
+        converged=not notes,
+        message="; ".join(notes).capitalize() + "." if notes else f"The gradient vanishes to {size:.1e}.",
+        gradient_norm=size,
+        problem=problem,
+    )

@@ -1,0 +1,9 @@
+from .best_product import Packing as Packing
+from .best_product import best_tegum_product as best_tegum_product
+from .best_product import factor_losses as factor_losses
+from .collapse import collapsed_loss as collapsed_loss
+from .knapsack import pack as pack
+from .pairing import Pairing as Pairing
+from .pairing import best_pairing as best_pairing
+from .pairing import pair_pays as pair_pays
+from .staircase import predicted_staircase as predicted_staircase

@@ -1,0 +1,97 @@
+"""The command ``python -m theory.phase_diagram``: a picture, its numbers, and what they say."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from theory.phase_diagram.diagram import MAX_FEATURES, check_axes, default_resolution, exact_phase_diagram
+from theory.tools.command import (
+    Parser,
+    count,
+    density,
+    make_folder,
+    non_negative_count,
+    positive,
+    run_command,
+    writable_directory,
+)
+
+__all__ = ["main"]
+
+_COMMAND = "python -m theory.phase_diagram"
+
+
+_FORMATS = ("png", "svg", "pdf")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """
+    Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+    """
+    parser = Parser("Phase diagram of an extra feature: idealised candidates beside the exact optimum.", prog=_COMMAND)
+    parser.add_argument("--n", type=count, default=3, help=f"features, 2 to {MAX_FEATURES}; the last is the extra one")
+    parser.add_argument("--m", type=count, default=2, help="hidden dimensions, below n")
+    parser.add_argument(
+        "--resolution",
+        type=count,
+        default=None,
+        help="cells per axis; the default depends on n: 60 up to n = 3",
+    )
+    parser.add_argument(
+        "--density",
+        type=density,
+        nargs=2,
+        default=(0.01, 1.0),
+        metavar=("LO", "HI"),
+        help="range of p = 1 - S",
+    )
+    parser.add_argument(
+        "--importance",
+        type=positive,
+        nargs=2,
+        default=(0.1, 10.0),
+        metavar=("LO", "HI"),
+        help="range of the extra feature's importance relative to the others'",
+    )
+    parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for picture and numbers")
+    parser.add_argument("--format", choices=_FORMATS, default="png", help="format of the picture")
+    parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of the search")
+    parser.add_argument("--workers", type=count, default=2, help="processes")
+    options = parser.parse_args(argv)
+    resolution = options.resolution or default_resolution(options.n)
+    axes = tuple(options.density), tuple(options.importance)
+    check_axes(options.n, options.m, resolution, *axes)
+    make_folder(options.output)  # before the work, lest it be in vain
+    _prepare(options.n, options.m, options.workers)
+    data = exact_phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
+    from theory.phase_diagram.picture import draw_phase_diagram
+    from theory.phase_diagram.report import summary
+    from theory.tools.storage import save
+
+    stem = options.output / f"phase_diagram_n{options.n}_m{options.m}"
+    save(data, stem.with_suffix(".nc"))
+    picture = stem.with_suffix(f".{options.format}")
+    draw_phase_diagram(data).savefig(picture)
+    print(f"{summary(data)}\n\n{picture}\n{stem.with_suffix('.nc')}")  # noqa: T201
+
+
+def _prepare(n: int, m: int, workers: int) -> None:
+    """While processes start, do what drawing and describing need anyway: slow imports, and SymPy's equations."""
+    from theory.phase_diagram.cells import start_workers
+
+    ready = start_workers(workers)
+    for module in ("matplotlib.backends.backend_agg", "scipy.interpolate", "scipy.ndimage"):
+        import_module(module)
+    from theory.phase_diagram.report import closed_forms
+
+    closed_forms(n, m)
+    list(ready)
+
+
+if __name__ == "__main__":
+    run_command(main, _COMMAND)

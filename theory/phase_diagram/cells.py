@@ -1,0 +1,185 @@
+"""Searches in the cells of a phase diagram: their problems, where searches start, and which results are the same.
+
+A cell is one problem of a batch: a density of all features and an importance of the last, the extra feature.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from joblib import Parallel, delayed
+from numpy import ndarray
+
+from theory.geometry.phases import ideal_candidates
+from theory.geometry.tegum import tegum_products
+from theory.loss.population import output_errors
+from theory.model.problem import Problem, take
+from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
+from theory.tools.command import progress
+
+__all__ = ["many_starts", "rough_losses", "search_cells", "start_workers"]
+
+# Of the idealised candidates and the catalogue's geometries, the most promising start the search of a coarse cell.
+_KEPT_SEEDS = 10
+# Starts are sent to the workers in chunks of so many.
+_CHUNK = 800
+# While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
+_ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
+
+
+def rough_losses(problem: Problem, cells: ndarray, W: ndarray, b: ndarray) -> Float[ndarray, " k"]:
+    """
+    Give the loss of solutions in given cells, cheaply: enough to rank them.
+
+    Parameters
+    ----------
+    problem : Problem
+        The batch of all cells.
+    cells : ndarray of int, shape (k,)
+        The cell of every solution.
+    W : ndarray, shape (k, m, n)
+        Embeddings.
+    b : ndarray, shape (k, n)
+        Biases.
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        Losses, to 1e-4 where quadrature is needed.
+    """
+    some = take(problem, cells)
+    errors = output_errors(W.swapaxes(-1, -2) @ W, b, some, rtol=1e-4)
+    return (some.importance * errors.value).sum(-1)
+
+
+def search_cells(
+    pool: Parallel,
+    problem: Problem,
+    cells: ndarray,
+    W: ndarray,
+    b: ndarray,
+    seed: int,
+    inverse: ndarray | None = None,
+) -> LocalMinima:
+    """
+    Refine starts, each in its own cell, chunk by chunk over the pool; chunks do not depend on the workers.
+
+    Parameters
+    ----------
+    pool : joblib.Parallel
+        Runs the chunks, and returns a generator.
+    problem : Problem
+        The batch of all cells.
+    cells : ndarray of int, shape (k,)
+        The cell of every start.
+    W : ndarray, shape (k, m, n)
+        Starting embeddings.
+    b : ndarray, shape (k, n)
+        Starting biases.
+    seed : int
+        Seed of the repair of dead features.
+    inverse : ndarray, shape (k, d, d), optional
+        What is known of the inverse Hessians.
+
+    Returns
+    -------
+    LocalMinima
+        One per start, in the same order.
+    """
+    chunks = [np.arange(k, min(k + _CHUNK, len(cells))) for k in range(0, len(cells), _CHUNK)]
+    jobs = (
+        delayed(_search_chunk)(
+            take(problem, cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows]
+        )
+        for k, rows in enumerate(chunks)
+    )
+    return LocalMinima.joined(list(progress(pool(jobs), total=len(chunks), label=f"{len(cells)} searches")))
+
+
+def start_workers(workers: int) -> Iterator[None]:
+    """
+    Let processes start, and import what they need, while this one does something else.
+
+    Parameters
+    ----------
+    workers : int
+        How many.
+
+    Returns
+    -------
+    iterator
+        Ends when all have started; the searches that follow find them ready.
+    """
+    return iter(Parallel(n_jobs=workers, return_as="generator")(delayed(_nothing)() for _ in range(workers)))
+
+
+def _nothing() -> None:
+    """Called in another process, this imports the module."""
+
+
+def _search_chunk(
+    problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int], inverse: ndarray | None
+) -> LocalMinima:
+    found = refine(problem, W, b, _ROUGH, _ROUGH_ITERATIONS, inverse)
+    return revive(problem, found, np.random.default_rng(seed))
+
+
+def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Parallel) -> tuple[LocalMinima, int]:
+    """
+    Search cells from their promising seeds and from random starts.
+
+    Parameters
+    ----------
+    problem : Problem
+        The batch of all cells.
+    cells : ndarray of int, shape (k,)
+        Cells to search.
+    random : int
+        Random starts in each.
+    seed : int
+        Seed of the random starts.
+    pool : joblib.Parallel
+        Runs the searches.
+
+    Returns
+    -------
+    found : LocalMinima
+        Results, cell by cell.
+    starts : int
+        How many of them each cell has.
+    """
+    n, m = problem.n, problem.m
+    rng = np.random.default_rng(seed)
+    W_seed, b_seed = _promising_seeds(problem, cells)
+    W_random, b_random = random_starts(problem, len(cells) * random, rng)
+    W = np.concatenate([W_seed, W_random.reshape(len(cells), random, m, n)], axis=1)
+    # Exact symmetries are saddle points as often as minima: break them a little.
+    W = W + 0.02 * rng.standard_normal(W.shape)
+    b = np.concatenate([b_seed, b_random.reshape(len(cells), random, n)], axis=1)
+    starts = W.shape[1]
+    return search_cells(pool, problem, np.repeat(cells, starts), W.reshape(-1, m, n), b.reshape(-1, n), seed), starts
+
+
+def _promising_seeds(
+    problem: Problem, cells: ndarray
+) -> tuple[Float[ndarray, "cells kept m n"], Float[ndarray, "cells kept n"]]:
+    """The seeds of lowest loss in every cell, with the mean as bias of what they leave out."""
+    seeds = _seeds(problem.n, problem.m)
+    W = np.broadcast_to(seeds, (len(cells), *seeds.shape))
+    b = np.where((W == 0).all(2), problem.features.mean[cells][:, None, :], 0.0)
+    count = W.shape[1]
+    losses = rough_losses(problem, np.repeat(cells, count), W.reshape(-1, *W.shape[2:]), b.reshape(-1, problem.n))
+    best = np.argsort(losses.reshape(len(cells), count), axis=1, kind="stable")[:, :_KEPT_SEEDS]
+    rows = np.arange(len(cells))[:, None]
+    return W[rows, best], b[rows, best]
+
+
+def _seeds(n: int, m: int) -> Float[ndarray, "seeds m n"]:
+    """Embeddings of the idealised candidates, and of tegum products with the extra feature in every kind of factor."""
+    seeds = [candidate.embedding for candidate in ideal_candidates(n, m).values()]
+    for product in tegum_products(n, m):
+        W = product.embedding(m=m)
+        last_vertices = np.cumsum([factor.v for factor in product.polytopes]) - 1
+        for last in dict(zip((factor.name for factor in product.polytopes), last_vertices, strict=True)).values():
+            seeds.append(W[:, [j for j in range(n) if j != last] + [int(last)]])
+    return np.array(seeds)

@@ -1,0 +1,88 @@
+"""What a phase diagram says, in words, with the closed forms of its boundaries."""
+
+from collections import Counter
+from functools import cache
+
+import numpy as np
+import xarray as xr
+
+from theory.geometry.phases import PHASES
+
+__all__ = ["closed_forms", "summary"]
+
+# SymPy derives the boundaries of few features within a second.
+_DERIVED_FEATURES = 4
+
+
+def summary(data: xr.Dataset) -> str:
+    """
+    Describe a phase diagram in a short table.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As ``assemble`` returns it.
+
+    Returns
+    -------
+    str
+        Phases and shares, geometries, boundaries.
+    """
+    n, m = data.attrs["n"], data.attrs["m"]
+    lines = [
+        f"n = {n} features, m = {m} dimensions",
+        "",
+        f"{'phase of the extra feature':28}{'idealised':>10}{'exact':>10}",
+    ]
+    for k, name in enumerate(PHASES):
+        shares = [float((data[which] == k).mean()) for which in ("ideal_phase", "phase")]
+        lines.append(f"{name:28}{shares[0]:>10.1%}{shares[1]:>10.1%}")
+    lines += ["", f"{'geometry of the exact optimum':28}{'':>10}{'cells':>9}"]
+    names = Counter(str(name) for name in data["geometry"].values.ravel())
+    lines += [f"{name:38}{cells / data['geometry'].size:>10.1%}" for name, cells in names.most_common(6)]
+    lines += [
+        "",
+        f"{'boundary of the exact optimum':42}{'density':>17}{'importance':>18}{'max jump of slope':>19}",
+    ]
+    before, after = data["boundary_phase_before"].values, data["boundary_phase_after"].values
+    pairs = np.sort(np.stack([before, after], axis=1), axis=1)
+    for low, high in sorted(set(map(tuple, pairs.tolist()))):
+        for order, word in ((1, "first order"), (2, "continuous")):
+            here = (pairs == (low, high)).all(1) & (data["boundary_order"].values == order)
+            if here.any():
+                p, r = data["boundary_density"].values[here], data["boundary_importance"].values[here]
+                jump = np.abs(data["boundary_slope_jump"].values[here]).max()
+                pair = PHASES[low] if low == high else f"{PHASES[low]} | {PHASES[high]}"
+                name = f"{'within ' if low == high else ''}{pair}, {word}"
+                lines.append(f"{name:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
+    return "\n".join([*lines, "", *closed_forms(n, m)])
+
+
+@cache
+def closed_forms(n: int, m: int) -> tuple[str, ...]:
+    """
+    Describe boundaries by equations where there are any.
+
+    Parameters
+    ----------
+    n, m : int
+        Number of features and of hidden dimensions.
+
+    Returns
+    -------
+    tuple of str
+        Lines of text: the idealised boundaries as equations, and the stability limit of a feature that is left out.
+    """
+    lines = []
+    if n <= _DERIVED_FEATURES:
+        from theory.symbolic import derive_boundaries
+
+        lines.append("boundary of the idealised candidates")
+        for boundary in derive_boundaries(n, m):
+            if boundary.is_visible:
+                p, r = boundary.density, boundary.importance
+                equation = f"p = {p.expression}" if p is not None else f"r = {r.expression}" if r is not None else ""
+                lines.append(f"{boundary.first} | {boundary.second}:  {equation}")
+    if n == m + 1:
+        lines.append('a continuous boundary of "not represented":  r = theory.instability_threshold(p), closed form')
+    return tuple(lines)

@@ -1,0 +1,124 @@
+"""Phase diagrams as labelled data: assembling and describing."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Int
+from numpy import ndarray
+
+from theory.geometry.metrics import feature_norms, superposition
+from theory.geometry.phases import PHASES, ideal_candidates
+from theory.geometry.recognition import recognise_many
+from theory.loss.population import output_errors
+from theory.model.features import Independent
+from theory.model.problem import Problem
+from theory.phase_diagram.boundaries import Boundary
+from theory.phase_diagram.grid import Grid
+
+__all__ = ["assemble"]
+
+_CELL = ("density", "importance")
+
+
+def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: int) -> xr.Dataset:
+    """
+    Put exact optimum, idealised candidates and boundaries into one labelled dataset.
+
+    Parameters
+    ----------
+    grid : Grid
+        Global optimum in every cell.
+    phase : ndarray of int, shape (P, R)
+        Phase of the extra feature in every cell.
+    boundary : Boundary
+        Transitions between cells.
+    seed : int
+        Seed of the search, kept with the results.
+
+    Returns
+    -------
+    xarray.Dataset
+        As described in ``theory.phase_diagram.diagram.phase_diagram``.
+    """
+    m, n = grid.W.shape[-2:]
+    data = xr.Dataset(
+        {**_cells(grid, phase), **_transitions(boundary)},
+        coords={
+            "density": ("density", grid.density, {"long_name": "density p = 1 - S of every feature"}),
+            "importance": ("importance", grid.importance, {"long_name": "relative importance of the extra feature"}),
+        },
+        attrs={"n": n, "m": m, "seed": seed, "phases": "; ".join(PHASES), "version": _version()},
+    )
+    return data.merge(_ideal(n, m, grid))
+
+
+def _described(dims: str | tuple[str, ...], values: ndarray, long_name: str) -> tuple[object, ...]:
+    return dims, values, {"long_name": long_name}
+
+
+def _cells(grid: Grid, phase: Int[ndarray, "P R"]) -> dict[str, tuple[object, ...]]:
+    """What is known of every cell's optimum."""
+    return {
+        "loss": _described(_CELL, grid.loss, "population loss of the exact optimum"),
+        "W": _described((*_CELL, "dimension", "feature"), grid.W, "embedding"),
+        "b": _described((*_CELL, "feature"), grid.b, "output bias"),
+        "phase": (_CELL, phase, {"flag_values": np.arange(len(PHASES)), "flag_meanings": "; ".join(PHASES)}),
+        "norm": _described(_CELL, feature_norms(grid.W)[..., -1], "norm of the extra feature"),
+        "superposition": _described(_CELL, superposition(grid.W)[..., -1], "sum over j of (W_extra_hat . W_j)^2"),
+        "geometry": _described(_CELL, recognise_many(grid.W).astype(str), "geometry of the whole W"),
+    }
+
+
+def _transitions(boundary: Boundary) -> dict[str, tuple[object, ...]]:
+    """What is known of every transition."""
+    name = "boundary"
+    order = "1: branches cross; 2: the optimum changes continuously"
+    jump = "jump of dL*/d log(parameter) in its growing direction"
+    return {
+        "boundary_density": (name, boundary.density),
+        "boundary_importance": (name, boundary.importance),
+        "boundary_cell": _described(name, boundary.cell, "flat number of the cell before"),
+        "boundary_neighbour": _described(name, boundary.neighbour, "flat number of the cell after"),
+        "boundary_phase_before": (name, boundary.before),
+        "boundary_phase_after": (name, boundary.after),
+        "boundary_order": _described(name, boundary.order, order),
+        "boundary_slope_jump": _described(name, boundary.slope_jump, jump),
+        "boundary_along": (name, np.where(boundary.neighbour - boundary.cell == 1, "importance", "density")),
+    }
+
+
+def _version() -> str:
+    try:
+        return version("superposition-theory")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _ideal(n: int, m: int, grid: Grid) -> xr.Dataset:
+    """Losses of the idealised candidates: linear in the extra feature's importance."""
+    candidates = list(ideal_candidates(n, m).values())
+    p = grid.density[:, None] * np.ones(n)
+    problem = Problem(m=m, features=Independent(p))
+    others, extra = np.empty((2, len(candidates), len(p)))
+    for k, candidate in enumerate(candidates):
+        W = np.broadcast_to(candidate.embedding, (len(p), m, n))
+        errors = output_errors(W.swapaxes(-1, -2) @ W, candidate.bias(p), problem).value
+        others[k], extra[k] = errors[:, :-1].sum(1), errors[:, -1]
+    loss = others[..., None] + extra[..., None] * grid.importance
+    kinds = np.array([PHASES.index(candidate.phase) for candidate in candidates])
+    return xr.Dataset(
+        {
+            "ideal_loss": (
+                ("candidate", *_CELL),
+                loss,
+                {"long_name": "population loss of the idealised candidate"},
+            ),
+            "ideal_loss_of_others": (("candidate", "density"), others),
+            "ideal_loss_of_extra": (("candidate", "density"), extra, {"long_name": "at importance 1"}),
+            "ideal_winner": (_CELL, loss.argmin(0), {"long_name": "number of the best candidate"}),
+            "ideal_phase": (_CELL, kinds[loss.argmin(0)]),
+            "candidate_phase": ("candidate", kinds),
+        },
+        coords={"candidate": [candidate.name for candidate in candidates]},
+    )

@@ -1,0 +1,1 @@
+"""The global optimum of a problem."""

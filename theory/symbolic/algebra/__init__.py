@@ -1,0 +1,1 @@
+"""SymPy's alphabet: symbols, formulas, intervals and regions."""

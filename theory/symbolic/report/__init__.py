@@ -1,0 +1,1 @@
+"""The report of ``python -m theory.derive``, as text and as LaTeX."""

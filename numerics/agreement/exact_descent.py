@@ -14,11 +14,12 @@ from numpy import ndarray
 
 from numerics.agreement.references import exact_losses
 from numerics.training.descent import learning_rates, make_optimiser
-from numerics.training.run import train
+from numerics.training.initial import initial_parameters as stacked_parameters
+from numerics.training.kernels import unstack
 from numerics.training.settings import Settings, check_workers, log_spaced
-from theory.loss.enumeration import MAX_FEATURES
+from theory.loss.enumeration import max_features
 from theory.loss.population import output_errors
-from theory.model.problem import Problem, all_runs, take
+from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
 
 __all__ = ["descend_exactly", "initial_parameters", "train_exactly"]
@@ -56,20 +57,9 @@ def initial_parameters(
     b : ndarray, shape (runs, n)
         Biases: zero.
     """
-    # One throw-away step; what a step does to a run is of no interest here, and no reason to refuse.
-    started = train(
-        problem,
-        instances,
-        steps=1,
-        seed=seed,
-        batch=16,
-        init=init,
-        snapshots=(0,),
-        precision="float64",
-        progress=False,
-        on_divergence="record",
-    )
-    return started.W_curve.values[0], started.b_curve.values[0]
+    settings = Settings(instances=instances, seed=seed)
+    start = unstack(stacked_parameters(problem, settings, init), problem.m)
+    return start.W, start.b
 
 
 def train_exactly(
@@ -138,7 +128,7 @@ def train_exactly(
         precision="float64",
     )
     W, b = initial_parameters(problem, settings.instances, settings.seed, init)
-    runs = all_runs(problem, settings.instances)
+    runs = problem.repeated(settings.instances)
     return descend_exactly(runs, W, b, settings, workers, progress).assign_coords(
         problem=("instance", np.arange(len(W)) // settings.instances),
         replicate=("instance", np.arange(len(W)) % settings.instances),
@@ -177,7 +167,7 @@ def descend_exactly(
         As described in ``train_exactly``.
     """
     chunks = [np.arange(k, min(k + _CHUNK, len(W))) for k in range(0, len(W), _CHUNK)]
-    jobs = (joblib.delayed(_descend)(take(problem, rows), W[rows], b[rows], settings) for rows in chunks)
+    jobs = (joblib.delayed(_descend)(problem.take(rows), W[rows], b[rows], settings) for rows in chunks)
     done = joblib.Parallel(n_jobs=check_workers(workers), return_as="generator")(jobs)
     parts = list(progress_bar(done, total=len(chunks), label="descending") if progress else done)
     final_W, final_b, curve, diverged = (
@@ -185,7 +175,7 @@ def descend_exactly(
     )
     loss = np.full(len(W), np.nan)
     well = np.flatnonzero(diverged < 0)
-    loss[well] = exact_losses(take(problem, well), final_W[well], final_b[well])
+    loss[well] = exact_losses(problem.take(well), final_W[well], final_b[well])
     return xr.Dataset(
         {
             "W": (("instance", "dimension", "feature"), final_W),
@@ -209,8 +199,7 @@ def descend_exactly(
 def _descend(problem: Problem, W: ndarray, b: ndarray, settings: Settings) -> tuple[ndarray, ndarray, ndarray, ndarray]:
     """Run one chunk: final W and b, losses on the way, and the steps at which runs diverged."""
     runs, m, n = W.shape
-    nodes = None if n <= MAX_FEATURES[problem.features.values] else _NODES
-    weight = problem.importance
+    nodes = None if n <= max_features(problem.features.values) else _NODES
     theta = np.concatenate([W.reshape(runs, -1), b], axis=1)
     optimiser = make_optimiser(settings.optimiser, theta.size, theta.dtype, settings.momentum, settings.weight_decay)
     wanted: Sequence[int] = log_spaced(settings.steps).tolist()
@@ -220,11 +209,10 @@ def _descend(problem: Problem, W: ndarray, b: ndarray, settings: Settings) -> tu
     for step in range(settings.steps + 1):
         V, c = theta[:, : m * n].reshape(runs, m, n), theta[:, m * n :]
         errors = output_errors(V.swapaxes(-1, -2) @ V, c, problem, nodes=nodes)
-        loss = (weight * errors.value).sum(-1)
+        loss, dV, dc = errors.pull_back(V, problem.importance)
         if step == 0:
-            bound = _DIVERGED * np.maximum(loss, (weight * problem.features.value_square * problem.density).sum(-1))
-        dG = weight[..., None] * errors.dG
-        gradient = np.concatenate([(V @ (dG + dG.swapaxes(-1, -2))).reshape(runs, -1), weight * errors.db], axis=1)
+            bound = _DIVERGED * np.maximum(loss, problem.zero_loss)
+        gradient = np.concatenate([dV.reshape(runs, -1), dc], axis=1)
         lost = ~(loss <= bound) | ~np.isfinite(gradient).all(1)
         if lost.any():  # parked at zero, where their values do not disturb the others
             diverged[lost & (diverged < 0)] = step

@@ -23,7 +23,7 @@ from numerics.training.run import train
 from theory.geometry.metrics import feature_norms, superposition
 from theory.geometry.phases import PHASES, classify
 from theory.model.extra_feature import extra_feature_problem
-from theory.model.problem import Problem, all_runs, take
+from theory.model.problem import Problem
 from theory.phase_diagram.diagram import exact_phase_diagram
 
 __all__ = ["CAUSES", "Shares", "agreement_shares", "compare_phases", "near_boundary", "phase_agreement"]
@@ -148,7 +148,7 @@ def compare_phases(
     shape = exact["phase"].shape
     m, n = W.shape[1:]
     count = len(W) // exact["phase"].size
-    runs = all_runs(problem, count)
+    runs = problem.repeated(count)
     finite = np.isfinite(W).all((1, 2)) & np.isfinite(b).all(1)
     found = _judged(runs, W, b, finite)
     by_cell = {name: values.reshape(*shape, count) for name, values in found.items()}
@@ -196,7 +196,7 @@ def _judged(problem: Problem, W: ndarray, b: ndarray, finite: Bool[ndarray, " ru
     well = np.flatnonzero(finite)
     for start in range(0, len(well), _CHUNK):
         rows = well[start : start + _CHUNK]
-        some, V, c = take(problem, rows), W[rows].astype(float), b[rows].astype(float)
+        some, V, c = problem.take(rows), W[rows].astype(float), b[rows].astype(float)
         minima = nearest_minima(some, V, c)
         result["loss"][rows], result["local_loss"][rows] = exact_losses(some, V, c), minima.loss
         result["phase"][rows], result["bare_phase"][rows] = classify(minima.W), classify(V)

@@ -11,13 +11,13 @@ import xarray as xr
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from numerics.models import MODELS
+from numerics.models import Model, find_model
 from numerics.sampling.draws import SPARSE_DENSITY
 from numerics.training.initial import initial_parameters
 from numerics.training.kernels import unstack
 from numerics.training.settings import Settings, check_workers
 from numerics.training.trajectory import Task, Trajectory, descend, segments, uses_columns
-from theory.model.features import FeatureDistribution, Independent
+from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
 from theory.tools.storage import check_output, save
@@ -39,7 +39,7 @@ def train(
     learning_rate: float = 3e-3,
     schedule: str = "cosine",
     init: str | ndarray | Sequence[ndarray] = "xavier",
-    model: str = "relu",
+    model: str | Model | None = None,
     precision: str = "float32",
     snapshots: Sequence[int] | None = None,
     workers: int = 1,
@@ -78,7 +78,7 @@ def train(
         themselves, of shape (m, n), (instances, m, n) or (problems, instances, m, n), optionally as a tuple
         with the bias (..., n) and, for "absolute", the output weights (..., n, m). The bias starts at 0
         unless it is given.
-    model : {"relu", "linear", "relu_hidden", "absolute"}
+    model : {"relu", "linear", "relu_hidden", "absolute"} or Model, optional
         x' = ReLU(W^T W x + b); x' = W^T W x + b; x' = ReLU(W^T ReLU(W x) + b); or y = ReLU(W_2 ReLU(W_1 x) +
         b) with target |x| and active values from U[-1, 1].
     precision : {"float32", "float64"}
@@ -137,7 +137,7 @@ def train(
         schedule=schedule,
         momentum=momentum,
         weight_decay=weight_decay,
-        model=model,
+        model=find_model(problem.activation if model is None else model),
         precision=precision,
         snapshots=snapshots,
     )
@@ -195,10 +195,10 @@ def _tasks(
 def _chunks(features: FeatureDistribution, settings: Settings) -> list[Int[ndarray, " chunk"]]:
     """Group runs of similar density, so that a chunk's batches have similar numbers of non-empty samples."""
     highest = features.density.max(axis=1)
-    sparse = isinstance(features, Independent) & (highest <= SPARSE_DENSITY)
+    sparse = features.independent & (highest <= SPARSE_DENSITY)
     cells = np.full(len(highest), float(settings.batch * (features.n + 1)))
     if uses_columns(features.n, settings.model):
-        non_empty = 1 - np.prod(1 - features.density, axis=1)
+        non_empty = 1 - np.prod(1 - features.feature_density, axis=1)
         cells[sparse] *= non_empty[sparse]
     order = np.argsort(highest, kind="stable")
     chunks = []
@@ -247,7 +247,7 @@ def _dataset(
         return parts.take(order, axis=axis)
 
     features, importance = _per_run(problem, settings.instances)
-    tied = MODELS[settings.model].tied
+    tied = find_model(settings.model).tied
     final = unstack(gathered("theta"), problem.m, tied)
     course = unstack(gathered("snapshots", axis=1), problem.m, tied)
     inwards, outwards = ("instance", "dimension", "feature"), ("instance", "feature", "dimension")
@@ -276,9 +276,9 @@ def _dataset(
         "n": problem.n,
         "m": problem.m,
         "batch_shape": json.dumps(problem.batch_shape),
-        "features": type(problem.features).__name__,
+        "features": problem.features.name,
         "sets": json.dumps(problem.features.sets),
-        "values": problem.features.values,
+        "values": problem.features.values.name,
         "init": init if isinstance(init, str) else "given",
         "loss_definition": "mean over samples of sum_i importance_i (x_i - x'_i)^2, held-out samples",
     }

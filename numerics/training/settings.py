@@ -3,13 +3,13 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from numerics.models import MODELS
+from numerics.models import Model, find_model
 from numerics.training.descent import OPTIMISERS, SCHEDULES
 from theory.tools.choices import choose
 
@@ -46,7 +46,7 @@ class Settings:
         Momentum of "sgd", in [0, 1).
     weight_decay : float
         Decoupled weight decay of "adamw", >= 0.
-    model : {"relu", "linear", "relu_hidden", "absolute"}
+    model : {"relu", "linear", "relu_hidden", "absolute"} or Model
         Which model is trained.
     precision : {"float32", "float64"}
         Arithmetic of the training.
@@ -63,7 +63,7 @@ class Settings:
     schedule: str = "cosine"
     momentum: float = 0.9
     weight_decay: float = 0.01
-    model: str = "relu"
+    model: str | Model = "relu"
     precision: str = "float32"
     snapshots: Sequence[int] | None = None
 
@@ -78,7 +78,7 @@ class Settings:
             raise ValueError(f"weight_decay must be finite and >= 0, got {self.weight_decay!r}")
         choose("optimiser", self.optimiser, OPTIMISERS)
         choose("schedule", self.schedule, SCHEDULES)
-        choose("model", self.model, MODELS)
+        find_model(self.model)
         choose("precision", self.precision, PRECISIONS)
         object.__setattr__(self, "snapshots", _snapshot_steps(self.snapshots, self.steps))
 
@@ -96,7 +96,8 @@ class Settings:
         dict
             JSON- and NetCDF-safe; the steps of the snapshots are a coordinate of the results and left out.
         """
-        attributes = {key: value for key, value in asdict(self).items() if key != "snapshots"}
+        attributes = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "snapshots"}
+        attributes["model"] = find_model(self.model).name
         # NetCDF 3 holds 32-bit integers only.
         return {k: v if not isinstance(v, int) or v < 2**31 else str(v) for k, v in attributes.items()}
 

@@ -6,6 +6,7 @@ hidden dimension earns. ``python -m theory.optimum.one_sparse`` prints the table
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,8 @@ def one_sparse_optimum(name: str) -> SymmetricMinimum:
     polytopes = parse(name).polytopes
     if len(polytopes) != 1:
         raise ValueError(f"{name!r} is a product of {len(polytopes)} polytopes; in the limit their losses add")
-    return _optimum(polytopes[0])
+    found = _optimum(polytopes[0])
+    return replace(found, parameters=dict(found.parameters))  # the cached one stays as it is
 
 
 def one_sparse_table(k_max: int = 24) -> "xr.Dataset":

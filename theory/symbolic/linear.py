@@ -7,7 +7,7 @@ parts sum to the loss.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import sympy
@@ -75,7 +75,6 @@ class LinearLoss:
         return self.total.xreplace({symbol[i, j]: gram[i, j] for i in range(n) for j in range(i, n)})
 
 
-@lru_cache(maxsize=32)
 def derive_linear_loss(n: int, values: ValueLaw | str = "uniform") -> LinearLoss:
     """
     Derive the linear model's population loss for independent features.
@@ -108,7 +107,12 @@ def derive_linear_loss(n: int, values: ValueLaw | str = "uniform") -> LinearLoss
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    law = value_law(values)
+    found = _linear_loss(n, value_law(values))
+    return replace(found, interference=dict(found.interference))  # the cached one stays as it is
+
+
+@lru_cache(maxsize=32)
+def _linear_loss(n: int, law: ValueLaw) -> LinearLoss:
     benefit, mean_error, bias = [], [], []
     interference = {}
     for i in range(n):

@@ -5,7 +5,7 @@ tells where the ReLU lets it through: everywhere, nowhere, beyond the zero u0 = 
 it. On each of these stretches the integrand is a polynomial.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import sympy
@@ -71,7 +71,6 @@ class OneSparseLoss:
         return self.total.xreplace(point | dict(zip(biases(n), b, strict=True)))
 
 
-@lru_cache(maxsize=32)
 def derive_one_sparse_loss(n: int, values: ValueLaw | str = "uniform") -> OneSparseLoss:
     """
     Derive the ReLU model's loss with exactly one active feature.
@@ -106,7 +105,12 @@ def derive_one_sparse_loss(n: int, values: ValueLaw | str = "uniform") -> OneSpa
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    law = value_law(values)
+    found = _one_sparse_loss(n, value_law(values))
+    return replace(found, interference=dict(found.interference))  # the cached one stays as it is
+
+
+@lru_cache(maxsize=32)
+def _one_sparse_loss(n: int, law: ValueLaw) -> OneSparseLoss:
     g, b, importance = couplings(n), biases(n), importances(n)
     generic, bias = couplings(2), biases(2)[0]
     own = _average(True, generic[0, 0], bias, law)

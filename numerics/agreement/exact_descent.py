@@ -5,6 +5,8 @@ where that has the gradient of a batch. What differs between the two is the nois
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import joblib
 import numpy as np
@@ -16,7 +18,7 @@ from numerics.agreement.references import exact_losses
 from numerics.training.descent import learning_rates, make_optimiser
 from numerics.training.initial import initial_parameters as stacked_parameters
 from numerics.training.kernels import unstack
-from numerics.training.settings import Settings, check_workers, log_spaced
+from numerics.training.settings import Settings, check_workers, log_spaced, settled
 from theory.loss.enumeration import max_features
 from theory.loss.population import output_errors
 from theory.model.problem import Problem
@@ -64,41 +66,34 @@ def initial_parameters(
 
 def train_exactly(
     problem: Problem,
-    instances: int = 8,
-    steps: int = 3000,
-    seed: int = 0,
-    optimiser: str = "adam",
-    learning_rate: float = 1e-2,
-    schedule: str = "cosine",
+    instances: int | None = None,
+    settings: Settings | None = None,
     init: str = "xavier",
     workers: int = 1,
     progress: bool = True,
+    **changes: Any,
 ) -> xr.Dataset:
     """
-    Train ReLU toy models by gradient descent on the exact population loss.
+    Train toy models by gradient descent on the exact population loss.
 
     Parameters
     ----------
     problem : Problem
         One problem or a batch of them.
-    instances : int
-        Models trained per problem.
-    steps : int
-        Gradient steps, >= 1.
-    seed : int
-        Seed of the initial parameters, which are those of ``numerics.train`` with this seed; nothing else is random.
-    optimiser : {"adam", "adamw", "sgd"}
-        Update rule.
-    learning_rate : float
-        Learning rate of the first step, > 0.
-    schedule : {"constant", "linear", "cosine"}
-        Whether and how the learning rate falls to 0.
+    instances : int, optional
+        Models trained per problem; 8 by default.
+    settings : Settings, optional
+        How to train: steps, seed (of the initial parameters, which are those of ``numerics.train`` with this seed;
+        nothing else is random), optimiser, learning rate and schedule; the rest does not matter. By default 3000 steps
+        of Adam from a learning rate of 1e-2 on.
     init : {"xavier", "small"}
         Rule for the initial weights.
     workers : int
         Processes to share the work; results do not depend on it.
     progress : bool
         Whether to show a bar on stderr (if that is a terminal and the work takes more than two seconds).
+    **changes
+        Fields of ``Settings`` that differ.
 
     Returns
     -------
@@ -118,15 +113,8 @@ def train_exactly(
     >>> learned.W.sizes
     Frozen({'instance': 3, 'dimension': 1, 'feature': 2})
     """
-    settings = Settings(
-        instances=instances,
-        steps=steps,
-        seed=seed,
-        optimiser=optimiser,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        precision="float64",
-    )
+    settings = settled(settings, {"instances": instances, **changes}, steps=3000, learning_rate=1e-2)
+    settings = replace(settings, precision="float64")
     W, b = initial_parameters(problem, settings.instances, settings.seed, init)
     runs = problem.repeated(settings.instances)
     return descend_exactly(runs, W, b, settings, workers, progress).assign_coords(

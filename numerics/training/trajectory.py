@@ -144,20 +144,20 @@ def segments(settings: Settings) -> list[tuple[int, int]]:
 
 
 def _kernel(task: Task) -> Kernel:
-    settings, kind = task.settings, find_model(task.settings.model)
+    settings, kind = task.settings, task.settings.kind
     importance = task.importance.astype(settings.dtype)
     if not _is_fast(kind):
-        return ReferenceKernel(importance, task.m, settings.model)
-    columns = uses_columns(task.features.n, settings.model)
+        return ReferenceKernel(importance, task.m, kind)
+    columns = uses_columns(task.features.n, settings.kind)
     return (ColumnKernel if columns else RowKernel)(importance, task.m, settings.batch, kind.activation == RELU)
 
 
 def _batches(task: Task, seed: np.random.SeedSequence) -> Iterable[Batch]:
     settings, rng = task.settings, np.random.Generator(np.random.SFC64(seed))
-    if uses_columns(task.features.n, settings.model):
+    if uses_columns(task.features.n, settings.kind):
         return column_batches(task.features, settings.batch, rng, settings.dtype)
     features = task.features
-    if find_model(settings.model).absolute:
+    if settings.kind.absolute:
         features = features.with_values(Symmetrised(features.values))
     return row_batches(features, settings.batch, rng, settings.dtype)
 

@@ -128,8 +128,7 @@ class _Output:
         return prod((self.g[j] if self.g[j] else fmpz(2) for j in key), start=fmpz(1))  # E u = 1/2
 
     def leaf(self, z: fmpz) -> Node:
-        if z <= 0:
-            return {}
+        """Give T_k for all k, times the largest factorial, where z > 0 is certain."""
         power, coefficients = fmpz(1), []
         for scale in self.factorials:
             coefficients.append(scale * power)
@@ -138,7 +137,7 @@ class _Output:
 
     def average(self, z: fmpz, first: int = 0) -> Node:
         """Average over the sets from ``first`` on, z being the sum of the bias and of the vertex so far."""
-        if z + self.reach[first] <= 0:
+        if z + self.reach[first] <= 0:  # z = 0 itself counts for nothing unless the output is at a kink
             return {}
         if first == len(self.sets):
             return self.leaf(z)

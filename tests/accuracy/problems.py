@@ -93,6 +93,25 @@ def _mixed(rng: Rng, n: int) -> Parameters:
     return W, rng.choice([-1.0, 1.0], size=n) * _log_uniform(rng, -4, 4, n)
 
 
+def _nearly_perfect(rng: Rng, n: int) -> Parameters:
+    """A dimension for every feature, up to 1e-8 to 1e-2: a loss that is nearly 0."""
+    W = np.linalg.qr(rng.normal(size=(n, n)))[0] if rng.random() < 0.5 else np.eye(n)
+    size = _log_uniform(rng, -8, -2)
+    return W + size * rng.normal(size=(n, n)), size * rng.normal(size=n)
+
+
+def _polygons(rng: Rng, n: int) -> Parameters:
+    """Regular polygons in planes of their own, with couplings that would be 0 but for the rounding of a cosine."""
+    W, first = np.zeros((0, n)), 0
+    while first < n:
+        corners = min(int(rng.integers(2, 9)), n - first)
+        angles = 2 * np.pi * np.arange(corners) / corners
+        plane = np.zeros((2, n))
+        plane[:, first : first + corners] = rng.uniform(0.5, 1.5) * np.array([np.cos(angles), np.sin(angles)])
+        W, first = np.vstack([W, plane]), first + corners
+    return W, np.full(n, rng.choice([0.0, -0.1, 0.05])) + rng.choice([0.0, 1e-9, 0.1]) * rng.normal(size=n)
+
+
 def _near_switching(rng: Rng, n: int) -> Parameters:
     """Biases that put z at, or very near, 0 at a vertex: none active, all that help, or a random one."""
     W, _ = rng.choice([_plain, _tiny, _integer, _equal])(rng, n)
@@ -136,7 +155,8 @@ def _extreme(rng: Rng, n: int) -> Parameters:
 
 
 _EMBEDDINGS = (
-    _plain, _tiny, _integer, _large_integer, _equal, _mixed, _near_switching, _large_biases, _never_switching,
+    _plain, _tiny, _integer, _large_integer, _equal, _mixed, _nearly_perfect, _polygons, _near_switching, _large_biases,
+    _never_switching,
 )  # fmt: skip
 
 
@@ -217,6 +237,8 @@ STRATA: dict[str, _Stratum] = {
     "large integer couplings": _Stratum(_large_integer, _any_density, _any_sets),
     "equal couplings": _Stratum(_equal, _any_density),
     "mixed couplings": _Stratum(_mixed, _any_density),
+    "nearly perfect": _Stratum(_nearly_perfect, _any_density),
+    "polygons": _Stratum(_polygons, _any_density, _any_sets),
     "near switching": _Stratum(_near_switching, _any_density),
     "large biases": _Stratum(_large_biases, _any_density),
     "never switching": _Stratum(_never_switching, _any_density),
@@ -252,7 +274,7 @@ def make_case(number: int) -> Case:
         The problem, with a model or a batch of models.
     """
     name = SCHEDULE[number % len(SCHEDULE)]
-    stratum, rng = STRATA[name], np.random.default_rng([20, number])
+    stratum, rng = STRATA[name], np.random.default_rng([20, number])  # 20: any fixed number, so that other seeds differ
     if stratum.batch:
         return _batch(name, number, stratum, rng)
     n = int(rng.choice([7, 8, 9, 10, 11, 12, 13, 14], p=[0.3, 0.2, 0.2, 0.06, 0.06, 0.06, 0.06, 0.06]))
@@ -271,7 +293,7 @@ def _values(rng: Rng) -> str:
 
 def _batch(name: str, number: int, stratum: _Stratum, rng: Rng) -> Case:
     """Draw a batch of models that share the number of features and dimensions."""
-    n = 7
+    n = int(rng.choice([7, 8, 9], p=[0.6, 0.2, 0.2]))
     size = 60 if stratum.batch == "models" else int(rng.integers(5, 20))
     alike = rng.choice(_EMBEDDINGS) if rng.random() < 0.5 else stratum.embedding
     models = [alike(rng, n) for _ in range(size)]

@@ -255,6 +255,10 @@ def test_kinks_are_told(values: str, at_kink: bool) -> None:
     assert not exact(np.array([1.0, -1.0]), 0.25, 0, features).at_kink
 
 
+def test_kink_that_only_others_reach_is_none() -> None:
+    assert not exact(np.array([0.75, 1.0]), -1.0, 0, Independent([0.5, 0.5], "binary")).at_kink
+
+
 def test_certain_feature_that_moves_z_takes_the_kink_away() -> None:
     assert not exact(np.array([0.0, 1.0]), 0.0, 0, Independent([0.5, 1.0])).at_kink
 

@@ -13,8 +13,9 @@ from threadpoolctl import threadpool_limits
 from theory.command import Parser, count, make_folder, non_negative_count, progress, run_command, writable_directory
 
 from .estimators import load
-from .measure import Record, as_markdown, measure, summaries
+from .measure import Record, measure, measure_rows
 from .problems import make_case
+from .summary import as_markdown, summaries
 
 # Problems per file: what an interruption loses.
 CHUNK = 25
@@ -28,19 +29,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=writable_directory, default=Path("accuracy"), help="folder for the results")
     parser.add_argument("--workers", type=count, default=1, help="number of processes")
     parser.add_argument("--estimator", default=DEFAULT, help="what to measure, module:function")
+    parser.add_argument("--rows", action="store_true", help="measure single outputs, given their couplings")
     parser.add_argument("--check", action="store_true", help="exit with code 1 if a statement was wrong")
     parser.add_argument("--only", type=non_negative_count, metavar="NUMBER", help="show one problem, write nothing")
     arguments = parser.parse_args(argv)
     estimate = load(arguments.estimator)
     if arguments.only is not None:
-        show(arguments.only, arguments.estimator)
+        show(arguments.only, arguments.estimator, arguments.rows)
         return
     folder: Path = arguments.output
     make_folder(folder)
-    _claim(folder, arguments.estimator)
+    _claim(folder, arguments.estimator, arguments.rows)
     starts = range(0, arguments.count, CHUNK)
     jobs = (
-        delayed(run_chunk)(folder, start, min(start + CHUNK, arguments.count), arguments.estimator) for start in starts
+        delayed(run_chunk)(folder, start, min(start + CHUNK, arguments.count), arguments.estimator, arguments.rows)
+        for start in starts
     )
     done = Parallel(n_jobs=arguments.workers, return_as="generator_unordered")(jobs)
     records = [r for chunk in progress(done, len(starts), "problems, by 25") for r in chunk]
@@ -54,15 +57,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(1)
 
 
-def run_chunk(folder: Path, start: int, stop: int, estimator: str) -> list[Record]:
+def run_chunk(folder: Path, start: int, stop: int, estimator: str, rows: bool) -> list[Record]:
     """Measure the problems start ... stop - 1 that the folder does not hold yet; return all of them."""
     path = folder / f"problems-{start:06d}.jsonl"
     known = _read(path) if path.exists() else []
     todo = sorted(set(range(start, stop)) - {r.number for r in known})
     if todo:
-        estimate = load(estimator)
+        estimate, compared = load(estimator), measure_rows if rows else measure
         with threadpool_limits(1):
-            known += [measure(make_case(number), estimate) for number in todo]
+            known += [compared(make_case(number), estimate) for number in todo]
         _write(path, "".join(json.dumps(asdict(r)) + "\n" for r in known))
     return [r for r in known if r.number < stop]
 
@@ -78,16 +81,16 @@ def _write(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def _claim(folder: Path, estimator: str) -> None:
+def _claim(folder: Path, estimator: str, rows: bool) -> None:
     """Refuse to mix the results of two estimators in one folder."""
     settings = folder / "settings.json"
-    wanted = {"estimator": estimator}
+    wanted = {"estimator": estimator, "rows": rows}
     if settings.exists() and json.loads(settings.read_text()) != wanted:
         raise ValueError(f"{folder} holds results of {settings.read_text().strip()}; choose another --output")
     _write(settings, json.dumps(wanted) + "\n")
 
 
-def show(number: int, estimator: str) -> None:
+def show(number: int, estimator: str, rows: bool) -> None:
     """Print a problem and its result."""
     case = make_case(number)
     np.set_printoptions(precision=17, linewidth=120, threshold=200)
@@ -96,7 +99,7 @@ def show(number: int, estimator: str) -> None:
     for name, part in (("sets", features.sets), ("density", features.density), ("importance", case.problem.importance),
                        ("W", case.W), ("b", case.b)):  # fmt: skip
         print(f"{name} =\n{part}")
-    for name, part in asdict(measure(case, load(estimator))).items():
+    for name, part in asdict((measure_rows if rows else measure)(case, load(estimator))).items():
         print(f"{name:>16}: {part}")
 
 

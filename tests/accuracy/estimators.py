@@ -7,16 +7,18 @@ from importlib import import_module
 import numpy as np
 from numpy import ndarray
 
-from theory import Problem, population_loss_and_gradient
+from theory import FeatureDistribution, Problem, population_loss_and_gradient
 from theory.loss import AccuracyWarning
-from theory.quadrature import ROUNDING
+from theory.quadrature import ROUNDING, quadrature
 
-__all__ = ["TOLERANCE", "Estimate", "Estimator", "load", "todays_loss"]
+__all__ = ["TOLERANCE", "Estimate", "Estimator", "RowsEstimator", "load", "todays_loss", "todays_rows"]
 
 # value, value_error, dW, db, gradient_error: the errors are absolute, one number per model; gradient_error bounds
 # every entry of dW and db. Infinity says that nothing is stated.
 Estimate = tuple[ndarray, ndarray, ndarray, ndarray, ndarray]
 Estimator = Callable[[ndarray, ndarray, Problem], Estimate]
+# The same for rows of couplings instead of an embedding: G, b, each row's own feature, features.
+RowsEstimator = Callable[[ndarray, ndarray, ndarray, FeatureDistribution], Estimate]
 
 # The default accuracy of theory.population_loss.
 TOLERANCE = 1e-7
@@ -40,6 +42,29 @@ def todays_loss(W: ndarray, b: ndarray, problem: Problem) -> Estimate:
     if any(issubclass(w.category, AccuracyWarning) for w in caught):
         value_error, gradient_error = np.full_like(value, np.inf), np.full_like(value, np.inf)
     return value, value_error, dW, db, gradient_error
+
+
+def todays_rows(G: ndarray, b: ndarray, own: ndarray, features: FeatureDistribution) -> Estimate:
+    """
+    Give single outputs as today's quadrature has them, one call per output.
+
+    The gradient is held to the value's relative accuracy as in ``todays_loss``.
+    """
+    parts: list[list[ndarray]] = [[], [], [], [], []]
+    for k, i in enumerate(own):
+        law = features.with_density(features.density[k : k + 1]) if features.batch_shape else features
+        found = quadrature(
+            G[None, k : k + 1], b[None, k : k + 1], law, np.ones((1, 1)), TOLERANCE, outputs=np.array([i])
+        )
+        p = float(np.broadcast_to(law.feature_density, (1, law.n))[0, i])
+        dG, db, value = found.dG[0, 0], found.db[0, 0], found.value[0, 0]
+        accurate = found.error[0, 0] <= TOLERANCE * value + ROUNDING * law.value_square * p
+        stated = TOLERANCE * value + ROUNDING * p if accurate else np.inf
+        slope_stated = TOLERANCE * max(p, np.abs(dG).max(), abs(db)) if accurate else np.inf
+        for part, number in zip(parts, (value, stated, dG, db, slope_stated), strict=True):
+            part.append(number)
+    value, value_error, dG, db, gradient_error = map(np.array, parts)
+    return value, value_error, dG, db, gradient_error
 
 
 def load(name: str) -> Estimator:

@@ -1,20 +1,22 @@
-"""The ratio of the error of a loss to the error that it states, problem by problem and stratum by stratum."""
+"""The ratio of the error of a loss to the error that it states, problem by problem."""
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from flint import fmpq
+from jaxtyping import Float
 from numpy import ndarray
 
-from theory import Problem
+from .estimators import Estimator, RowsEstimator
+from .oracle import difference, exact_loss, exact_output, rational, to_float
+from .problems import Case
 
-from .estimators import Estimator
-from .oracle import ExactLoss, difference, exact_loss, to_float
-from .problems import STRATA, Case
+__all__ = ["Record", "compare", "measure", "measure_rows"]
 
-__all__ = ["Record", "Summary", "as_markdown", "measure", "summaries"]
+Found = Iterator[dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -62,55 +64,144 @@ class Record:
 
 
 def measure(case: Case, estimate: Estimator) -> Record:
-    """Compare what an estimator says of a problem with the exact answer."""
+    """
+    Compare what an estimator says of models with the exact answer.
+
+    Parameters
+    ----------
+    case : Case
+        The problem.
+    estimate : callable
+        ``estimate(W, b, problem) -> (value, value_error, dW, db, gradient_error)`` for one model or a batch.
+
+    Returns
+    -------
+    Record
+        Its result.
+    """
+    batch = case.b.shape[:-1]
+
+    def compared(value: ndarray, value_error: ndarray, dW: ndarray, db: ndarray, gradient_error: ndarray) -> Found:
+        for k in case.compared:
+            W, b, problem = case.single(k)
+            exact, weight = exact_loss(W, b, problem), problem.importance * problem.density
+            slopes = np.vstack([dW.reshape(-1, *W.shape)[k], db.reshape(-1, len(b))[k]])
+            yield compare(
+                (float(np.broadcast_to(value, batch).flat[k]), float(np.broadcast_to(value_error, batch).flat[k])),
+                (slopes, float(np.broadcast_to(gradient_error, batch).flat[k])),
+                exact.value, (*exact.dW, exact.db), exact.at_kink, weight,
+            )  # fmt: skip
+
+    return _recorded(case, lambda: estimate(case.W, case.b, case.problem), compared)
+
+
+def measure_rows(case: Case, estimate: RowsEstimator) -> Record:
+    """
+    Compare what an estimator says of single outputs with the exact answer, each by itself.
+
+    The couplings W^T W, rounded to doubles, are the input here: their rounding is nobody's error.
+
+    Parameters
+    ----------
+    case : Case
+        The problem; the outputs of importance > 0 of the models to compare, all in one call.
+    estimate : callable
+        ``estimate(G, b, own, features) -> (value, value_error, dG, db, gradient_error)`` with one row per output;
+        the features' density has one row per output or is the same for all.
+
+    Returns
+    -------
+    Record
+        Its result; all that is relative is so to p_i.
+    """
+    models = [case.single(k) for k in case.compared]
+    rows = [(k, i) for k, (_, _, problem) in enumerate(models) for i in np.flatnonzero(problem.importance)]
+    with np.errstate(over="ignore"):
+        couplings = [W.T @ W for W, _, _ in models]
+    G, b = np.array([couplings[k][i] for k, i in rows]), np.array([models[k][1][i] for k, i in rows])
+    if not np.isfinite(G).all():
+        return Record(case.number, case.stratum, case.problem.n, "refused: couplings too large for doubles")
+    own, features = np.array([i for _, i in rows]), case.problem.features
+    if features.batch_shape:
+        features = features.with_density(np.array([models[k][2].features.density for k, _ in rows]))
+
+    def compared(value: ndarray, value_error: ndarray, dG: ndarray, db: ndarray, gradient_error: ndarray) -> Found:
+        for row, (k, i) in enumerate(rows):
+            problem = models[k][2]
+            exact = exact_output([rational(c) for c in G[row]], rational(b[row]), int(i), problem.features)
+            weight = np.array([problem.density[i]])
+            yield compare(
+                (float(np.broadcast_to(value, len(rows))[row]), float(np.broadcast_to(value_error, len(rows))[row])),
+                (np.vstack([dG[row, :, None], db[row]]), float(np.broadcast_to(gradient_error, len(rows))[row])),
+                exact.value, [(s,) for s in (*exact.couplings, exact.bias)], exact.at_kink, weight,
+            )  # fmt: skip
+
+    return _recorded(case, lambda: estimate(G, b, own, features), compared)
+
+
+def _recorded(case: Case, estimate: Callable[[], tuple], compared: Callable[..., Found]) -> Record:
+    """Call an estimator, and join the comparisons of all that it returned."""
     began = time.perf_counter()
     try:
-        found = estimate(case.W, case.b, case.problem)
+        parts = estimate()
     except ValueError as refusal:
         return Record(case.number, case.stratum, case.problem.n, f"refused: {refusal}")
     except Exception as failure:  # a crash is a finding, and must not end the measurement
         return Record(case.number, case.stratum, case.problem.n, f"crashed: {type(failure).__name__}: {failure}")
-    seconds = time.perf_counter() - began
-    value, value_error, dW, db, gradient_error = (np.asarray(part, dtype=float) for part in found)
-    batch = case.b.shape[:-1]
-    worst = Record(case.number, case.stratum, case.problem.n, "measured", seconds=seconds)
-    for k in case.compared:
-        W, b, problem = case.single(k)
-        one = (
-            float(np.broadcast_to(value, batch).flat[k]),
-            float(np.broadcast_to(value_error, batch).flat[k]),
-            dW.reshape(-1, *W.shape)[k],
-            db.reshape(-1, len(b))[k],
-            float(np.broadcast_to(gradient_error, batch).flat[k]),
-        )
-        worst = _worse(worst, compare(one, exact_loss(W, b, problem), problem))
-    return worst
+    record = Record(case.number, case.stratum, case.problem.n, "measured", seconds=time.perf_counter() - began)
+    for found in compared(*(np.asarray(part, dtype=float) for part in parts)):
+        record = _worse(record, found)
+    return record
 
 
 def compare(
-    estimate: tuple[float, float, ndarray, ndarray, float], exact: ExactLoss, problem: Problem
+    value: tuple[float, float],
+    gradient: tuple[Float[ndarray, "parts n"], float],
+    exact_value: fmpq,
+    exact_gradient: Sequence[Sequence[fmpq]],
+    at_kink: bool,
+    weight: Float[ndarray, " outputs"],
 ) -> dict[str, float]:
-    """Compare the estimate of a single model with the exact answer: the numbers of a ``Record``."""
-    value, value_stated, dW, db, gradient_stated = estimate
-    weight = problem.importance * problem.density
-    miss = difference(value, exact.value)
+    """
+    Compare one estimate with the exact answer.
+
+    Parameters
+    ----------
+    value : tuple of float
+        The value and its stated error.
+    gradient : tuple of ndarray and float
+        The gradient, its last row the slopes in the biases of all outputs, and its stated error.
+    exact_value, exact_gradient : fmpq
+        What they should be.
+    at_kink : bool
+        There is no gradient to compare.
+    weight : ndarray
+        I_i p_i of the outputs.
+
+    Returns
+    -------
+    dict
+        The numbers of a ``Record``.
+    """
+    miss = difference(value[0], exact_value)
     found = {
-        "value_ratio": _ratio(miss, value_stated),
+        "value_ratio": _ratio(miss, value[1]),
         "value_error": miss / weight.sum(),
-        "value_stated": value_stated / weight.sum(),
-        "gradient_stated": gradient_stated / weight.sum(),
-        "loss": to_float(exact.value) / weight.sum(),
-        "kinks": int(exact.at_kink),
+        "value_stated": value[1] / weight.sum(),
+        "gradient_stated": gradient[1] / weight.sum(),
+        "loss": to_float(exact_value) / weight.sum(),
+        "kinks": int(at_kink),
     }
-    if not exact.at_kink:
-        slopes = [difference(entry, slope) for entry, slope in zip(db, exact.db, strict=True)]
-        entries = [difference(u, v) for row, exact_row in zip(dW, exact.dW, strict=True)
-                   for u, v in zip(row, exact_row, strict=True)]  # fmt: skip
-        miss = max(*slopes, *entries)
+    if not at_kink:
+        misses = [
+            [difference(entry, exact) for entry, exact in zip(row, exact_row, strict=True)]
+            for row, exact_row in zip(gradient[0], exact_gradient, strict=True)
+        ]
+        worst = max(map(max, misses))
         found |= {
-            "gradient_ratio": _ratio(miss, gradient_stated),
-            "gradient_error": miss / weight.sum(),
-            "output_error": max(s / w for s, w in zip(slopes, weight, strict=True) if w > 0),
+            "gradient_ratio": _ratio(worst, gradient[1]),
+            "gradient_error": worst / weight.sum(),
+            "output_error": max(s / w for s, w in zip(misses[-1], weight, strict=True) if w > 0),
         }
     return found
 
@@ -130,123 +221,3 @@ def _worse(record: Record, found: dict[str, float]) -> Record:
     joined = {name: max(known[name], number) for name, number in found.items()}
     joined |= {"loss": min(known["loss"], found["loss"]), "kinks": known["kinks"] + found["kinks"]}
     return Record(**(known | joined))
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a stratum's problems came to; ratios above 1 are statements that were wrong."""
-
-    stratum: str
-    problems: int
-    refused: int
-    crashed: int
-    unstated: int  # nothing stated: the function warned
-    wrong_values: int  # ratio above 1
-    value_ratio_99: float
-    value_ratio_max: float
-    value_worst: int  # number of the problem
-    wrong_gradients: int
-    gradient_ratio_99: float
-    gradient_ratio_max: float
-    gradient_worst: int
-    value_error_max: float  # relative to sum_i I_i p_i, as are the next three
-    value_stated_99: float
-    gradient_error_max: float
-    gradient_stated_99: float
-    output_error_max: float  # relative to I_i p_i
-    seconds: float  # of the estimator, for all of them
-
-
-def summaries(records: Iterable[Record]) -> list[Summary]:
-    """Summarise records by stratum, in the order of ``STRATA``, and all of them at last."""
-    records = list(records)
-    groups = {name: [r for r in records if r.stratum == name] for name in STRATA}
-    return [_summary(name, group) for name, group in {**groups, "all": records}.items() if group]
-
-
-def _summary(name: str, records: list[Record]) -> Summary:
-    measured = [r for r in records if r.outcome == "measured"]
-
-    def quantile(attribute: str, q: float) -> float:
-        """A value that occurs, so that infinity does no harm."""
-        values = sorted(getattr(r, attribute) for r in measured)
-        return values[math.ceil(q * len(values)) - 1] if values else 0.0
-
-    def worst(attribute: str) -> int:
-        return max(measured, key=lambda r: getattr(r, attribute)).number if measured else -1
-
-    return Summary(
-        stratum=name,
-        problems=len(records),
-        refused=sum(r.outcome.startswith("refused") for r in records),
-        crashed=sum(r.outcome.startswith("crashed") for r in records),
-        unstated=sum(math.isinf(r.value_stated) for r in measured),
-        wrong_values=sum(r.value_ratio > 1 for r in measured),
-        value_ratio_99=quantile("value_ratio", 0.99),
-        value_ratio_max=quantile("value_ratio", 1.0),
-        value_worst=worst("value_ratio"),
-        wrong_gradients=sum(r.gradient_ratio > 1 for r in measured),
-        gradient_ratio_99=quantile("gradient_ratio", 0.99),
-        gradient_ratio_max=quantile("gradient_ratio", 1.0),
-        gradient_worst=worst("gradient_ratio"),
-        value_error_max=quantile("value_error", 1.0),
-        value_stated_99=quantile("value_stated", 0.99),
-        gradient_error_max=quantile("gradient_error", 1.0),
-        gradient_stated_99=quantile("gradient_stated", 0.99),
-        output_error_max=quantile("output_error", 1.0),
-        seconds=sum(r.seconds for r in measured),
-    )
-
-
-_LOSS = {
-    "stratum": "stratum",
-    "problems": "problems",
-    "refused": "refused",
-    "crashed": "crashed",
-    "unstated": "warned",
-    "wrong_values": "wrong",
-    "value_ratio_99": "error / stated, 99 %",
-    "value_ratio_max": "largest",
-    "value_worst": "in problem",
-    "value_error_max": "largest error",
-    "value_stated_99": "stated, 99 %",
-    "seconds": "seconds",
-}
-_GRADIENT = {
-    "stratum": "stratum",
-    "wrong_gradients": "wrong",
-    "gradient_ratio_99": "error / stated, 99 %",
-    "gradient_ratio_max": "largest",
-    "gradient_worst": "in problem",
-    "gradient_error_max": "largest error",
-    "gradient_stated_99": "stated, 99 %",
-    "output_error_max": "largest error of an output's bias",
-}
-
-
-def as_markdown(found: list[Summary], title: str) -> str:
-    """Write summaries as a page with a table for the loss and one for its gradient."""
-    return f"""# Accuracy of the population loss: {title}
-
-|error| / stated error against the exact rational loss and the worst entry of its exact gradient; above 1 the statement
-is wrong. Errors are relative to sum_i I_i p_i, those of an output's bias to its own I_i p_i. "warned": the function
-withdrew its statement. `python -m tests.accuracy --only NUMBER` shows one problem.
-
-## Loss
-
-{_table(found, _LOSS)}
-
-## Gradient
-
-{_table(found, _GRADIENT)}
-"""
-
-
-def _table(found: list[Summary], columns: dict[str, str]) -> str:
-    rows = [list(columns.values()), ["---"] * len(columns)]
-    rows += [[_cell(getattr(s, name)) for name in columns] for s in found]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def _cell(value: float | str) -> str:
-    return f"{value:.2g}" if isinstance(value, float) else str(value)

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
-from theory import Problem
+from theory import FeatureDistribution, Problem
 
 from .__main__ import CHUNK, main
 from .estimators import Estimate, todays_loss
-from .measure import Record, measure, summaries
-from .oracle import exact_loss, to_float
+from .measure import Record, measure, measure_rows
+from .oracle import exact_loss, exact_output, rational, to_float
 from .problems import SCHEDULE, Case, make_case
+from .summary import summaries
 
 STATED = 1e-3
 # Two single models and two batches, of single outputs so that every model's exact answer is quick.
@@ -111,3 +112,22 @@ def test_todays_loss_states_what_it_is_asked_for() -> None:
     assert value == 0
     assert 0 < stated < 1e-11
     assert gradient_stated == 1e-7
+
+
+@pytest.mark.parametrize("number", PROBLEMS)
+@pytest.mark.parametrize("part", [0, 2, 3])
+def test_error_of_a_single_output_is_reported(number: int, part: int) -> None:
+    def perturbed(G: ndarray, b: ndarray, own: ndarray, features: FeatureDistribution) -> Estimate:
+        found = []
+        for k, i in enumerate(own):
+            law = features.with_density(features.density[k]) if features.batch_shape else features
+            output = exact_output([rational(c) for c in G[k]], rational(b[k]), int(i), law)
+            value, slopes = to_float(output.value), np.array([to_float(s) for s in (*output.couplings, output.bias)])
+            stated = STATED * (1 + value), STATED * (1 + np.abs(slopes).max())
+            found.append((value, stated[0], slopes[:-1], slopes[-1], stated[1]))
+        parts = [np.array(x) for x in zip(*found, strict=True)]
+        parts[part].reshape(len(own), -1)[-1, -1] += 2 * parts[4 if part else 1][-1]
+        return tuple(parts)
+
+    record = measure_rows(make_case(number), perturbed)
+    np.testing.assert_allclose((record.value_ratio, record.gradient_ratio), (0, 2) if part else (2, 0), atol=1e-9)

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from .summary import as_markdown, summaries
 # Problems per file: what an interruption loses.
 CHUNK = 25
 DEFAULT = "tests.accuracy.estimators:todays_loss"
+KINDS = {"models": measure, "outputs": measure_rows, "noisy outputs": partial(measure_rows, noisy=True)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,20 +31,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=writable_directory, default=Path("accuracy"), help="folder for the results")
     parser.add_argument("--workers", type=count, default=1, help="number of processes")
     parser.add_argument("--estimator", default=DEFAULT, help="what to measure, module:function")
-    parser.add_argument("--rows", action="store_true", help="measure single outputs, given their couplings")
+    parser.add_argument("--kind", choices=KINDS, default="models", help="models by W and b, or outputs by couplings")
     parser.add_argument("--check", action="store_true", help="exit with code 1 if a statement was wrong")
     parser.add_argument("--only", type=non_negative_count, metavar="NUMBER", help="show one problem, write nothing")
     arguments = parser.parse_args(argv)
     estimate = load(arguments.estimator)
     if arguments.only is not None:
-        show(arguments.only, arguments.estimator, arguments.rows)
+        show(arguments.only, arguments.estimator, arguments.kind)
         return
     folder: Path = arguments.output
     make_folder(folder)
-    _claim(folder, arguments.estimator, arguments.rows)
+    _claim(folder, arguments.estimator, arguments.kind)
     starts = range(0, arguments.count, CHUNK)
     jobs = (
-        delayed(run_chunk)(folder, start, min(start + CHUNK, arguments.count), arguments.estimator, arguments.rows)
+        delayed(run_chunk)(folder, start, min(start + CHUNK, arguments.count), arguments.estimator, arguments.kind)
         for start in starts
     )
     done = Parallel(n_jobs=arguments.workers, return_as="generator_unordered")(jobs)
@@ -57,13 +59,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(1)
 
 
-def run_chunk(folder: Path, start: int, stop: int, estimator: str, rows: bool) -> list[Record]:
+def run_chunk(folder: Path, start: int, stop: int, estimator: str, kind: str) -> list[Record]:
     """Measure the problems start ... stop - 1 that the folder does not hold yet; return all of them."""
     path = folder / f"problems-{start:06d}.jsonl"
     known = _read(path) if path.exists() else []
     todo = sorted(set(range(start, stop)) - {r.number for r in known})
     if todo:
-        estimate, compared = load(estimator), measure_rows if rows else measure
+        estimate, compared = load(estimator), KINDS[kind]
         with threadpool_limits(1):
             known += [compared(make_case(number), estimate) for number in todo]
         _write(path, "".join(json.dumps(asdict(r)) + "\n" for r in known))
@@ -81,16 +83,16 @@ def _write(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def _claim(folder: Path, estimator: str, rows: bool) -> None:
+def _claim(folder: Path, estimator: str, kind: str) -> None:
     """Refuse to mix the results of two estimators in one folder."""
     settings = folder / "settings.json"
-    wanted = {"estimator": estimator, "rows": rows}
+    wanted = {"estimator": estimator, "kind": kind}
     if settings.exists() and json.loads(settings.read_text()) != wanted:
         raise ValueError(f"{folder} holds results of {settings.read_text().strip()}; choose another --output")
     _write(settings, json.dumps(wanted) + "\n")
 
 
-def show(number: int, estimator: str, rows: bool) -> None:
+def show(number: int, estimator: str, kind: str) -> None:
     """Print a problem and its result."""
     case = make_case(number)
     np.set_printoptions(precision=17, linewidth=120, threshold=200)
@@ -99,7 +101,7 @@ def show(number: int, estimator: str, rows: bool) -> None:
     for name, part in (("sets", features.sets), ("density", features.density), ("importance", case.problem.importance),
                        ("W", case.W), ("b", case.b)):  # fmt: skip
         print(f"{name} =\n{part}")
-    for name, part in asdict((measure_rows if rows else measure)(case, load(estimator))).items():
+    for name, part in asdict(KINDS[kind](case, load(estimator))).items():
         print(f"{name:>16}: {part}")
 
 

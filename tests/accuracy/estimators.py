@@ -17,8 +17,9 @@ __all__ = ["TOLERANCE", "Estimate", "Estimator", "RowsEstimator", "load", "today
 # every entry of dW and db. Infinity says that nothing is stated.
 Estimate = tuple[ndarray, ndarray, ndarray, ndarray, ndarray]
 Estimator = Callable[[ndarray, ndarray, Problem], Estimate]
-# The same for rows of couplings instead of an embedding: G, b, each row's own feature, features.
-RowsEstimator = Callable[[ndarray, ndarray, ndarray, FeatureDistribution], Estimate]
+# The same for rows of couplings instead of an embedding: G, b, each row's own feature, features, variances of noise.
+# The derivative in the noise may follow gradient_error, which then bounds it too.
+RowsEstimator = Callable[[ndarray, ndarray, ndarray, FeatureDistribution, ndarray], tuple[ndarray, ...]]
 
 # The default accuracy of theory.population_loss.
 TOLERANCE = 1e-7
@@ -44,12 +45,14 @@ def todays_loss(W: ndarray, b: ndarray, problem: Problem) -> Estimate:
     return value, value_error, dW, db, gradient_error
 
 
-def todays_rows(G: ndarray, b: ndarray, own: ndarray, features: FeatureDistribution) -> Estimate:
+def todays_rows(G: ndarray, b: ndarray, own: ndarray, features: FeatureDistribution, noise: ndarray) -> Estimate:
     """
     Give single outputs as today's quadrature has them, one call per output.
 
     The gradient is held to the value's relative accuracy as in ``todays_loss``.
     """
+    if noise.any():
+        raise ValueError("there is no noise in today's loss")
     parts: list[list[ndarray]] = [[], [], [], [], []]
     for k, i in enumerate(own):
         law = features.with_density(features.density[k : k + 1]) if features.batch_shape else features

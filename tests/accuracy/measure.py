@@ -11,6 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from .estimators import Estimator, RowsEstimator
+from .noisy import noisy_output
 from .oracle import difference, exact_loss, exact_output, rational, to_float
 from .problems import Case
 
@@ -95,7 +96,7 @@ def measure(case: Case, estimate: Estimator) -> Record:
     return _recorded(case, lambda: estimate(case.W, case.b, case.problem), compared)
 
 
-def measure_rows(case: Case, estimate: RowsEstimator) -> Record:
+def measure_rows(case: Case, estimate: RowsEstimator, noisy: bool = False) -> Record:
     """
     Compare what an estimator says of single outputs with the exact answer, each by itself.
 
@@ -106,8 +107,10 @@ def measure_rows(case: Case, estimate: RowsEstimator) -> Record:
     case : Case
         The problem; the outputs of importance > 0 of the models to compare, all in one call.
     estimate : callable
-        ``estimate(G, b, own, features) -> (value, value_error, dG, db, gradient_error)`` with one row per output;
-        the features' density has one row per output or is the same for all.
+        ``estimate(G, b, own, features, noise) -> (value, value_error, dG, db, gradient_error)``, perhaps dnoise at the
+        end, with one row per output; the features' density has one row per output or is the same for all.
+    noisy : bool
+        Whether outputs have Gaussian noise before their activation; most of them, then.
 
     Returns
     -------
@@ -124,19 +127,29 @@ def measure_rows(case: Case, estimate: RowsEstimator) -> Record:
     own, features = np.array([i for _, i in rows]), case.problem.features
     if features.batch_shape:
         features = features.with_density(np.array([models[k][2].features.density for k, _ in rows]))
+    noise = case.noise(G) if noisy else np.zeros(len(rows))
 
-    def compared(value: ndarray, value_error: ndarray, dG: ndarray, db: ndarray, gradient_error: ndarray) -> Found:
+    def compared(
+        value: ndarray, value_error: ndarray, dG: ndarray, db: ndarray, gradient_error: ndarray, *dnoise: ndarray
+    ) -> Found:
+        value, value_error, gradient_error = np.broadcast_arrays(
+            value, value_error, gradient_error, np.zeros(len(rows))
+        )[:3]
         for row, (k, i) in enumerate(rows):
-            problem = models[k][2]
-            exact = exact_output([rational(c) for c in G[row]], rational(b[row]), int(i), problem.features)
-            weight = np.array([problem.density[i]])
+            problem, output = models[k][2], ([rational(c) for c in G[row]], rational(b[row]), int(i))
+            if noise[row]:
+                exact = noisy_output(*output, problem.features, rational(noise[row]))
+            else:
+                exact = exact_output(*output, problem.features)
+            found, wanted = [*dG[row], *(d[row] for d in dnoise if noise[row]), db[row]], [*exact.couplings]
+            wanted += [exact.noise] * bool(dnoise and noise[row]) + [exact.bias]
             yield compare(
-                (float(np.broadcast_to(value, len(rows))[row]), float(np.broadcast_to(value_error, len(rows))[row])),
-                (np.vstack([dG[row, :, None], db[row]]), float(np.broadcast_to(gradient_error, len(rows))[row])),
-                exact.value, [(s,) for s in (*exact.couplings, exact.bias)], exact.at_kink, weight,
+                (float(value[row]), float(value_error[row])),
+                (np.array(found)[:, None], float(gradient_error[row])),
+                exact.value, [(s,) for s in wanted], exact.at_kink, np.array([problem.density[i]]),
             )  # fmt: skip
 
-    return _recorded(case, lambda: estimate(G, b, own, features), compared)
+    return _recorded(case, lambda: estimate(G, b, own, features, noise), compared)
 
 
 def _recorded(case: Case, estimate: Callable[[], tuple], compared: Callable[..., Found]) -> Record:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import factorial, prod
+from typing import ClassVar
 
 from flint import fmpq, fmpz, fmpz_poly
 from numpy import ndarray
@@ -37,6 +38,7 @@ class ExactOutput:
     value: fmpq
     couplings: tuple[fmpq, ...]  # derivatives in g_i1 ... g_in
     bias: fmpq
+    noise: fmpq  # in the variance of the noise; 0 without noise
     at_kink: bool  # z = 0 and x_i > 0 with positive probability: no derivative there
 
 
@@ -64,7 +66,7 @@ def rational(number: float) -> fmpq:
     return fmpq(*float(number).as_integer_ratio())
 
 
-def _sets(features: FeatureDistribution, own: int) -> list[_SetOfFeatures]:
+def sets_of(features: FeatureDistribution, own: int) -> list[_SetOfFeatures]:
     """List the sets with their laws, the own feature's set last and the own feature last in it."""
     found = []
     for members, density in zip(features.sets, features.density, strict=True):
@@ -83,7 +85,7 @@ def _sets(features: FeatureDistribution, own: int) -> list[_SetOfFeatures]:
 
 
 @dataclass(frozen=True)
-class _Output:
+class Output:
     """One output in whole numbers: z and couplings in units of 1 / scale."""
 
     g: tuple[fmpz, ...]
@@ -93,6 +95,7 @@ class _Output:
     sets: tuple[_SetOfFeatures, ...]
     binary: bool
     gradient: bool
+    zero: ClassVar = fmpz_poly()
 
     @cached_property
     def order(self) -> int:
@@ -127,6 +130,10 @@ class _Output:
             return self.g[key[0]] ** 2 if self.g[key[0]] else fmpz(3)  # E u^2 = 1/3
         return prod((self.g[j] if self.g[j] else fmpz(2) for j in key), start=fmpz(1))  # E u = 1/2
 
+    def is_off(self, z: fmpz, first: int) -> bool:
+        """Whether no set from ``first`` on can raise z above 0; 0 itself counts for nothing, except at kinks."""
+        return bool(z + self.reach[first] <= 0)
+
     def leaf(self, z: fmpz) -> Node:
         """Give T_k for all k, times the largest factorial, where z > 0 is certain."""
         power, coefficients = fmpz(1), []
@@ -137,7 +144,7 @@ class _Output:
 
     def average(self, z: fmpz, first: int = 0) -> Node:
         """Average over the sets from ``first`` on, z being the sum of the bias and of the vertex so far."""
-        if z + self.reach[first] <= 0:  # z = 0 itself counts for nothing unless the output is at a kink
+        if self.is_off(z, first):
             return {}
         if first == len(self.sets):
             return self.leaf(z)
@@ -176,7 +183,7 @@ class _Output:
             if j == own and self.gradient and () in same:
                 found[own, own] = same[()]
             return found
-        zero = fmpz_poly()
+        zero = self.zero
         found = {key: (high.get(key, zero) - low.get(key, zero)).right_shift(1) for key in dict.fromkeys([*high, *low])}
         if not self.gradient and j != own:
             return found
@@ -186,6 +193,23 @@ class _Output:
         if j == own and self.gradient and () in found:  # u^2 D^-1, by parts once more
             found[own, own] = g**2 * high.get((), zero).right_shift(1) - 2 * found[own,].right_shift(1)
         return found
+
+    def unit(self, k: int, key: tuple[int, ...]) -> fmpz:
+        """What E w T_k of the whole is to be divided by, w being the weight of the key."""
+        return self.common * self.divisor_of_weight(key) * self.scale**k
+
+    @cached_property
+    def common(self) -> fmpz:
+        """What all moments are to be divided by."""
+        whole = prod((s.denominator for s in self.sets), start=fmpz(1))
+        return whole * prod((self.divisor(j) for j in range(len(self.g))), start=fmpz(1))
+
+    @cached_property
+    def square(self) -> fmpq:
+        """E x_i^2."""
+        law = next(s for s in self.sets if self.own in s.members)
+        probability = fmpq(sum(weight for weight, active in law.alternatives if self.own in active), law.denominator)
+        return probability if self.binary else probability / 3
 
     @cached_property
     def at_kink(self) -> bool:
@@ -209,26 +233,21 @@ def exact_output(
 ) -> ExactOutput:
     """Give the expected squared error of one output of a single problem; without ``gradient``, derivatives are 0."""
     scale = max([c.q for c in (*couplings, bias)])  # all denominators are powers of two
-    output = _Output(
+    output = Output(
         tuple((c * scale).p for c in couplings), (bias * scale).p, scale, own,
-        tuple(_sets(features, own)), features.values == "binary", gradient,
+        tuple(sets_of(features, own)), features.values == "binary", gradient,
     )  # fmt: skip
     node = output.average(output.b)
-    common = output.factorials[0] * prod((s.denominator for s in output.sets), start=fmpz(1))
-    common *= prod((output.divisor(j) for j in range(features.n)), start=fmpz(1))
 
     def moment(k: int, *key: int) -> fmpq:
         moments = node.get(key)
-        return fmpq(0) if moments is None else fmpq(moments[k], common * output.divisor_of_weight(key) * scale**k)
+        return fmpq(0) if moments is None else fmpq(moments[k], output.factorials[0] * output.unit(k, key))
 
-    own_law = next(s for s in output.sets if own in s.members)
-    probability = fmpq(sum(weight for weight, active in own_law.alternatives if own in active), own_law.denominator)
-    square = probability if output.binary else probability / 3
-    value = square - 2 * moment(1, own) + 2 * moment(2)
+    value = output.square - 2 * moment(1, own) + 2 * moment(2)
     if not gradient:
-        return ExactOutput(value, (), fmpq(0), output.at_kink)
+        return ExactOutput(value, (), fmpq(0), fmpq(0), output.at_kink)
     slopes = tuple(2 * moment(1, j) - 2 * moment(0, own, j) for j in range(features.n))
-    return ExactOutput(value, slopes, 2 * moment(1) - 2 * moment(0, own), output.at_kink)
+    return ExactOutput(value, slopes, 2 * moment(1) - 2 * moment(0, own), fmpq(0), output.at_kink)
 
 
 def exact_loss(W: ndarray, b: ndarray, problem: Problem) -> ExactLoss:

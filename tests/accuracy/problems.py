@@ -41,6 +41,11 @@ class Case:
         importance = np.broadcast_to(self.problem.importance, (*batch, self.problem.n))[k]
         return self.W[k], self.b[k], Problem(m=self.problem.m, features=features, importance=importance)
 
+    def noise(self, G: Float[ndarray, "rows n"]) -> Float[ndarray, " rows"]:
+        """Draw variances of noise for outputs: none at all, or 1e-12 to 10 of the couplings' squares."""
+        rng = np.random.default_rng([21, self.number])
+        return (rng.random(len(G)) < 0.8) * _log_uniform(rng, -12, 1, len(G)) * np.maximum((G**2).sum(1), 1e-12)
+
 
 # Embeddings and biases
 

@@ -12,6 +12,7 @@ from theory import FeatureDistribution, Problem
 from .__main__ import CHUNK, main
 from .estimators import Estimate, todays_loss
 from .measure import Record, measure, measure_rows
+from .noisy import noisy_output
 from .oracle import exact_loss, exact_output, rational, to_float
 from .problems import SCHEDULE, Case, make_case
 from .summary import summaries
@@ -115,19 +116,24 @@ def test_todays_loss_states_what_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("number", PROBLEMS)
-@pytest.mark.parametrize("part", [0, 2, 3])
-def test_error_of_a_single_output_is_reported(number: int, part: int) -> None:
-    def perturbed(G: ndarray, b: ndarray, own: ndarray, features: FeatureDistribution) -> Estimate:
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("part", [0, 2, 3, 5])
+def test_error_of_a_single_output_is_reported(number: int, noisy: bool, part: int) -> None:
+    def perturbed(G: ndarray, b: ndarray, own: ndarray, features: FeatureDistribution, noise: ndarray) -> tuple:
         found = []
         for k, i in enumerate(own):
             law = features.with_density(features.density[k]) if features.batch_shape else features
-            output = exact_output([rational(c) for c in G[k]], rational(b[k]), int(i), law)
-            value, slopes = to_float(output.value), np.array([to_float(s) for s in (*output.couplings, output.bias)])
-            stated = STATED * (1 + value), STATED * (1 + np.abs(slopes).max())
-            found.append((value, stated[0], slopes[:-1], slopes[-1], stated[1]))
+            output = [rational(c) for c in G[k]], rational(b[k]), int(i), law
+            exact = noisy_output(*output, rational(noise[k])) if noise[k] else exact_output(*output)
+            value, slope, in_noise = map(to_float, (exact.value, exact.bias, exact.noise))
+            slopes = np.array([to_float(s) for s in exact.couplings])
+            stated = STATED * (1 + value), STATED * (1 + np.abs([*slopes, slope, in_noise]).max())
+            found.append((value, stated[0], slopes, slope, stated[1], in_noise))
         parts = [np.array(x) for x in zip(*found, strict=True)]
-        parts[part].reshape(len(own), -1)[-1, -1] += 2 * parts[4 if part else 1][-1]
+        last = np.flatnonzero(noise)[-1] if noisy else -1
+        parts[part].reshape(len(own), -1)[last, -1] += 2 * parts[4 if part else 1][last]
         return tuple(parts)
 
-    record = measure_rows(make_case(number), perturbed)
-    np.testing.assert_allclose((record.value_ratio, record.gradient_ratio), (0, 2) if part else (2, 0), atol=1e-9)
+    record = measure_rows(make_case(number), perturbed, noisy)
+    expected = (2, 0) if part == 0 else (0, 0) if part == 5 and not noisy else (0, 2)  # without noise, no slope in it
+    np.testing.assert_allclose((record.value_ratio, record.gradient_ratio), expected, atol=1e-9)

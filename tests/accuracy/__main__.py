@@ -1,6 +1,7 @@
 """``python -m tests.accuracy``: measure error / stated error of the population loss over adversarial problems."""
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = summaries(sorted(records, key=lambda r: r.number))
     page = as_markdown(found, f"{estimate.__module__}.{estimate.__name__}, {arguments.count} problems")
     _write(folder / "accuracy.md", page)
-    _write(folder / "accuracy.json", json.dumps([asdict(s) for s in found], indent=1) + "\n")
+    _write(folder / "accuracy.json", json.dumps([_strict(asdict(s)) for s in found], indent=1, allow_nan=False) + "\n")
     print(page)
     wrong = sum(s.wrong_values + s.wrong_gradients + s.crashed for s in found if s.stratum == "all")
     if arguments.check and wrong:
@@ -70,6 +71,11 @@ def run_chunk(folder: Path, start: int, stop: int, estimator: str, kind: str) ->
             known += [compared(make_case(number), estimate) for number in todo]
         _write(path, "".join(json.dumps(asdict(r)) + "\n" for r in known))
     return [r for r in known if r.number < stop]
+
+
+def _strict(numbers: dict) -> dict:
+    """Write infinity as a word: JSON has no number for it."""
+    return {name: "inf" if value == math.inf else value for name, value in numbers.items()}
 
 
 def _read(path: Path) -> list[Record]:

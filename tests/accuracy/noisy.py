@@ -58,7 +58,7 @@ def noisy_output(
     bits = FIRST_BITS
     while bits <= MOST_BITS:
         with _precision(bits):
-            numbers = _numbers(output, features.n)
+            numbers = _numbers(output)
             if all(x.rad() <= arb(RADIUS * output.square) for x in numbers):
                 value, bias_slope, noise_slope, *slopes = map(_midpoint, numbers)
                 return ExactOutput(value, tuple(slopes), bias_slope, noise_slope, False)
@@ -66,7 +66,7 @@ def noisy_output(
     raise ArithmeticError(f"{MOST_BITS} bits do not do")
 
 
-def _numbers(output: NoisyOutput, n: int) -> list[arb]:
+def _numbers(output: NoisyOutput) -> list[arb]:
     """Value, slopes in bias and noise, slopes in couplings."""
     node, own = output.average(output.b), output.own
 
@@ -78,7 +78,7 @@ def _numbers(output: NoisyOutput, n: int) -> list[arb]:
         return moments[k + 1] / unit if k >= 0 else moments[0] * output.scale / unit
 
     value = arb(output.square) - 2 * moment(1, own) + 2 * moment(2)
-    slopes = [2 * moment(1, j) - 2 * moment(0, own, j) for j in range(n)]
+    slopes = [2 * moment(1, j) - 2 * moment(0, own, j) for j in output.alike]
     return [value, 2 * moment(1) - 2 * moment(0, own), moment(0) - moment(-1, own), *slopes]
 
 

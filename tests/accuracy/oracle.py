@@ -12,7 +12,7 @@ only turns T_k into T_{k+1}; weights u and u^2 follow by parts. So features are 
 recursion holds E T_k for all k as the coefficients of a polynomial, given the vertex of the features still to come,
 and two nodes at neighbouring vertices make one of the level above. That takes 2^n nodes in all, although there are
 3^n pairs of an active set and a vertex of its cube. The weights x_j ride along, and cost a small factor only because
-few have been met at the levels that have many nodes.
+few have been met at the levels that have many nodes. Where couplings repeat, vertices with the same z share a node.
 Divisions by couplings, probabilities' denominators and factorials wait until the end: nodes hold whole numbers.
 """
 
@@ -114,6 +114,22 @@ class Output:
             ends.append(ends[-1] + sum((max(self.g[j], fmpz(0)) for j in s.members), fmpz(0)))
         return ends[::-1]
 
+    @cached_property
+    def alike(self) -> list[int]:
+        """For every feature, the first one with the same coupling and a set of its own with the same law."""
+        first: dict[object, int] = {}
+        found = list(range(len(self.g)))
+        for s in self.sets:
+            if len(s.members) == 1 and self.own not in s.members:
+                law = int(self.g[s.members[0]]), s.denominator, tuple(weight for weight, _ in s.alternatives)
+                found[s.members[0]] = first.setdefault(law, s.members[0])
+        return found
+
+    @cached_property
+    def shared(self) -> dict[tuple[int, int], Node] | None:
+        """Nodes known so far, where many vertices have the same z; else they would only fill the memory."""
+        return {} if 2 * len(set(self.g)) <= len(self.g) else None
+
     def is_continuous(self, j: int) -> bool:
         """Whether z varies continuously with feature j."""
         return not self.binary and self.g[j] != 0
@@ -148,10 +164,10 @@ class Output:
             return {}
         if first == len(self.sets):
             return self.leaf(z)
-        this, below = self.sets[first], {}
+        this, below = self.sets[first], {} if self.shared is None else self.shared
 
         def rest(shifted: fmpz) -> Node:
-            key = int(shifted)
+            key = first, int(shifted)
             if key not in below:
                 below[key] = self.average(shifted, first + 1)
             return below[key]
@@ -175,7 +191,8 @@ class Output:
     def activated(self, j: int, low: Node, high: Node) -> Node:
         """Average over the value of feature j, from the nodes where it is 0 and where it is 1."""
         own, g = self.own, self.g[j]
-        weighed = [()] if j == own or not self.gradient else [(), (own,)]
+        asked = self.gradient and self.alike[j] == j
+        weighed = [()] if j == own else [(), (own,)] if asked else []
         if not self.is_continuous(j):
             same = high if self.binary else low
             found = dict(same)
@@ -185,8 +202,6 @@ class Output:
             return found
         zero = self.zero
         found = {key: (high.get(key, zero) - low.get(key, zero)).right_shift(1) for key in dict.fromkeys([*high, *low])}
-        if not self.gradient and j != own:
-            return found
         for key in weighed:
             if key in found:
                 found[*key, j] = g * high.get(key, zero).right_shift(1) - found[key].right_shift(1)
@@ -246,7 +261,7 @@ def exact_output(
     value = output.square - 2 * moment(1, own) + 2 * moment(2)
     if not gradient:
         return ExactOutput(value, (), fmpq(0), fmpq(0), output.at_kink)
-    slopes = tuple(2 * moment(1, j) - 2 * moment(0, own, j) for j in range(features.n))
+    slopes = tuple(2 * moment(1, j) - 2 * moment(0, own, j) for j in output.alike)
     return ExactOutput(value, slopes, 2 * moment(1) - 2 * moment(0, own), fmpq(0), output.at_kink)
 
 

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from theory import FeatureDistribution, Problem
 
-from .__main__ import CHUNK, main
+from .__main__ import main
 from .estimators import Estimate, todays_loss
 from .measure import Record, measure, measure_rows
 from .noisy import noisy_output
@@ -92,18 +92,21 @@ def test_summary_names_the_worst_problem() -> None:
 
 
 @pytest.mark.usefixtures("without_type_checks")
-def test_command_resumes_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_resumes_where_it_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.accuracy.__main__.CHUNK", 3)
     main(["--count", "3", "--output", str(tmp_path)])
     path = tmp_path / "problems-000000.jsonl"
     lines = path.read_text().splitlines()
     marked = json.loads(lines[1]) | {"seconds": 12345.0}
     path.write_text("\n".join([lines[0], json.dumps(marked)]) + "\n")  # the third is lost, the second recognisable
-    (tmp_path / "problems-000025.77.part").write_text("{")  # what an interruption leaves behind
-    main(["--count", str(CHUNK + 1), "--output", str(tmp_path)])
+    (tmp_path / "problems-000003.77.part").write_text("{")  # what an interruption leaves behind
+    main(["--count", "5", "--output", str(tmp_path)])
     found = json.loads((tmp_path / "accuracy.json").read_text())
-    assert found[-1]["problems"] == CHUNK + 1
+    assert found[-1]["problems"] == 5
     assert found[-1]["seconds"] > 12345
-    assert "| never switching |" in capsys.readouterr().out
+    assert "| tiny couplings |" in capsys.readouterr().out
     with pytest.raises(ValueError, match="choose another --output"):
         main(["--count", "3", "--output", str(tmp_path), "--estimator", "tests.accuracy.test_measure:exact"])
 

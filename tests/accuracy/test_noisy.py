@@ -75,11 +75,9 @@ def test_slopes_are_limits_of_differences(features: FeatureDistribution) -> None
         assert abs(to_float((value(up) - value(down)) / (2 * step) - slope)) < 10 * to_float(step) ** 2
 
 
-@pytest.mark.parametrize("name", STRATA)
+@pytest.mark.parametrize("name", [name for name in STRATA if name != "extreme scales"])
 def test_little_noise_changes_little(name: str) -> None:
     """To first order by the variance times the slope in it; couplings and biases of many scales."""
-    if name == "extreme scales":
-        pytest.skip("variances relative to couplings of 1e200")
     stratum, rng = STRATA[name], np.random.default_rng(3)
     W, b = stratum.embedding(rng, 6)
     features = stratum.sets(rng, 6, stratum.density, "uniform")

@@ -15,7 +15,7 @@ from tests.strategies import Model, models
 from theory import Anticorrelated, Correlated, FeatureDistribution, Independent, Problem
 from theory.enumeration import active_patterns
 
-from .oracle import ExactOutput, exact_loss, exact_output, rational, to_float
+from .oracle import ExactOutput, Output, exact_loss, exact_output, rational, to_float
 from .problems import STRATA, make_case
 
 # Three sets beside two singletons, in no particular order.
@@ -208,6 +208,25 @@ def test_output_that_is_always_on_is_a_polynomial(n: int) -> None:
     variance = sum((r**2 * (d / 3 - d**2 / 4) for r, d in zip(residual, q, strict=True)), fmpq(0))
     assert found.value == mean**2 + variance
     assert found.bias == -2 * mean
+
+
+@pytest.mark.parametrize("values", ["uniform", "binary"])
+def test_features_that_are_alike_may_share_work(values: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    c, p = rng.normal(size=3)[rng.integers(3, size=10)], np.array([0.2, 0.7])[rng.integers(2, size=10)]
+    shared = exact(c, -0.1, 4, Independent(p, values))
+    monkeypatch.setattr(Output, "shared", None)
+    monkeypatch.setattr(Output, "alike", range(10))
+    assert exact(c, -0.1, 4, Independent(p, values)) == shared
+
+
+def test_forty_equal_features_that_are_always_on_are_a_polynomial() -> None:
+    found = exact(np.full(40, -0.25), 11.0, 0, Independent(np.full(40, 0.125)))
+    mean = -11 + 40 * fmpq(1, 4) / 16 + fmpq(1, 16)  # x_0 - z has 39 coefficients 1/4 and one 5/4
+    variance = (39 * fmpq(1, 16) + fmpq(25, 16)) * (fmpq(1, 24) - fmpq(1, 256))
+    assert found.value == mean**2 + variance
+    assert found.bias == -2 * mean
+    assert len(set(found.couplings[1:])) == 1
 
 
 def test_examples_that_never_switch_lose_everything() -> None:

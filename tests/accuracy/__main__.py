@@ -12,7 +12,15 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from theory.command import Parser, count, make_folder, non_negative_count, progress, run_command, writable_directory
+from theory.tools.command import (
+    Parser,
+    count,
+    make_folder,
+    non_negative_count,
+    progress,
+    run_command,
+    writable_directory,
+)
 
 from .estimators import load
 from .measure import Record, measure, measure_rows

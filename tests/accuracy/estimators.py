@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from theory import FeatureDistribution, Problem, population_loss_and_gradient
 from theory.loss import AccuracyWarning
-from theory.quadrature import ROUNDING, quadrature
+from theory.loss.quadrature import ROUNDING, quadrature
 
 __all__ = ["TOLERANCE", "Estimate", "Estimator", "RowsEstimator", "load", "todays_loss", "todays_rows"]
 

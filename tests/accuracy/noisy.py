@@ -18,6 +18,7 @@ from typing import ClassVar
 from flint import arb, arb_poly, ctx, fmpq, fmpz
 
 from theory import FeatureDistribution
+from theory.model.values import BINARY
 
 from .oracle import ExactOutput, Node, Output, sets_of
 
@@ -53,7 +54,7 @@ def noisy_output(
     scale = max([c.q for c in (*couplings, bias)])
     output = NoisyOutput(
         tuple((c * scale).p for c in couplings), (bias * scale).p, scale, own,
-        tuple(sets_of(features, own)), features.values == "binary", True, noise=noise * scale**2,
+        tuple(sets_of(features, own)), features.values == BINARY, True, noise=noise * scale**2,
     )  # fmt: skip
     bits = FIRST_BITS
     while bits <= MOST_BITS:

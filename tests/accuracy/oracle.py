@@ -26,6 +26,7 @@ from flint import fmpq, fmpz, fmpz_poly
 from numpy import ndarray
 
 from theory import Anticorrelated, FeatureDistribution, Problem
+from theory.model.values import BINARY
 
 # E w T_k of a node: the weight w is the product of the features listed in the key; a key that is missing stands for 0.
 Node = dict[tuple[int, ...], fmpz_poly]
@@ -250,7 +251,7 @@ def exact_output(
     scale = max([c.q for c in (*couplings, bias)])  # all denominators are powers of two
     output = Output(
         tuple((c * scale).p for c in couplings), (bias * scale).p, scale, own,
-        tuple(sets_of(features, own)), features.values == "binary", gradient,
+        tuple(sets_of(features, own)), features.values == BINARY, gradient,
     )  # fmt: skip
     node = output.average(output.b)
 

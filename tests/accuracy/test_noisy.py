@@ -7,7 +7,7 @@ from numpy import ndarray
 from scipy.special import erfc
 
 from theory import Anticorrelated, Correlated, FeatureDistribution, Independent
-from theory.enumeration import active_patterns
+from theory.loss.enumeration import active_patterns
 
 from .noisy import noisy_output
 from .oracle import ExactOutput, exact_output, rational, to_float

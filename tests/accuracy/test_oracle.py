@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from tests import oracle
 from tests.strategies import Model, models
 from theory import Anticorrelated, Correlated, FeatureDistribution, Independent, Problem
-from theory.enumeration import active_patterns
+from theory.loss.enumeration import active_patterns
 
 from .oracle import ExactOutput, Output, exact_loss, exact_output, rational, to_float
 from .problems import STRATA, make_case

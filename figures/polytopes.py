@@ -20,7 +20,7 @@ from figures.parts.polytope_panels import SAME_DEGREES, draw
 from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from theory import Problem, best_tegum_product, dimensionality, optimise_polytope, parse, recognise
-from theory.bounds.thomson import largest_angle, thomson_optimum
+from theory.frames.thomson import largest_angle, thomson_optimum
 from theory.optimum.local_minima import random_starts, refine
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from scipy.special import erfc
 
 from theory import Anticorrelated, Correlated, FeatureDistribution, Independent
 from theory.loss.enumeration import active_patterns
+from theory.model.values import UNIFORM
 
 from .noisy import noisy_output
 from .oracle import ExactOutput, exact_output, rational, to_float
@@ -42,7 +43,7 @@ def test_noise_agrees_with_sampling_values_and_averaging_over_noise(features: Fe
     for active, probability in zip(patterns, features.pattern_probability(patterns), strict=True):
         if not probability:
             continue
-        x = active * (rng.random((size, 8)) if features.values == "uniform" else np.ones((2, 8)))
+        x = active * (rng.random((size, 8)) if features.values == UNIFORM else np.ones((2, 8)))
         z, e = bias + x @ g, x[:, own]
         on, density = (
             erfc(-z / np.sqrt(2 * variance)) / 2,

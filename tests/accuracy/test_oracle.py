@@ -14,6 +14,7 @@ from tests import oracle
 from tests.strategies import Model, models
 from theory import Anticorrelated, Correlated, FeatureDistribution, Independent, Problem
 from theory.loss.enumeration import active_patterns
+from theory.model.values import UNIFORM
 
 from .oracle import ExactOutput, Output, exact_loss, exact_output, rational, to_float
 from .problems import STRATA, make_case
@@ -121,7 +122,7 @@ def sampled(c: ndarray, b: float, own: int, features: FeatureDistribution, size:
     for active, probability in zip(patterns, features.pattern_probability(patterns), strict=True):
         if probability == 0:
             continue
-        x = active * (rng.random((size, n)) if features.values == "uniform" else np.ones((2, n)))
+        x = active * (rng.random((size, n)) if features.values == UNIFORM else np.ones((2, n)))
         z = b + x @ c
         error = x[:, own] - np.maximum(z, 0)
         slope = -2 * error * (z > 0)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.curvature.hessian import Stability, classify
+from theory.curvature.stability import Stability, classify
 from theory.curvature.newton import StationaryPoint, solve_stationary
 from theory.curvature.quick_expansion import quick_expand, separate_errors
 from theory.geometry.distance import distance

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from theory import welch_bound
-from theory.bounds.directions import (
+from theory.frames.directions import (
     largest_cosine,
     log_covering,
     log_explicit,

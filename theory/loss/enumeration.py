@@ -285,19 +285,38 @@ def squared_errors(
         One number per output and pattern of ``active_patterns(n)``.
     """
     box = _box(values)
-    patterns = np.eye(2 ** c.shape[1])
+    bias = b / box.height  # in units of the height values fill the unit cube
+    left, bend = activation.left, activation.bend
+    errors = np.zeros((len(c), 2 ** c.shape[1]))
+    for share, target in ((bend, 1.0), (bend * (2 * left + bend - 1), 0.0)):
+        if share:
+            errors += share * np.concatenate([_pattern_errors(c[k], bias[k], box, target) for k in _blocks(c, box)])
     if activation != RELU:
-        weight = np.tile(patterns, (len(c), 1))
-        rows, biases = np.repeat(c, len(patterns), axis=0), np.repeat(b, len(patterns))
-        return expected_squared_error(rows, biases, weight, values, activation)[0].reshape(len(c), -1)
-    bias = b / box.height
-    if not box.filled:
-        active = active_patterns(c.shape[1]).astype(float)
-        errors = [(active[:, 0] - np.maximum(bias[k, None] + c[k] @ active.T, 0)) ** 2 for k in _blocks(c, box)]
-    else:
-        tops = _lattice(c.shape[1]).tops
-        errors = [_forward(c[k], bias[k], 1.0).moments[1][tops].T for k in _blocks(c, box)]
-    return box.height**2 * np.concatenate(errors)
+        errors += _straight_patterns(c, bias, box, left, bend)
+    return box.height**2 * errors
+
+
+def _pattern_errors(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], box: Box, target: float
+) -> Float[ndarray, "r patterns"]:
+    """E (target x_0 - ReLU z)^2 for every set of active features."""
+    if box.filled:
+        return _forward(c, b, target).moments[1][_lattice(c.shape[1]).tops].T
+    active = active_patterns(c.shape[1]).astype(float)
+    return np.asarray((target * active[:, 0] - np.maximum(b[:, None] + c @ active.T, 0)) ** 2)
+
+
+def _straight_patterns(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], box: Box, left: float, bend: float
+) -> Float[ndarray, "r patterns"]:
+    """(1 - bend) E x_0^2 - 2 left E x_0 z + left^2 E z^2 for every set of active features."""
+    active = active_patterns(c.shape[1]).astype(float)
+    mean, spread = (0.5, 1 / 12) if box.filled else (1.0, 0.0)
+    own = active[:, 0]
+    mean_z = b[:, None] + mean * c @ active.T
+    square_z = mean_z**2 + spread * c**2 @ active.T
+    crossed = own * (mean * mean_z + spread * c[:, :1])
+    return (1 - bend) * (mean**2 + spread) * own - 2 * left * crossed + left**2 * square_z
 
 
 def expected_squared_error(

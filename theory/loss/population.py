@@ -8,8 +8,8 @@ active sets (theory.loss.enumeration: few features, machine precision) or from c
 import os
 import sys
 import warnings
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -17,11 +17,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.loss import enumeration
-from theory.loss.engine.activation import squared_error
-from theory.loss.engine.engine import row_errors
-from theory.loss.engine.model import estimate_loss
-from theory.loss.engine.rows import Features, Rows
-from theory.loss.quadrature import quadrature
+from theory.loss.quadrature import quadrature, reach
 from theory.model.activations import RELU, Activation, activation_of
 from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
@@ -36,6 +32,9 @@ __all__ = [
     "population_loss",
     "population_loss_and_gradient",
 ]
+
+if TYPE_CHECKING:
+    from theory.loss.engine.rows import Features
 
 # An output activation, or the name of one that the package has.
 Model = Activation | Literal["relu", "linear"]
@@ -204,6 +203,10 @@ def _loss_and_gradient(
     W, b = problem.checked(W, b)
     activation = problem.activation if model is None else activation_of(model)
     if b.ndim == 1 and problem.n >= _BLOCKWISE and activation.kinks:
+        from theory.loss.engine.activation import squared_error
+        from theory.loss.engine.model import estimate_loss
+        from theory.loss.engine.rows import Features
+
         found = estimate_loss(
             W, b, Features.of(problem.features), problem.importance, error=squared_error(activation), rtol=rtol,
             threads=os.cpu_count() or 1,
@@ -257,6 +260,7 @@ def output_errors(
     if nodes is None and n <= enumeration.max_features(values):
         probability = _flat(problem.features.pattern_probability(enumeration.active_patterns(n)), batch)
         errors = enumerated_errors(G, b, probability, values, activation)
+        errors = replace(errors, error=_ENUMERATION_ROUNDING * (values.square + reach(G, b, problem.features) ** 2))
     elif nodes is not None:
         features, importance = problem.features.reshaped(batch), _flat(problem.importance, batch)
         found = quadrature(G, b, features, importance, nodes=nodes, activation=activation)
@@ -324,9 +328,7 @@ def enumerated_errors(
     )
     dG = np.empty_like(G)
     dG[:, own, order] = dc.reshape(-1, n, n)
-    height = values.box.height if values.box else 0.0
-    size = height**2 + (np.abs(b) + height * np.abs(G).sum(-1)) ** 2
-    return OutputErrors(value.reshape(-1, n), dG, db.reshape(-1, n), _ENUMERATION_ROUNDING * size)
+    return OutputErrors(value.reshape(-1, n), dG, db.reshape(-1, n))
 
 
 def _integrated(
@@ -338,6 +340,10 @@ def _integrated(
     activation: Activation,
 ) -> OutputErrors:
     """Integrate every output to its own accuracy; warn where the loss is not known to it."""
+    from theory.loss.engine.activation import squared_error  # few features, the usual case, do not wait for these
+    from theory.loss.engine.engine import row_errors
+    from theory.loss.engine.rows import Rows
+
     k, n = b.shape
     features = problem.features.reshaped(batch)
     value, dG, db, error = np.empty((k, n)), np.empty((k, n, n)), np.empty((k, n)), np.empty((k, n))
@@ -358,8 +364,10 @@ def _integrated(
     return OutputErrors(value, dG, db, error)
 
 
-def _alike(features: FeatureDistribution, k: int) -> list[tuple[ndarray, Features]]:
+def _alike(features: FeatureDistribution, k: int) -> "list[tuple[ndarray, Features]]":
     """Group the models of a batch by their distribution of features."""
+    from theory.loss.engine.rows import Features
+
     if not features.batch_shape:
         return [(np.arange(k), Features.of(features))]
     _, first, group = np.unique(features.density, axis=0, return_index=True, return_inverse=True)

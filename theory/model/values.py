@@ -47,6 +47,9 @@ class Box:
     filled: bool
 
 
+_UNIT_CUBE, _CORNER = Box(1.0, filled=True), Box(1.0, filled=False)
+
+
 @dataclass(frozen=True)
 class ValueLaw(ABC):
     """
@@ -259,7 +262,7 @@ class Uniform(ValueLaw):
     @property
     def box(self) -> Box:
         """The unit cube."""
-        return Box(1.0, filled=True)
+        return _UNIT_CUBE
 
     def moment(self, k: int) -> float:
         """Give E u^k."""
@@ -385,7 +388,7 @@ class Binary(ValueLaw):
     @property
     def box(self) -> Box:
         """A corner of the unit cube."""
-        return Box(1.0, filled=False)
+        return _CORNER
 
     def moment(self, k: int) -> float:
         """Give 1."""

@@ -28,8 +28,8 @@ class Plan:
 
     Attributes
     ----------
-    order : ndarray of int, shape (rows, n)
-        Features by falling size of coupling; those that are never summed, and the own one, first.
+    order : ndarray of int, shape (rows, kept)
+        The first features by falling size of coupling, those that are never summed before all others.
     fixed : int
         Number of features that are never summed.
     basis, weights
@@ -40,11 +40,11 @@ class Plan:
         Whether one column of weights serves log phi and e.
     """
 
-    order: Int[ndarray, "rows n"]
+    order: Int[ndarray, "rows kept"]
     fixed: int
     basis: DensityBasis
-    weights: Float[ndarray, "n columns"]
-    odds: Float[ndarray, " n"]
+    weights: Float[ndarray, "features columns"]
+    odds: Float[ndarray, " features"]
     shared: bool
 
     def take(self, which: Int[ndarray, " some"]) -> "Plan":
@@ -56,12 +56,17 @@ class Plan:
     ) -> tuple[int, Int[ndarray, "rows 2"]]:
         """Number of outer couplings, and the exponents of Y = 2^(exponent/2) of inner and outer ones."""
         n = G.shape[1]
-        outer = 0 if last < _FEW_NODES else min(n // _OUTER_PART, self.order.shape[1] - self.fixed - 1)
+        # with unlike densities each row's outer features have weights of their own, which is dear
+        outer = (
+            0 if last < _FEW_NODES or not self.shared else min(n // _OUTER_PART, self.order.shape[1] - self.fixed - 1)
+        )
         exponents = []
         for rank in (self.fixed + outer, self.fixed):
             largest = np.abs(G[np.arange(len(G)), self.order[:, rank]]) * h
             exponents.append(np.ceil(2 * np.log2(np.maximum(largest, 1e-12)) - 1e-9))
         inner, whole = np.array(exponents, dtype=int)
+        if not self.shared:  # series in two variables are dear: fewer kinds of them
+            inner = 2 * -(-inner // 2)
         return outer, np.stack([inner, 2 * -(-whole // 2)], axis=1)
 
 
@@ -99,10 +104,7 @@ def plan(f: Frame, tolerance: float) -> Plan | None:
     r = np.arange(len(size))
     size[r, f.rows.own] = -1.0
     kept = n // _OUTER_PART + 2 + int(alone.sum())
-    if kept < n:
-        top = np.argpartition(-size, kept, axis=1)[:, :kept]
-    else:
-        top = np.tile(np.arange(n), (len(r), 1))
+    top = np.argpartition(-size, kept, axis=1)[:, :kept] if kept < n else np.tile(np.arange(n), (len(r), 1))
     order = np.take_along_axis(top, np.argsort(-np.take_along_axis(size, top, 1), axis=1, kind="stable"), 1)
     shared = len(basis.nodes) == 1
     columns = weights if shared else np.hstack([weights, odds[:, None]])
@@ -190,7 +192,8 @@ class Split:
 
     def sums(self) -> tuple[ndarray, ndarray]:
         """Sums of log(1 - p + p e) and of P(only j) e_j, shape (rows, nodes)."""
-        log_phi, single = 0.0, 0.0
+        log_phi: ndarray | float = 0.0
+        single: ndarray | float = 0.0
         factor = float(self.plan.odds.max()) if self.plan.shared else 1.0
         for level in self.levels:
             M = moments_of(level.x, level.weights, level.series.terms)

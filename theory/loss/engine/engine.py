@@ -6,6 +6,7 @@ rows computed beside it.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from itertools import pairwise
 
 import numpy as np
 
@@ -86,9 +87,7 @@ def _blocks(rows: Rows, features: Features) -> list[slice]:
     size = max(1, _BLOCK // n)
     edges = sorted(cuts)
     return [
-        slice(start, min(start + size, stop))
-        for first, stop in zip(edges[:-1], edges[1:], strict=True)
-        for start in range(first, stop, size)
+        slice(start, min(start + size, stop)) for first, stop in pairwise(edges) for start in range(first, stop, size)
     ]
 
 

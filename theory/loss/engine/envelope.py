@@ -76,7 +76,7 @@ def decay(law: ValueLaw) -> Decay:
 
 def abs_moment(law: ValueLaw, k: int) -> float:
     """E |u|^k."""
-    return float(law.tail(k, np.zeros(()))) if k else 1.0
+    return float(law.tail(k, np.zeros(1))[0]) if k else 1.0
 
 
 def _suffix_max(a: ndarray, values: ndarray, edges: ndarray) -> ndarray:

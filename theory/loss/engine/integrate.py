@@ -107,7 +107,7 @@ def integrate(
     scale = np.maximum(m.square_own, 1e-300)
     w = window(rows, features, m, error, low, high, _STEP_SHARE * rtol * scale)
     work = _Work.of(f, w, base, rtol, float((rtol * scale).min()))
-    spread = np.sqrt(np.einsum("rj,rj->r", rows.G, m.cov_z) + rows.noise)
+    spread = np.sqrt(np.maximum(np.einsum("rj,rj->r", rows.G, m.cov_z), 0.0) + rows.noise)
     bound, grid = tails(f, w.half, spread), _node_grid(max_nodes)
     least = _least_ratio(f)
     ratio, truncation = least.copy(), np.full(len(base), np.inf)
@@ -115,6 +115,8 @@ def integrate(
     # First guess: as if the terms were at their least multiple of the bounds
     target = _enough(bound, grid, 0.5 * rtol * scale / least, todo)
     while len(todo):
+        if work.plan is not None and not work.plan.shared:  # fewer kinds of dear series
+            target[todo] = np.minimum(target[todo] + target[todo] % 2, len(grid) - 1)
         start, stop = work.nodes[todo], grid[target[todo]]
         for first, last in sorted(set(zip(start.tolist(), stop.tolist(), strict=True))):
             group = todo[(start == first) & (stop == last)]

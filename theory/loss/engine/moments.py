@@ -82,7 +82,7 @@ def moments(rows: Rows, features: Features) -> Moments:
             cov_z[:, members] = G[:, members] @ within
             for k, j in enumerate(members):
                 own = np.flatnonzero(rows.own == j)
-                cov_own[np.ix_(own, members)] = within[k]
+                cov_own[np.ix_(own, np.array(members))] = within[k]
                 cov_own[own, j] = 0.0
             variance[:, members] = np.diag(within)
     r = np.arange(len(G))

@@ -1,9 +1,9 @@
 """Sums over the nodes t_k = (k + 1/2) h of the midpoint rule, for a block of rows.
 
     E|y|   = (pi/h) E 1 - (2h/pi) sum Re psi(t) / t^2 ,        E y|y| = (2 pi/h) E y - (4h/pi) sum Im psi(t) / t^3 ,
-    E x|y| = (pi/h) E x - (2h/pi) sum Re psi_x(t) / t^2 ,      psi = exp(-it theta) E exp(itz), psi_x = exp(-it theta) E x exp(itz),
+    E x|y| = (pi/h) E x - (2h/pi) sum Re psi_x(t) / t^2 ,      psi = E exp(ity),  psi_x = E x exp(ity),  y = z - theta,
 
-over all patterns but the closed ones. With complex weights u(t), v(t) that hold the kinks and the bias, the kinks' terms are
+over all patterns but the closed ones. With complex weights u(t), v(t) that hold kinks and bias, the kinks' terms are
 -sum Re(u Phi + v Phi_x), Phi = prod of the factors of sets, Phi_x = -i e'(t g_own) D, D = dPhi/de_own.
 """
 
@@ -129,7 +129,8 @@ def node_sums(
 
     sets = set_factors(f, t, others) if f.features.sets else None
     p_own = f.p_own[:, None]
-    o, o1, o2 = (law.transform(rows.G[r, own][:, None] * t, order) for order in range(3))
+    a_own = rows.G[r, own][:, None] * t
+    (o, o1), o2 = transforms(law, a_own), law.transform(a_own, 2)
     if sets is None:
         D, phi = p_own * others, (1 - p_own + p_own * o) * others
     else:

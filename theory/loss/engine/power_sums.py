@@ -1,9 +1,10 @@
 """Sums over many features of log(1 - p + p e(t g)) and of e(t g), at all nodes of all rows of a block together.
 
-With y = h g the arguments at node k are (k + 1/2) y, whatever the row. On [-Y, Y] both functions are series of Chebyshev
-polynomials in y whose coefficients all rows share, so a row enters through its moments M_q = sum_j T_q(y_j / Y): a real
-three-term recurrence over the couplings, then one matrix product. Densities that differ make the first function a short
-series in p too, F(a; p) = sum_l F_l(a) T_l(x(p)), and the moments M_ql = sum_j T_q(y_j / Y) T_l(x(p_j)).
+With y = h g the arguments at node k are (k + 1/2) y, whatever the row. On [-Y, Y] both functions are series of
+Chebyshev polynomials in y whose coefficients all rows share, so a row enters through its moments
+M_q = sum_j T_q(y_j / Y): a real three-term recurrence over the couplings, then one matrix product. Densities that
+differ make the first function a short series in p too, F(a; p) = sum_l F_l(a) T_l(x(p)), and the moments
+M_ql = sum_j T_q(y_j / Y) T_l(x(p_j)).
 
 Since e(-a) is the conjugate of e(a), coefficients of even q are real and those of odd q imaginary. The gradient runs
 the recurrence backwards (Clenshaw).
@@ -81,8 +82,8 @@ def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, 
     samples = 2 * (int(0.75 * terms) + 8)  # half of them, the positive ones, suffice
     angle = np.pi * (np.arange(samples // 2) + 0.5) / samples
     e = law.transform(Y * np.cos(angle)[:, None] * k)
-    functions = [_log_factor(e, p) for p in basis.nodes]
-    columns = [sum(w * f for w, f in zip(row, functions, strict=True)) for row in basis.to_series]
+    functions = np.stack([_log_factor(e, p) for p in basis.nodes])
+    columns = np.tensordot(np.array(basis.to_series), functions, 1) if len(basis.nodes) > 1 else functions
     q = np.arange(samples)
     even, odd, tail, tail_slope = [], [], np.full(len(k), basis.miss), np.full(len(k), basis.miss * terms)
     for column, function in enumerate([*columns, e]):

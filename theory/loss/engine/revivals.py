@@ -2,8 +2,8 @@
 
 For values that are atoms, |1 - p + p e|^2 <= exp(-2p(1-p) (1 - Re e)), so |Phi(t)| <= exp(C(t) - C(0)) with
 C(t) = sum_j p_j (1-p_j) Re e(t g_j); and the part of Phi with two or more active features is about
-P(0) (e^A - 1 - A), A(t) = sum_j p_j/(1-p_j) e(t g_j). Both sums are Fourier sums of the row's couplings: one transform of
-their histogram shows every revival, lattice or almost lattice, up to frequencies far beyond the last node.
+P(0) (e^A - 1 - A), A(t) = sum_j p_j/(1-p_j) e(t g_j). Both sums are Fourier sums of the row's couplings: one
+transform of their histogram shows every revival, lattice or almost lattice, up to frequencies far beyond the last node.
 """
 
 import numpy as np
@@ -76,11 +76,17 @@ def _some(f: Frame, which: ndarray, half: ndarray, spread: ndarray, octaves: nda
     t = frequency * (2 * np.pi / (_BINS * width))[:, None]
     step = t[:, 1:2]
     bound = np.exp(np.minimum((C - total) * (1 - _MARGIN), 0.0))
-    pairs = (f.p[which] ** 2).sum(1, keepdims=True)
-    A = np.minimum(A * (1 + _MARGIN), 600.0)
-    few = f.none[which, None] * np.exp(np.minimum(pairs, 50.0))
-    phi = np.minimum(bound + f.none[which, None] * (1 + A), few * (np.expm1(A) - A + pairs))
-    x = np.minimum(bound, few * (np.expm1(A) + pairs)) * f.moments.square_own[which, None]
+    # log(1 + r e) = r e up to r^2 / (2 (1 - r)): where few features are active the closed patterns can be left out
+    largest = odds.max(1, keepdims=True)
+    with np.errstate(divide="ignore", over="ignore"):
+        curved = (odds**2).sum(1, keepdims=True) / np.where(largest < 1, 2 * (1 - largest), 0.0)
+        curved = np.where((p == 1).any(1, keepdims=True), np.inf, np.minimum(curved, 600.0))
+        A = np.minimum(A * (1 + _MARGIN), 300.0)
+        bend, quiet = np.exp(A) * np.expm1(np.minimum(curved, 300.0)), f.quiet_others[which, None]
+    few = (quiet > 0) & (curved < 300.0)
+    one = np.where(few, np.minimum(bound, quiet * (np.expm1(A) + bend)), bound)
+    two = np.where(few, np.minimum(bound, quiet * (np.expm1(A) - A + bend)), bound)
+    phi, x = two + f.p_own[which, None] * one, one * f.moments.square_own[which, None]
     absolute, square, cross = (np.abs(f.weights[which][..., i]).sum(1)[:, None] for i in (1, 2, 3))
     t[:, 0] = step[:, 0]  # the origin is no revival
     terms = (2 / np.pi) * step * ((absolute * phi + cross * x) / t**2 + 2 * square * phi / t**3)

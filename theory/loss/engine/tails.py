@@ -1,6 +1,8 @@
 """Bounds on what the nodes that are not computed would add, from decreasing bounds of the characteristic function."""
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,9 +15,11 @@ from theory.loss.engine.revivals import LEAST, revivals
 __all__ = ["FIRST_NODES", "OCTAVES", "Tails", "tails"]
 
 # Bounds are computed for the octaves of nodes 16 2^m ... 16 2^(m+1), and added up from the last one.
-FIRST_NODES, OCTAVES = 16, 15
+FIRST_NODES, OCTAVES = 16, 11
 # Up to so many features every factor is bounded by itself; beyond, through a histogram of the couplings.
 _ONE_BY_ONE = 48
+# Up to so many couplings in a block NumPy's calls cost more than its loops.
+_FEW = 2000
 # Denser features are bounded one by one in any case.
 _DENSE = 0.3
 _HUGE = 600.0
@@ -41,13 +45,24 @@ class Tails:
 
     def beyond(self, nodes: int, kind: str = "value") -> Float[ndarray, " rows"]:
         """Bound for all nodes from that number on; an octave's terms fall at least as fast as 1/t^2, or 1/t."""
-        per_octave = getattr(self, kind)
-        octave = int(np.clip(np.floor(np.log2(max(nodes, 1) / FIRST_NODES)), 0, OCTAVES - 1))
-        part = np.clip(nodes / (FIRST_NODES * 2.0**octave), 1.0, 2.0)  # 1 at the octave's start, 2 at its end
-        left = 2 / part - 1 if kind == "value" else 1 - np.log2(part)
+        per_octave, sums = self.suffixes[kind]
+        octave = min(max(math.floor(math.log2(max(nodes, 1) / FIRST_NODES)), 0), OCTAVES - 1)
+        # 1 at the octave's start, 2 at its end
+        part = min(max(nodes / (FIRST_NODES * 2.0**octave), 1.0), 2.0)
+        left = 2 / part - 1 if kind == "value" else 1 - math.log2(part)
         if nodes < FIRST_NODES:
-            left = FIRST_NODES / nodes
-        return left * per_octave[:, octave] + per_octave[:, octave + 1 :].sum(1)
+            left = FIRST_NODES / max(nodes, 1)
+        return left * per_octave[octave] + sums[octave + 1]
+
+    @cached_property
+    def suffixes(self) -> dict[str, tuple[ndarray, ndarray]]:
+        """Bounds with octaves on the first axis, and their sums from each octave on."""
+        both = {}
+        for kind, bounds in (("value", self.value), ("gradient", self.gradient)):
+            per_octave = np.ascontiguousarray(bounds.T)
+            sums = np.cumsum(per_octave[::-1], axis=0)[::-1]
+            both[kind] = (per_octave, np.concatenate([sums, np.zeros((1, len(bounds)))]))
+        return both
 
     def between(self, first: int, last: int) -> Float[ndarray, " rows"]:
         """Bound of the sum over the nodes first ... last-1 of the value's terms."""
@@ -84,9 +99,15 @@ def tails(f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows
     h = 2 * np.pi / half
     T = h[:, None] * FIRST_NODES * 2.0 ** np.arange(OCTAVES)
     base = cells(T[:, 0])
-    singles = _Singles.of(f)
-    parts = [_at(f, table, singles, base + CELLS_PER_OCTAVE * m, T[:, m]) for m in range(OCTAVES)]
-    phi, x, g_phi, g_x = (np.stack([part[i] for part in parts], axis=1) for i in range(4))
+    steps = CELLS_PER_OCTAVE * np.arange(OCTAVES)
+    if f.p.size <= _FEW:  # all octaves at once, as if they were rows
+        many = f.take(np.repeat(np.arange(len(half)), OCTAVES))
+        bounds = _at(many, table, _Singles.of(many), (base[:, None] + steps).ravel(), T.ravel())
+        phi, x, g_phi, g_x = (bound.reshape(T.shape) for bound in bounds)
+    else:
+        singles = _Singles.of(f)
+        parts = [_at(f, table, singles, base + step, T[:, m]) for m, step in enumerate(steps)]
+        phi, x, g_phi, g_x = (np.stack([part[i] for part in parts], axis=1) for i in range(4))
     absolute, square, cross = (np.abs(f.weights[..., i]).sum(1)[:, None] for i in (1, 2, 3))
     # sums over an octave: of 2h/(pi t^2), of 4h/(pi t^3), and of these times t
     one = (2 / np.pi) * 0.5 / T
@@ -123,7 +144,7 @@ class _Sums:
 class _Singles:
     """Single features but the own one: each by itself, and where they are many, sparse ones by cells of couplings."""
 
-    cell: ndarray  # (rows, some): of those that are treated by themselves
+    cell: ndarray  # (some, rows): of those that are treated by themselves
     p: ndarray
     odds: ndarray  # 0 for p = 1
     always: ndarray  # (rows,): how many are always active
@@ -142,21 +163,22 @@ class _Singles:
             cell, p = cell[:, dense], p[:, dense]
         else:
             histogram = (np.zeros(0, dtype=np.int64), (), none)
+        cell, p = np.ascontiguousarray(cell.T), np.ascontiguousarray(p.T)
         odds = np.where(p < 1, p / np.where(p < 1, 1 - p, 1.0), 0.0)
         return cls(cell, p, odds, ((f.p == 1) & (G != 0)).sum(1), *histogram)
 
     def at(self, table: Decay, t_cell: Int[ndarray, " rows"]) -> _Sums:
         """Give the bounds at a frequency of that cell."""
-        cell = clipped(self.cell + t_cell[:, None])
+        cell = clipped(self.cell + t_cell)
         modulus = table.modulus[cell]
         with np.errstate(divide="ignore"):
             log_modulus = np.log(modulus)
             log_factor = np.log(_modulus(self.p, table.real[cell], modulus))
         log_factor = np.maximum(log_factor, -_HUGE)
-        B, log_full = (self.odds * modulus).sum(1), log_factor.sum(1)
-        log_always = np.where(self.p == 1, np.maximum(log_modulus, -_HUGE), 0.0).sum(1)
-        steepest = (self.odds * table.first[cell]).max(1, initial=0.0)
-        least = log_factor.min(1, initial=0.0)
+        B, log_full = (self.odds * modulus).sum(0), log_factor.sum(0)
+        log_always = np.where(self.p == 1, np.maximum(log_modulus, -_HUGE), 0.0).sum(0)
+        steepest = (self.odds * table.first[cell]).max(0, initial=0.0)
+        least = log_factor.min(0, initial=0.0)
         if self.sums:
             odds, spread, square = self.sums
             for number in np.unique(t_cell):  # few rows differ in their step

@@ -2,10 +2,10 @@
 
 With the step h = 2 pi / L the rule integrates |z| and z|z| exactly for |z| <= L; beyond, it continues them by mirror
 images, so that it misses at most 2 (|z| - L) of |z| and 2 (|z| - L)^2 of z|z|, and of their derivatives at most 2 and
-4 (|z| - L). Markov's inequality with (v_+)^k <= (k / (e s))^k exp(s v) turns that into M(s) exp(-s L), M(s) = E exp(sz),
-for z and -z, minimised over s. M is a product over sets of features; for many features, Bennett's inequality
-log(1 + p (E exp(yu) - 1)) <= p y E u + p y^2 R(Y), R(Y) = sup of (E exp(yu) - 1 - y E u) / y^2 over |y| <= Y, needs no
-more than two sums.
+4 (|z| - L). Markov's inequality with (v_+)^k <= (k / (e s))^k exp(s v) turns that into M(s) exp(-s L) with
+M(s) = E exp(sz), for z and -z, minimised over s. M is a product over sets of features; for many features, Bennett's
+inequality log(1 + p (E exp(yu) - 1)) <= p y E u + p y^2 R(Y), R(Y) = sup of (E exp(yu) - 1 - y E u) / y^2 over
+|y| <= Y, needs no more than two sums.
 """
 
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def window(
         Windows and bounds.
     """
     law = features.values
-    spread = np.sqrt((rows.G * m.cov_z).sum(1) + rows.noise)
+    spread = np.sqrt(np.maximum((rows.G * m.cov_z).sum(1), 0.0) + rows.noise)
     largest = np.abs(rows.G).max(1)
     unit = np.maximum(np.maximum(spread, 1e-3 * largest), 1e-300)
     s = _TILTS / unit[:, None]

@@ -1,4 +1,4 @@
-"""What the engine is compared with: enumeration of active sets, and exponential values in multi-precision arithmetic."""
+"""What the engine is compared with: enumeration of active sets, and exponential values in multi-precision."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -12,14 +12,14 @@ from scipy.special import gamma, gammaincc
 
 from tests.strategies import seeds
 from theory import Anticorrelated, Correlated, FeatureDistribution, Independent
-from theory.loss import enumerated_errors
-from theory.loss.engine.laws import AllActive, Binary, OneActive, Uniform
 from theory.loss.engine.rows import Features, Rows
 from theory.loss.enumeration import active_patterns
+from theory.loss.population import enumerated_errors
+from theory.model.values import BINARY, UNIFORM
 
 # Enumeration rounds at about this part of the largest z squared, and of one.
 ENUMERATION = 4e-15
-LAWS = {"uniform": Uniform(), "binary": Binary()}
+LAWS = {"uniform": UNIFORM, "binary": BINARY}
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,6 @@ def case(rng: np.random.Generator, stratum: str, law: str, kind: str) -> Case:
     owner = rng.integers(0, n, size=n)
     sets = [tuple(int(j) for j in np.flatnonzero(owner == k)) for k in sorted(set(owner.tolist()))]
     p = p[: len(sets)]
-    theirs, ours = {"correlated": (Correlated, AllActive), "anticorrelated": (Anticorrelated, OneActive)}[kind]
-    features = Features.of_sets(LAWS[law], n, [ours(s, float(q)) for s, q in zip(sets, p, strict=True)])
+    theirs = {"correlated": Correlated, "anticorrelated": Anticorrelated}[kind]
+    features = Features.of(theirs(sets, p, law))
     return Case(rows, features, theirs(sets, p, law), stratum)

@@ -12,8 +12,8 @@ from tests.theory.loss.engine.oracles import STRATA, Case, Exponential, case, ca
 from theory import Independent
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
-from theory.loss.engine.laws import Uniform
 from theory.loss.engine.rows import Features, Rows
+from theory.model.values import UNIFORM
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -74,7 +74,7 @@ def test_the_gradient_is_that_of_the_discretised_loss(seed: int, log_density: fl
     rng = np.random.default_rng(seed)
     n, p = 7, 10.0**log_density
     G, b = rng.normal(size=(2, n)), rng.normal(size=2)
-    features = Features(Uniform(), np.full(n, p))
+    features = Features(UNIFORM, np.full(n, p))
     noise = np.array([0.0, 0.3])
     direction, bias, eps = rng.normal(size=(2, n)), rng.normal(size=2), 1e-5
 
@@ -94,7 +94,7 @@ def test_eight_features_against_multi_precision(p: float) -> None:
     n = 8
     rng = np.random.default_rng(8)
     G, b = rng.normal(size=(1, n)), np.array([-0.2])
-    result = row_errors(Rows(G, b, np.zeros(1, dtype=int), np.zeros(1)), Features(Uniform(), np.full(n, p)), rtol=1e-9)
+    result = row_errors(Rows(G, b, np.zeros(1, dtype=int), np.zeros(1)), Features(UNIFORM, np.full(n, p)), rtol=1e-9)
     with oracle.mp.workdps(60):
         exact = mpf(0)
         for k in range(2**n):
@@ -122,7 +122,7 @@ def test_the_truncation_is_not_stated_for_nothing() -> None:
         rng = np.random.default_rng(seed)
         G, b = np.outer([1.0, -1.0, 1.0], [1.0, -1.0, 1.0]), -np.array([0.1, 0.5, 0.0])
         p = 10 ** rng.uniform(-2, 0, size=3)
-        c = Case(Rows(G, b, np.arange(3), np.zeros(3)), Features(Uniform(), p), Independent(p), "plain")
+        c = Case(Rows(G, b, np.arange(3), np.zeros(3)), Features(UNIFORM, p), Independent(p), "plain")
         result = row_errors(c.rows, c.features, rtol=1e-4)
         miss = np.maximum(np.abs(result.value - c.exact()[0]) - c.rounding, 0)
         worst = max(worst, float((miss / result.parts.total()).max()))
@@ -132,7 +132,7 @@ def test_the_truncation_is_not_stated_for_nothing() -> None:
 def test_outputs_that_never_switch_are_exact() -> None:
     n = 7
     rows = Rows(np.full((2, n), 1e6), np.array([-8e6, 1e5]), np.array([0, 0]), np.zeros(2))
-    result = row_errors(rows, Features(Uniform(), np.full(n, 0.3)))
+    result = row_errors(rows, Features(UNIFORM, np.full(n, 0.3)))
     assert result.value[0] == 0.3 / 3
     assert not result.dG[0].any()
     assert result.db[0] == 0
@@ -143,5 +143,5 @@ def test_outputs_that_never_switch_are_exact() -> None:
 def test_large_equal_weights_know_their_error(w: float) -> None:
     n = 9
     rows = Rows(np.full((1, n), w**2), np.array([-1.1 * n * w**2]), np.zeros(1, dtype=int), np.zeros(1))
-    result = row_errors(rows, Features(Uniform(), np.full(n, 0.5)))
+    result = row_errors(rows, Features(UNIFORM, np.full(n, 0.5)))
     assert abs(result.value[0] - 0.5 / 3) <= result.error[0]

@@ -6,14 +6,14 @@ import pytest
 from theory import Problem, population_loss, population_loss_and_gradient
 from theory.loss.engine.activation import leaky_relu
 from theory.loss.engine.engine import row_errors
-from theory.loss.engine.laws import Uniform
 from theory.loss.engine.model import estimate_loss
 from theory.loss.engine.rows import Features, Rows
+from theory.model.values import UNIFORM
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
 N, M, P = 6, 2, 0.3
-FEATURES = Features(Uniform(), np.full(N, P))
+FEATURES = Features(UNIFORM, np.full(N, P))
 
 
 def parameters(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,7 +80,7 @@ def test_leaky_slopes_agree_with_monte_carlo(slope: float) -> None:
 
 
 def test_the_issue_s_large_model_is_exact() -> None:
-    e = estimate_loss([[1000.0] * 7], [-8e6] * 7, Features(Uniform(), np.full(7, 0.3)))
+    e = estimate_loss([[1000.0] * 7], [-8e6] * 7, Features(UNIFORM, np.full(7, 0.3)))
     np.testing.assert_allclose(e.value, 0.7, rtol=1e-15)
     assert not e.gradient["W"].any()
 

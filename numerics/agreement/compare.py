@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from theory.tools.parallel import Workers
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -24,7 +26,7 @@ def train_and_judge(
     learning_rate: float = RATE,
     schedule: str = "cosine",
     loss: str = "sampled",
-    workers: int = 1,
+    workers: Workers = 1,
     progress: bool = True,
 ) -> "xr.Dataset":
     """
@@ -40,8 +42,8 @@ def train_and_judge(
         How to train, as for ``numerics.train``.
     loss : {"sampled", "population"}
         Train on samples, or on the exact loss (where the batch does not matter).
-    workers : int
-        Processes; results do not depend on it.
+    workers : int or str
+        Processes, or the address of a Dask scheduler; results do not depend on it.
     progress : bool
         Whether to show bars on stderr (if that is a terminal and the work takes more than two seconds).
 

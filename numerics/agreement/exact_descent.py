@@ -6,7 +6,6 @@ where that has the gradient of a batch. What differs between the two is the nois
 
 from collections.abc import Sequence
 
-import joblib
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
@@ -15,11 +14,12 @@ from numpy import ndarray
 from numerics.agreement.references import exact_losses
 from numerics.training.descent import learning_rates, make_optimiser
 from numerics.training.run import train
-from numerics.training.settings import Settings, check_workers, log_spaced
+from numerics.training.settings import Settings, log_spaced
 from theory.loss.enumeration import MAX_FEATURES
 from theory.loss.population import output_errors
 from theory.model.problem import Problem, all_runs, take
 from theory.tools.command import progress as progress_bar
+from theory.tools.parallel import Workers, spread
 
 __all__ = ["descend_exactly", "initial_parameters", "train_exactly"]
 
@@ -81,7 +81,7 @@ def train_exactly(
     learning_rate: float = 1e-2,
     schedule: str = "cosine",
     init: str = "xavier",
-    workers: int = 1,
+    workers: Workers = 1,
     progress: bool = True,
 ) -> xr.Dataset:
     """
@@ -105,8 +105,8 @@ def train_exactly(
         Whether and how the learning rate falls to 0.
     init : {"xavier", "small"}
         Rule for the initial weights.
-    workers : int
-        Processes to share the work; results do not depend on it.
+    workers : int or str
+        Processes to share the work, or the address of a Dask scheduler; results do not depend on it.
     progress : bool
         Whether to show a bar on stderr (if that is a terminal and the work takes more than two seconds).
 
@@ -150,7 +150,7 @@ def descend_exactly(
     W: Float[ndarray, "runs m n"],
     b: Float[ndarray, "runs n"],
     settings: Settings,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: bool = True,
 ) -> xr.Dataset:
     """
@@ -166,8 +166,8 @@ def descend_exactly(
         Initial biases.
     settings : Settings
         Steps, optimiser, learning rate and schedule; the rest does not matter.
-    workers : int
-        Processes.
+    workers : int or str
+        Processes, or the address of a Dask scheduler.
     progress : bool
         Whether to show a bar.
 
@@ -177,8 +177,7 @@ def descend_exactly(
         As described in ``train_exactly``.
     """
     chunks = [np.arange(k, min(k + _CHUNK, len(W))) for k in range(0, len(W), _CHUNK)]
-    jobs = (joblib.delayed(_descend)(take(problem, rows), W[rows], b[rows], settings) for rows in chunks)
-    done = joblib.Parallel(n_jobs=check_workers(workers), return_as="generator")(jobs)
+    done = spread(_descend, [(take(problem, rows), W[rows], b[rows], settings) for rows in chunks], workers)
     parts = list(progress_bar(done, total=len(chunks), label="descending") if progress else done)
     final_W, final_b, curve, diverged = (
         np.concatenate([part[k] for part in parts], axis=1 if k == 2 else 0) for k in range(4)

@@ -14,7 +14,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from threadpoolctl import threadpool_limits
 
 from numerics.agreement.exact_descent import train_exactly
 from numerics.agreement.references import exact_losses, nearest_minima
@@ -25,11 +24,15 @@ from theory.geometry.phases import PHASES, classify
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem, all_runs, take
 from theory.phase_diagram.diagram import exact_phase_diagram
+from theory.tools.parallel import Workers
+from theory.tools.threads import one_blas_thread
 
-__all__ = ["CAUSES", "Shares", "agreement_shares", "compare_phases", "near_boundary", "phase_agreement"]
+__all__ = ["AXES", "CAUSES", "Shares", "agreement_shares", "compare_phases", "near_boundary", "phase_agreement"]
 
 # A cell lies near a boundary if a change of its density, or of its importance, by this part crosses one.
 NEAR = 0.05
+# Ranges of density and importance unless told otherwise.
+AXES = ((0.01, 1.0), (0.1, 10.0))
 CAUSES = ("agrees", "near-degenerate", "metastable", "not converged", "theory wrong", "other minimum, same phase")
 # Runs whose minima are searched for together.
 _CHUNK = 1500
@@ -48,9 +51,9 @@ def phase_agreement(
     learning_rate: float = 1e-2,
     schedule: str = "cosine",
     loss: str = "sampled",
-    workers: int = 1,
-    density: tuple[float, float] = (0.01, 1.0),
-    importance: tuple[float, float] = (0.1, 10.0),
+    workers: Workers = 1,
+    density: tuple[float, float] = AXES[0],
+    importance: tuple[float, float] = AXES[1],
     progress: bool = True,
 ) -> xr.Dataset:
     """
@@ -71,8 +74,8 @@ def phase_agreement(
         optimal loss in every cell of n = 3, m = 2.
     loss : {"sampled", "population"}
         Train on samples, or on the exact loss.
-    workers : int
-        Processes; results do not depend on it.
+    workers : int or str
+        Processes, or the address of a Dask scheduler; results do not depend on it.
     density : (float, float)
         Range of the density p = 1 - S of every feature.
     importance : (float, float)
@@ -109,7 +112,7 @@ def phase_agreement(
         learned = train_exactly(problem, **settings)
     else:
         learned = train(problem, batch=batch, snapshots=(), on_divergence="record", **settings)
-    with threadpool_limits(1):
+    with one_blas_thread():
         compared = compare_phases(exact, problem, learned["W"].values, learned["b"].values)
     told = {"steps": steps, "batch": batch, "optimiser": optimiser, "learning_rate": learning_rate}
     return compared.assign_attrs(told, schedule=schedule, instances=instances, loss=loss)

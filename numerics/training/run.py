@@ -3,9 +3,10 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from itertools import groupby
+from pathlib import Path
 
-import joblib
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
@@ -15,12 +16,13 @@ from numerics.models import MODELS
 from numerics.sampling.draws import SPARSE_DENSITY
 from numerics.training.initial import initial_parameters
 from numerics.training.kernels import unstack
-from numerics.training.settings import Settings, check_workers
+from numerics.training.settings import Settings
 from numerics.training.trajectory import Task, Trajectory, descend, segments, uses_columns
 from theory.model.features import FeatureDistribution, Independent
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
-from theory.tools.storage import check_output, save
+from theory.tools.parallel import Workers, check_workers, spread
+from theory.tools.storage import results_folder, save
 
 __all__ = ["train"]
 
@@ -42,7 +44,7 @@ def train(
     model: str = "relu",
     precision: str = "float32",
     snapshots: Sequence[int] | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     output: str | os.PathLike[str] | None = None,
     progress: bool = True,
     momentum: float = 0.9,
@@ -85,8 +87,8 @@ def train(
         Arithmetic of the training.
     snapshots : sequence of int, optional
         Steps after which parameters and loss are kept; about 25, evenly spaced in log(step), by default.
-    workers : int
-        Processes to share the work; the results do not depend on it.
+    workers : int or str
+        Processes to share the work, or the address of a Dask scheduler; the results do not depend on it.
     output : path, optional
         NetCDF file to write, complete or not at all.
     progress : bool
@@ -144,14 +146,16 @@ def train(
     workers = check_workers(workers)
     if on_divergence not in ("raise", "record"):
         raise ValueError(f"on_divergence must be 'raise' or 'record', got {on_divergence!r}")
-    target = None if output is None else check_output(output, overwrite)
+    target = None if output is None else Path(output)
+    folder = nullcontext() if target is None else results_folder(target.parent, [target.name], overwrite)
     features, importance = _per_run(problem, settings.instances)
     theta = initial_parameters(problem, settings, init)
     tasks = _tasks(features, importance, theta, problem.m, settings, on_divergence == "record")
-    trajectories = _run(tasks, workers, progress)
-    dataset = _dataset(problem, settings, init, tasks, trajectories)
-    if target is not None:
-        save(dataset, target)
+    with folder:
+        trajectories = _run(tasks, workers, progress)
+        dataset = _dataset(problem, settings, init, tasks, trajectories)
+        if target is not None:
+            save(dataset, target)
     return dataset
 
 
@@ -209,7 +213,7 @@ def _chunks(features: FeatureDistribution, settings: Settings) -> list[Int[ndarr
     return chunks
 
 
-def _run(tasks: list[Task], workers: int, progress: bool) -> list[Trajectory]:
+def _run(tasks: list[Task], workers: Workers, progress: bool) -> list[Trajectory]:
     """Work through the chunks, here or in other processes."""
 
     def bar(items: Iterable, total: int, label: str) -> Iterable:
@@ -228,8 +232,7 @@ def _run(tasks: list[Task], workers: int, progress: bool) -> list[Trajectory]:
         trajectories = [descend(task, watch) for task in tasks]
         next(ticks, None)
         return trajectories
-    pool = joblib.Parallel(n_jobs=workers, return_as="generator")
-    return list(bar(pool(joblib.delayed(descend)(task) for task in tasks), len(tasks), "training"))
+    return list(bar(spread(descend, [(task,) for task in tasks], workers), len(tasks), "training"))
 
 
 def _dataset(

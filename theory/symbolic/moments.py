@@ -6,6 +6,7 @@ from functools import lru_cache
 import sympy
 
 from theory.model.features import ValueLaw
+from theory.symbolic.algebra.formula import expression
 
 __all__ = ["expect_polynomial", "expect_value", "feature_moment"]
 
@@ -39,6 +40,7 @@ def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLaw = "uni
     >>> expect_value(u**2, u), expect_value(u**2, u, "binary")
     (1/3, 1)
     """
+    integrand = expression(integrand)
     if values == "uniform":
         return sympy.integrate(sympy.expand(integrand), (u, 0, 1))
     if values == "binary":
@@ -71,6 +73,7 @@ def feature_moment(power: int, p: sympy.Expr, values: ValueLaw = "uniform") -> s
     >>> feature_moment(1, p), feature_moment(2, p)
     (p/2, p/3)
     """
+    p = expression(p)
     u = sympy.Dummy("u")
     inactive = (1 - p) * sympy.Integer(0) ** power
     return sympy.expand(inactive + p * expect_value(u**power, u, values))
@@ -99,6 +102,6 @@ def expect_polynomial(
         The mean; because features are independent, that of a monomial is the product of moments.
     """
     mean = sympy.S.Zero
-    for powers, coefficient in sympy.Poly(polynomial, *x).terms():
+    for powers, coefficient in sympy.Poly(expression(polynomial), *x).terms():
         mean += coefficient * sympy.Mul(*(feature_moment(k, p_j, values) for k, p_j in zip(powers, p, strict=True)))
     return sympy.expand(mean)

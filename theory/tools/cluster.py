@@ -1,9 +1,11 @@
 """Jobs on a Dask cluster: connecting, refusing what cannot work, and saying in a sentence what was lost."""
 
+import asyncio
 import importlib
 import logging
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -79,10 +81,8 @@ def connected(address: str) -> Iterator[Any]:
     except ImportError:
         raise ValueError("a Dask cluster needs dask.distributed: install the extra 'distributed'") from None
     with _quiet():
-        try:
-            client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, TimeoutError, ValueError):
-            raise OSError(f"no Dask scheduler answers at {address}; is something else listening there?") from None
+        _shake_hands(address)
+        client = distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         try:
             _check_workers(client, address)
             yield client
@@ -102,6 +102,28 @@ def _knock(address: str) -> None:
         raise OSError(
             f"no Dask scheduler answers at {address} ({problem.strerror or problem}); start one with `dask scheduler`"
         ) from None
+
+
+def _shake_hands(address: str) -> None:
+    """Make sure that it is Dask who listens: a client that finds somebody else takes long, and complains."""
+    connect = importlib.import_module("distributed.comm").connect
+    met: list[bool] = []
+
+    async def visit() -> None:
+        comm = await connect(address, timeout=_CONNECT_SECONDS)
+        met.append(True)
+        await comm.close()
+
+    def try_to() -> None:
+        with suppress(Exception):  # whatever the other side makes it stumble over
+            asyncio.run(visit())
+
+    # In a thread that nobody waits for in the end: some of what is not Dask keeps it beyond every time-out.
+    thread = threading.Thread(target=try_to, daemon=True)
+    thread.start()
+    thread.join(_CONNECT_SECONDS)
+    if not met:
+        raise OSError(f"what listens at {address} is no Dask scheduler")
 
 
 def _check_workers(client: Any, address: str) -> None:

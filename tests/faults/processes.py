@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -74,10 +75,11 @@ def clear(process: subprocess.Popen[str]) -> None:
         process.kill()
         process.wait()
     for pid in left_over(process, 2.0):
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:

@@ -20,9 +20,8 @@ import xarray as xr
 
 from figures.parts.polytope_panels import SAME_DEGREES, draw
 from figures.shared.verdicts import Finding, Verdict
-from numerics.agreement.references import repeated
 from theory import Problem, best_tegum_product, dimensionality, optimise_polytope, parse, recognise
-from theory.bounds.thomson import largest_angle, thomson_optimum
+from theory.frames.thomson import largest_angle, thomson_optimum
 from theory.optimum.local_minima import random_starts, refine
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def _best(v: int, density: float, sphere: "ndarray", starts: int, rng: np.random
     known = np.stack([packed, packed, sphere])
     known[1:] += 0.02 * rng.standard_normal(known[1:].shape)  # off saddle points
     W, b = np.concatenate([known, W]), np.concatenate([np.stack([bias, bias, np.zeros(v)]), b])
-    found = refine(repeated(problem, len(W)), W, b, tolerance=1e-6, iterations=150)
+    found = refine(problem.repeated(len(W)), W, b, tolerance=1e-6, iterations=150)
     return found.W[found.loss.argmin()]
 
 

@@ -1,6 +1,6 @@
-from .bounds.frames import frame_potential_bound as frame_potential_bound
-from .bounds.frames import welch_bound as welch_bound
-from .curvature.hessian import Stability as Stability
+from .curvature.stability import Stability as Stability
+from .frames.bounds import frame_potential_bound as frame_potential_bound
+from .frames.bounds import welch_bound as welch_bound
 from .geometry.metrics import coherence as coherence
 from .geometry.metrics import dimensionality as dimensionality
 from .geometry.metrics import dimensions_per_feature as dimensions_per_feature

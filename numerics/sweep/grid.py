@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,10 @@ class _Piece:
             {
                 "version": _VERSION,
                 "m": self.problem.m,
-                "features": type(features).__name__,
+                "activation": repr(self.problem.activation),
                 "sets": features.sets,
-                "values": str(features.values),
+                "values": repr(features.values),
+                "laws": repr(features.laws),
                 "density": features.density.tolist(),
                 "importance": self.problem.importance.tolist(),
                 "seed": self.seed,
@@ -164,8 +165,8 @@ def _pieces(problem: Problem, seed: int, instances: int, settings: dict[str, Any
     size = max(1, _PIECE_RUNS // instances)
     return [
         _Piece(
-            problem=Problem(
-                m=problem.m,
+            problem=replace(
+                problem,
                 features=features.with_density(rows[first : first + size]),
                 importance=importance[first : first + size],
             ),

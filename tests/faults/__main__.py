@@ -1,7 +1,7 @@
 """Kill and interrupt a sweep and a phase diagram at random moments, and run them again.
 
-``python -m tests.faults --kills 50 --signals 30`` compares every result with that of an undisturbed run, bit by bit, and
-looks for processes and half-written files that were left behind. It prints a table, and ends with 1 if anything is
+``python -m tests.faults --kills 50 --signals 30`` compares every result with that of an undisturbed run, bit by bit,
+and looks for processes and half-written files that were left behind. It prints a table, and ends with 1 if anything is
 wrong. About ten minutes on two cores.
 """
 

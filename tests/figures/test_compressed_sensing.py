@@ -13,7 +13,7 @@ import figures.compressed_sensing as script
 from figures.compressed_sensing import compute, draw, judge, recover
 from figures.shared.verdicts import HOLDS
 from theory import load, save
-from theory.bounds.recovery import l1_success
+from theory.frames.recovery import l1_success
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

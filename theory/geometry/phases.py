@@ -16,8 +16,9 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.geometry.metrics import feature_norms, superposition
-from theory.model.features import Independent, ValueLaw, density_array, locked
+from theory.model.features import Independent, density_array, locked
 from theory.model.problem import Problem
+from theory.model.values import ValueLaw
 
 __all__ = ["PHASES", "Candidate", "Phase", "classify", "ideal_candidates"]
 
@@ -61,7 +62,7 @@ class Candidate:
         """Whether each feature has a direction, shape (n,), bool."""
         return np.asarray(self.embedding.any(axis=0))
 
-    def bias(self, density: ArrayLike, values: ValueLaw = "uniform") -> Float[ndarray, "*batch n"]:
+    def bias(self, density: ArrayLike, values: ValueLaw | str = "uniform") -> Float[ndarray, "*batch n"]:
         """
         Give the idealised bias: 0 for a represented feature, E x_i for the rest.
 
@@ -69,7 +70,7 @@ class Candidate:
         ----------
         density : array_like, shape () or (*batch, n)
             Probability p_j = 1 - S_j that feature j is active, in (0, 1]; a scalar holds for every feature.
-        values : {"uniform", "binary"}
+        values : ValueLaw or {"uniform", "binary"}
             Law of an active feature's value: U[0, 1], or the constant 1.
 
         Returns

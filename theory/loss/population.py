@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 
 from theory.loss import enumeration
 from theory.loss.quadrature import ROUNDING, quadrature
-from theory.model.features import ValueLaw
-from theory.model.problem import Problem, check_parameters
+from theory.model.activations import RELU, Activation, activation_of
+from theory.model.problem import Problem
+from theory.model.values import ValueLaw
 
 __all__ = [
     "AccuracyWarning",
@@ -29,7 +30,8 @@ __all__ = [
     "population_loss_and_gradient",
 ]
 
-Model = Literal["relu", "linear"]
+# An output activation, or the name of one that the package has.
+Model = Activation | Literal["relu", "linear"]
 
 
 class AccuracyWarning(UserWarning):
@@ -55,9 +57,35 @@ class OutputErrors:
     dG: Float[ndarray, "*batch n n"]
     db: Float[ndarray, "*batch n"]
 
+    def pull_back(
+        self, W: Float[ndarray, "*batch m n"], importance: Float[ndarray, "*#batch n"]
+    ) -> tuple[Float[ndarray, "*batch"], Float[ndarray, "*batch m n"], Float[ndarray, "*batch n"]]:
+        """
+        Weigh the outputs and carry their gradients over from couplings G = W^T W to the embedding.
+
+        Parameters
+        ----------
+        W : ndarray, shape (*batch, m, n)
+            Embedding.
+        importance : ndarray, shape (*batch, n)
+            Weight of each output.
+
+        Returns
+        -------
+        loss : ndarray, shape (*batch,)
+            Weighted sum of the errors.
+        dW : ndarray, shape (*batch, m, n)
+            Its gradient in W, W (A + A^T) with A the weighted ``dG``.
+        db : ndarray, shape (*batch, n)
+            Its gradient in b.
+        """
+        A = importance[..., None] * self.dG
+        loss = np.asarray((importance * self.value).sum(-1))
+        return loss, W @ (A + A.swapaxes(-1, -2)), importance * self.db
+
 
 def population_loss(
-    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu", rtol: float = 1e-7
+    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None = None, rtol: float = 1e-7
 ) -> float | Float[ndarray, "*batch"]:
     """
     Compute the exact population loss of a toy model.
@@ -70,8 +98,8 @@ def population_loss(
         Output bias, added before the ReLU.
     problem : Problem
         Feature distribution and importances; its batch broadcasts against that of W and b.
-    model : {"relu", "linear"}
-        x' = ReLU(W^T W x + b), or x' = W^T W x + b.
+    model : Activation or {"relu", "linear"}, optional
+        Output activation, x' = ReLU(W^T W x + b) or x' = W^T W x + b; by default the problem's own.
     rtol : float
         Relative accuracy to reach where quadrature is needed (more than six features); below that
         the result is exact to rounding.
@@ -107,7 +135,7 @@ def population_loss(
 
 
 def population_loss_and_gradient(
-    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu", rtol: float = 1e-7
+    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None = None, rtol: float = 1e-7
 ) -> tuple[float | Float[ndarray, "*batch"], Float[ndarray, "*batch m n"], Float[ndarray, "*batch n"]]:
     """
     Compute the exact population loss and its gradient in W and b.
@@ -120,8 +148,8 @@ def population_loss_and_gradient(
         Output bias.
     problem : Problem
         Feature distribution and importances.
-    model : {"relu", "linear"}
-        Which toy model.
+    model : Activation or {"relu", "linear"}, optional
+        Output activation; by default the problem's own.
     rtol : float
         Relative accuracy of the loss, as for ``population_loss``.
 
@@ -151,21 +179,17 @@ def population_loss_and_gradient(
 
 
 def _loss_and_gradient(
-    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model, rtol: float
+    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None, rtol: float
 ) -> tuple[ndarray, ndarray, ndarray]:
-    W, b = check_parameters(W, b, problem)
-    errors = output_errors(W.swapaxes(-1, -2) @ W, b, problem, model, rtol)
-    importance = problem.importance
-    loss = (importance * errors.value).sum(-1)
-    dG = importance[..., None] * errors.dG
-    return np.asarray(loss), W @ (dG + dG.swapaxes(-1, -2)), importance * errors.db
+    W, b = problem.checked(W, b)
+    return output_errors(W.swapaxes(-1, -2) @ W, b, problem, model, rtol).pull_back(W, problem.importance)
 
 
 def output_errors(
     G: Float[ndarray, "*batch n n"],
     b: Float[ndarray, "*batch n"],
     problem: Problem,
-    model: Model = "relu",
+    model: Model | None = None,
     rtol: float = 1e-7,
     nodes: int | None = None,
 ) -> OutputErrors:
@@ -180,8 +204,8 @@ def output_errors(
         Output biases.
     problem : Problem
         Feature distribution; importances only weigh the accuracy.
-    model : {"relu", "linear"}
-        Which toy model.
+    model : Activation or {"relu", "linear"}, optional
+        Output activation; by default the problem's own.
     rtol : float
         Relative accuracy of the weighted sum where quadrature is needed.
     nodes : int, optional
@@ -197,30 +221,31 @@ def output_errors(
     ValueError
         If the model is unknown.
     """
-    if model not in ("relu", "linear"):
-        raise ValueError(f"model must be 'relu' or 'linear', got {model!r}")
-    if model == "linear":
-        return _linear(G, b, problem)
-    batch, n = b.shape[:-1], problem.n
+    activation = problem.activation if model is None else activation_of(model)
+    if not activation.kinks:
+        return _straight(G, b, problem, activation)
+    batch, n, values = b.shape[:-1], problem.n, problem.features.values
     G, b = G.reshape(-1, n, n), b.reshape(-1, n)
-    if nodes is None and n <= enumeration.MAX_FEATURES[problem.features.values]:
+    if nodes is None and n <= enumeration.max_features(values):
         probability = _flat(problem.features.pattern_probability(enumeration.active_patterns(n)), batch)
-        errors = enumerated_errors(G, b, probability, problem.features.values)
+        errors = enumerated_errors(G, b, probability, values, activation)
         value, dG, db = errors.value, errors.dG, errors.db
     else:
-        value, dG, db = _integrated(G, b, problem, batch, rtol, nodes)
+        value, dG, db = _integrated(G, b, problem, batch, rtol, nodes, activation)
     return OutputErrors(value.reshape(*batch, n), dG.reshape(*batch, n, n), db.reshape(*batch, n))
 
 
-def _linear(G: ndarray, b: ndarray, problem: Problem) -> OutputErrors:
-    """Moments alone: x - x' = R x - b with R = 1 - G."""
+def _straight(G: ndarray, b: ndarray, problem: Problem, activation: Activation) -> OutputErrors:
+    """Moments alone: x - x' = R x - a b with R = 1 - a G, a the activation's slope."""
+    slope = activation.left
+    G, b = slope * G, slope * b
     R = np.eye(problem.n) - G
     moment, mean = problem.features.second_moment, problem.features.mean
     R_moment = R @ moment
     R_mean = (R @ mean[..., None])[..., 0]
     value = (R_moment * R).sum(-1) - 2 * b * R_mean + b**2
-    dG = -2 * (R_moment - b[..., None] * mean[..., None, :])
-    return OutputErrors(np.maximum(value, 0.0), dG, 2 * (b - R_mean))
+    dG = -2 * slope * (R_moment - b[..., None] * mean[..., None, :])
+    return OutputErrors(np.maximum(value, 0.0), dG, 2 * slope * (b - R_mean))
 
 
 def _flat(values: ndarray, batch: tuple[int, ...]) -> ndarray:
@@ -229,7 +254,11 @@ def _flat(values: ndarray, batch: tuple[int, ...]) -> ndarray:
 
 
 def enumerated_errors(
-    G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"], probability: Float[ndarray, "k patterns"], values: ValueLaw
+    G: Float[ndarray, "k n n"],
+    b: Float[ndarray, "k n"],
+    probability: Float[ndarray, "k patterns"],
+    values: ValueLaw,
+    activation: Activation = RELU,
 ) -> OutputErrors:
     """
     Compute the expected squared error of every output by enumerating the sets of active features.
@@ -242,8 +271,10 @@ def enumerated_errors(
         Output biases.
     probability : ndarray, shape (k, 2**n)
         Probability of every pattern of ``theory.loss.enumeration.active_patterns(n)``.
-    values : {"uniform", "binary"}
-        Law of an active feature's value.
+    values : ValueLaw
+        Law of an active feature's value; one with a box.
+    activation : Activation
+        The output activation.
 
     Returns
     -------
@@ -254,18 +285,26 @@ def enumerated_errors(
     order, swapped_patterns = enumeration.own_first(n)
     weight = probability[:, swapped_patterns].reshape(-1, 2**n)
     own = np.arange(n)[:, None]
-    value, dc, db = enumeration.expected_squared_error(G[:, own, order].reshape(-1, n), b.reshape(-1), weight, values)
+    value, dc, db = enumeration.expected_squared_error(
+        G[:, own, order].reshape(-1, n), b.reshape(-1), weight, values, activation
+    )
     dG = np.empty_like(G)
     dG[:, own, order] = dc.reshape(-1, n, n)
     return OutputErrors(value.reshape(-1, n), dG, db.reshape(-1, n))
 
 
 def _integrated(
-    G: ndarray, b: ndarray, problem: Problem, batch: tuple[int, ...], rtol: float, nodes: int | None
+    G: ndarray,
+    b: ndarray,
+    problem: Problem,
+    batch: tuple[int, ...],
+    rtol: float,
+    nodes: int | None,
+    activation: Activation,
 ) -> tuple[ndarray, ndarray, ndarray]:
     importance = _flat(problem.importance, batch)
     features = problem.features.reshaped(batch)
-    result = quadrature(G, b, features, importance, rtol, nodes)
+    result = quadrature(G, b, features, importance, rtol, nodes, activation=activation)
     miss = (importance * result.error).sum(-1)
     size = (importance * result.value).sum(-1)
     floor = ROUNDING * (importance * features.value_square * features.feature_density).sum(-1)

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from theory.curvature.quick_expansion import is_quick, separate_errors
+from theory.curvature.quick_expansion import separate_errors
 from theory.geometry.tegum import TegumProduct
-from theory.loss.enumeration import MAX_FEATURES, active_patterns, own_first, squared_errors
+from theory.loss.enumeration import active_patterns, max_features, own_first, squared_errors
 from theory.loss.population import population_loss
 from theory.model.features import Independent
 from theory.model.problem import Problem
@@ -98,8 +98,8 @@ def _losses(problem: Problem, product: TegumProduct, orders: Int[ndarray, "ways 
     """Losses of the solution that is optimal for equal features, arranged in different ways."""
     equal = equal_problem(problem, product, orders[0])
     W, b = symmetric_start(equal, product, np.arange(problem.n))
-    few = max(polytope.v for polytope in product.polytopes) <= MAX_FEATURES["uniform"]
-    if is_quick(problem) and (few or np.ptp(problem.density) == 0):
+    few = max(polytope.v for polytope in product.polytopes) <= max_features(problem.features.values)
+    if problem.textbook and (few or np.ptp(problem.density) == 0):
         return np.sum([_factor_losses(problem, *factor) for factor in _factors(product, orders, W, b)], axis=0)
     where = np.argsort(orders, axis=1)
     means = np.broadcast_to(problem.features.mean, orders.shape)
@@ -135,7 +135,7 @@ def _factor_losses(
         equal = Problem(n=len(b), m=1, density=float(problem.density[0]))
         return np.asarray(weight @ separate_errors(G, b, equal).value[0])
     order, patterns = own_first(len(b))
-    errors = squared_errors(np.take_along_axis(G, order, 1), b, "uniform")
+    errors = squared_errors(np.take_along_axis(G, order, 1), b, problem.features.values)
     chance = np.where(active_patterns(len(b)), p[:, None, :], 1 - p[:, None, :]).prod(-1)
     return np.asarray(((chance @ np.take_along_axis(errors, patterns, 1).T) * weight).sum(1))
 

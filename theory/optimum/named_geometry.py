@@ -14,15 +14,14 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.curvature.expansion import zero_loss
-from theory.curvature.hessian import Stability, classify
 from theory.curvature.newton import StationaryPoint, solve_stationary
-from theory.curvature.quick_expansion import is_quick, quick_expand, separate_errors
+from theory.curvature.quick_expansion import quick_expand, separate_errors
+from theory.curvature.stability import Stability, classify
 from theory.geometry.distance import distance
 from theory.geometry.recognition import recognise
 from theory.geometry.tegum import TegumProduct, parse
 from theory.loss.decoupled import decoupled_errors
-from theory.model.features import Independent, locked
+from theory.model.features import locked
 from theory.model.problem import Problem
 from theory.optimum.arrangements import arrangements, equal_problem, symmetric_start
 
@@ -155,11 +154,10 @@ def _optimise_arranged(problem: Problem, product: TegumProduct, order: Int[ndarr
     """Optimise with every feature at its vertex."""
     equal = equal_problem(problem, product, order)
     W, b = symmetric_start(equal, product, order)
-    independent = all(len(members) == 1 for members in problem.features.sets)
-    same = independent and np.array_equal(equal.density, problem.density)
+    same = problem.textbook and np.array_equal(equal.density, problem.density)
     note = ""
     # A factor's optimum depends on the ratios of importances within it only, and these are equal if they are.
-    if not (same and np.array_equal(equal.importance, problem.importance) and problem.features.values == "uniform"):
+    if not (same and np.array_equal(equal.importance, problem.importance)):
         W, b, note = _carried_over(equal, problem, W, b)
     return certified(W, b, problem, product.name, note)
 
@@ -169,9 +167,9 @@ def _carried_over(
 ) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"], str]:
     """Follow a stationary point from one problem to another; return it, and what went wrong."""
     share, step = 0.0, _FIRST_STEP
-    if not isinstance(end.features, Independent):  # no straight line leads there: the first step is the whole way
-        start = Problem(m=end.m, features=end.features, importance=start.importance)
-    on_the_way, at_the_end = (_rough_solve, _quick_solve) if is_quick(end) else (solve_stationary, solve_stationary)
+    if not end.textbook:  # no straight line leads to another law: the first step is the whole way
+        start = end.with_importance(start.importance)
+    on_the_way, at_the_end = (_rough_solve, _quick_solve) if end.textbook else (solve_stationary, solve_stationary)
     first = on_the_way(W, b, start)
     W, b = first.W, first.b
     while share < 1:
@@ -230,12 +228,11 @@ def certified(
     G = W.T @ W
     errors = (
         separate_errors(G, b, problem)
-        if is_quick(problem) and problem.n <= _SEPARATE
+        if problem.textbook and problem.n <= _SEPARATE
         else decoupled_errors(G[None], b[None], problem, rtol=_CERTIFIED)
     )
-    A = problem.importance[:, None] * errors.dG[0]
-    slopes = np.abs(W @ (A + A.T)).max(), np.abs(problem.importance * errors.db[0]).max()
-    size = float(max(slopes)) / zero_loss(problem)
+    loss, dW, db = errors.pull_back(W[None], problem.importance)
+    size = float(max(np.abs(dW).max(), np.abs(db).max()) / problem.zero_loss)
     name, notes = recognise(W).name, [note] if note else []
     if size > _GRADIENT:
         notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {_GRADIENT:g}")
@@ -244,7 +241,7 @@ def certified(
     return Optimum(
         W=locked(W),
         b=locked(b),
-        loss=float(problem.importance @ errors.value[0]),
+        loss=float(loss[0]),
         geometry=name,
         converged=not notes,
         message="; ".join(notes).capitalize() + "." if notes else f"The gradient vanishes to {size:.1e}.",

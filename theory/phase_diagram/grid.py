@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.model.extra_feature import extra_feature_problem
-from theory.model.problem import Problem, take
+from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, refine
 from theory.phase_diagram.cells import many_starts, rough_losses, search_cells
 from theory.phase_diagram.solutions import SAME_BRANCH, distinct, signature
@@ -239,7 +239,7 @@ def _sweep(problem: Problem, shape: tuple[int, int], best: LocalMinima, seed: in
 def _polish(problem: Problem, best: LocalMinima, pool: Pool) -> LocalMinima:
     """Converge the winners as far as rounding allows."""
     halves = np.array_split(np.arange(len(best.loss)), 2)
-    jobs = [(take(problem, rows), best.W[rows], best.b[rows], best.inverse[rows]) for rows in halves]
+    jobs = [(problem.take(rows), best.W[rows], best.b[rows], best.inverse[rows]) for rows in halves]
     return LocalMinima.joined(list(pool.map(_polish_part, jobs)))
 
 

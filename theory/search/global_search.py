@@ -12,11 +12,10 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.curvature.expansion import zero_loss
 from theory.curvature.newton import solve_stationary
 from theory.geometry.recognition import recognise
 from theory.geometry.tegum import tegum_products
-from theory.model.problem import Problem, take
+from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.optimum.named_geometry import Optimum, certified, optimise
 from theory.tools.parallel import Pool, Workers, open_pool
@@ -146,14 +145,9 @@ def _searched(
 
 
 def _descended(problem: Problem, W: ndarray, b: ndarray, rng: np.random.Generator) -> LocalMinima:
-    batch = take(_as_batch(problem), np.zeros(len(W), dtype=int))
+    batch = problem.repeated(len(W))
     found = refine(batch, W, b, tolerance=_ROUGH, iterations=_ROUGH_ITERATIONS)
     return revive(batch, found, rng)
-
-
-def _as_batch(problem: Problem) -> Problem:
-    """The problem as a batch of one."""
-    return Problem(m=problem.m, features=problem.features, importance=problem.importance[None])
 
 
 def _fingerprint(problem: Problem, W: Float[ndarray, "m n"], b: Float[ndarray, " n"]) -> Float[ndarray, " s"]:
@@ -168,7 +162,7 @@ def _fingerprint(problem: Problem, W: Float[ndarray, "m n"], b: Float[ndarray, "
 def _distinct(problem: Problem, found: LocalMinima, known: Sequence[Minimum] = ()) -> list[Minimum]:
     """Group minima that are the same; best first."""
     groups: list[list] = [[m.W, m.b, m.loss, m.hits, _fingerprint(problem, m.W, m.b)] for m in known]
-    floor = _NOTHING * zero_loss(problem)
+    floor = _NOTHING * problem.zero_loss
     for k in np.argsort(found.loss, kind="stable"):
         if groups and not found.converged[k] and found.loss[k] >= min(group[2] for group in groups):
             continue  # a search that was cut short is of interest only if it leads
@@ -195,7 +189,7 @@ def _hopped(problem: Problem, groups: list[Minimum], rng: np.random.Generator) -
             i, j = rng.choice(problem.n, 2, replace=False) if problem.n > 1 else (0, 0)
             W[k][:, [i, j]], b[k][[i, j]] = W[k][:, [j, i]], b[k][[j, i]]
         groups = _distinct(problem, _descended(problem, W, b, rng), groups)
-        if groups[0].loss >= best * (1 - _SAME_LOSS) - _NOTHING * zero_loss(problem):
+        if groups[0].loss >= best * (1 - _SAME_LOSS) - _NOTHING * problem.zero_loss:
             break
     return groups
 
@@ -205,14 +199,14 @@ def _polished(problem: Problem, minimum: Minimum) -> Optimum:
     point = solve_stationary(minimum.W, minimum.b, problem)
     W, b = (point.W, point.b) if point.expansion.loss <= minimum.loss * (1 + 1e-9) else (minimum.W, minimum.b)
     if not point.converged:
-        again = refine(_as_batch(problem), W[None], b[None])
+        again = refine(problem.repeated(1), W[None], b[None])
         W, b = again.W[0], again.b[0]
     return certified(W, b, problem, recognise(W).name)
 
 
 def _reported(problem: Problem, groups: Sequence[Minimum], geometries: Sequence[Optimum]) -> GlobalOptimum:
     """Certify the winner; search losses are of less accuracy than the geometries' own."""
-    close = [m for m in groups[:3] if m.loss <= groups[0].loss + 1e-4 * zero_loss(problem)]
+    close = [m for m in groups[:3] if m.loss <= groups[0].loss + 1e-4 * problem.zero_loss]
     candidates = [_polished(problem, m) for m in close]
     candidates += [g for g in geometries if g.loss < min(c.loss for c in candidates)]
     best = min(candidates, key=lambda c: c.loss)

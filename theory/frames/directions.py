@@ -85,7 +85,9 @@ def log_explicit(d: float, eps: float) -> float:
     """
     sizes = [np.log(d)]
     if d >= 6:
-        p = _prime_up_to(int(d / 2))
+        from sympy import prevprime
+
+        p = prevprime(int(d / 2) + 1)  # the largest that is at most d / 2
         degree = int(1 + eps * np.sqrt(p) + 1e-12)
         if 2 <= degree < p:
             sizes.append(np.log(2) + degree * np.log(p))
@@ -150,13 +152,3 @@ def log_upper(d: float, eps: float) -> float:
     # sin(30 degrees) is rounded to below 1/2 = 1/sqrt(4): equality, where the bound does not hold, must stay equality.
     rankin = np.log(d * (d + 1) / 2) if eps < d**-0.5 * (1 - 1e-12) else np.inf
     return float(min(bounds.min(), rankin))
-
-
-def _prime_up_to(number: int) -> int:
-    """Give the largest prime that is at most a number >= 2, by trial division."""
-    while number > 3:
-        divisors = np.arange(2, int(np.sqrt(number)) + 1)
-        if (number % divisors).all():
-            break
-        number -= 1
-    return number

@@ -3,7 +3,7 @@
 In the one-sparse limit the loss and its gradient are cheap, so that hundreds of random starts find the best
 embedding of v features in d dimensions. Where it beats every product of named polytopes, and is none of them
 itself, it becomes an entry: its directions, its orbits, and the deformations that keep its symmetry, so that
-it can be optimised at any density. ``python -m theory.atlas.irreducible`` writes the table;
+it can be optimised at any density. ``python -m theory.search.irreducible`` writes the table;
 ``theory/irreducible.json`` is what it wrote.
 """
 
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = Parser(
         "Search for irreducible optima in the one-sparse limit; write irreducible.json",
-        "python -m theory.atlas.irreducible",
+        "python -m theory.search.irreducible",
     )
     parser.add_argument("--v-max", type=count, default=12, help="largest number of features")
     parser.add_argument("--d-max", type=count, default=4, help="largest number of dimensions")
@@ -216,4 +216,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_command(main, "python -m theory.atlas.irreducible")
+    run_command(main, "python -m theory.search.irreducible")

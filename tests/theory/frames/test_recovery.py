@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import linprog
 
-from theory.bounds.recovery import l1_success, l1_threshold, nonnegative_success, statistical_dimension
+from theory.frames.recovery import l1_success, l1_threshold, nonnegative_success, statistical_dimension
 
 
 @pytest.mark.parametrize(("k", "m", "n"), [(1, 2, 3), (1, 4, 6), (2, 5, 7), (0, 3, 6)])

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 import theory
 from tests.strategies import seeds
 from theory import Correlated, Problem
-from theory.atlas.criterion import check_criterion, main, optimised_pair_pays
+from theory.search.criterion import check_criterion, main, optimised_pair_pays
 
 densities = st.floats(0.001, 1.0)
 importances = st.floats(0.05, 20.0)

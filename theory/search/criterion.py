@@ -1,6 +1,6 @@
 """How often the pair criterion is right: its verdicts beside the exact optima of random problems.
 
-``python -m theory.atlas.criterion --n 3 --m 2`` prints the shares; the criterion itself stands in
+``python -m theory.search.criterion --n 3 --m 2`` prints the shares; the criterion itself stands in
 theory.packing.pairing.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["Agreement", "check_criterion", "main", "optimised_pair_pays"]
 
 # A feature counts as represented from this norm on: the ideal ones have 1, optimised ones rarely less than 0.5.
 _REPRESENTED = 0.1
-_COMMAND = "python -m theory.atlas.criterion"
+_COMMAND = "python -m theory.search.criterion"
 _BATCH = 1000
 
 

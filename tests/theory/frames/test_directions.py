@@ -5,8 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from theory import welch_bound
-from theory.bounds.directions import (
-    _prime_up_to,
+from theory.frames.directions import (
     largest_cosine,
     log_covering,
     log_explicit,
@@ -52,8 +51,3 @@ def test_explicit_sets() -> None:
     assert_allclose(np.exp(log_explicit(16, 0.25)), 144)  # nine bases
     assert_allclose(np.exp(log_explicit(34, 0.25)), 2 * 17**2)
     assert_allclose(np.exp(log_explicit(34, 0.2)), 34)
-
-
-@pytest.mark.parametrize(("number", "prime"), [(2, 2), (3, 3), (4, 3), (25, 23), (6566 // 2 + 16, 3299), (97, 97)])
-def test_largest_primes(number: int, prime: int) -> None:
-    assert _prime_up_to(number) == prime

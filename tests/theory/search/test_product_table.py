@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from theory.atlas.product_table import compare_products, main
+from theory.search.product_table import compare_products, main
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -38,7 +38,7 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "products.md" in capsys.readouterr().out
     page = (tmp_path / "products.md").read_text(encoding="utf-8")
     assert "8 cases compared" in page
-    assert "python -m theory.atlas.product_table --n-max 2 --m-max 1 --seed 0" in page
+    assert "python -m theory.search.product_table --n-max 2 --m-max 1 --seed 0" in page
 
 
 def test_out_of_range_is_refused() -> None:

@@ -9,12 +9,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 import theory
-from theory.atlas.irreducible import best_embedding, find_irreducible, main, make_record
 from theory.geometry.polytopes import POLYTOPES, from_record
 from theory.geometry.symmetries import automorphisms
 from theory.loss.one_sparse import limit_loss, limit_loss_and_gradient
 from theory.optimum.one_sparse import one_sparse_optimum
 from theory.packing.knapsack import pack
+from theory.search.irreducible import best_embedding, find_irreducible, main, make_record
 
 TABLE = [name for name in POLYTOPES if " in " in name]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from scipy.linalg import orthogonal_procrustes
 from scipy.optimize import linear_sum_assignment, minimize
 
 __all__ = ["coulomb_energy", "largest_angle", "thomson_optimum"]
@@ -99,8 +100,7 @@ def largest_angle(U: Float[ndarray, "3 v"], V: Float[ndarray, "3 v"]) -> float:
     for R in _rotations(U, V):
         for _ in range(3):
             order = linear_sum_assignment((R @ U).T @ V, maximize=True)[1]
-            left, _, right = np.linalg.svd(V[:, order] @ U.T)
-            R = left @ right
+            R = orthogonal_procrustes(U.T, V[:, order].T)[0].T
         off = R @ U - V[:, order]
         if (error := float((off**2).sum())) < best:
             best, angle = error, float(np.degrees(2 * np.arcsin(np.linalg.norm(off, axis=0).max() / 2)))

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 
 from theory import POLYTOPES, recognise
-from theory.bounds.thomson import coulomb_energy, largest_angle, thomson_optimum
+from theory.frames.thomson import coulomb_energy, largest_angle, thomson_optimum
 
 # Known least energies (Wales and Ulker 2006), and their geometries.
 KNOWN = {

@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 
 from tests.strategies import Model, models, random_rotation
 from theory import Problem, population_loss, population_loss_and_gradient
-from theory.curvature.hessian import classify, hessian, symmetry_directions
+from theory.curvature.stability import classify, hessian, symmetry_directions
 from theory.loss.decoupled import decoupled_errors
 from theory.loss.population import output_errors
 from theory.optimum.polytope import optimise_polytope

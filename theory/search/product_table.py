@@ -1,6 +1,6 @@
 """Are the best geometries tegum products? The global optimum beside the best product of named polytopes.
 
-``python -m theory.atlas.product_table --output docs`` compares both for every n and m up to a limit and writes a page
+``python -m theory.search.product_table --output docs`` compares both for every n and m up to a limit and writes a page
 that reports each place where something else wins: an irreducible optimum without a name, or features of unequal norms.
 A product of *named* polytopes is meant: dedicated features, digons, polygons, simplices, and the other entries of the
 catalogue that have a name of their own. Products are provably optimal where every feature can have a dimension (m >= n)
@@ -34,7 +34,7 @@ __all__ = ["compare_products", "main"]
 DENSITIES = (0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 # A gain below this part of the loss is not told from none: it is what two certified losses may differ by.
 _WORTH_REPORTING = 1e-7
-_COMMAND = "python -m theory.atlas.product_table"
+_COMMAND = "python -m theory.search.product_table"
 _NAMELESS = re.compile(r"\d+ in \d+")
 
 

@@ -62,9 +62,7 @@ def expression(value: Any) -> sympy.Expr:
     except sympy.SympifyError:
         read = None
     if not isinstance(read, sympy.Expr):
-        raise TypeError(
-            f"a number or a SymPy expression is needed, got {value!r}; for text, use sympy.Rational or a float"
-        )
+        raise TypeError(f"a number or a SymPy expression is needed, got {value!r}; text is not executed")
     return read
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from theory.tools.interruption import release_command
 from theory.tools.parallel import Failure, Workers, check_workers
 
 __all__ = [
@@ -304,6 +305,8 @@ def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: S
     except SystemExit:
         _flush()
         raise
+    finally:
+        release_command()
 
 
 def _flush() -> None:

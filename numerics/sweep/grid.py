@@ -126,6 +126,8 @@ def run_sweep(
     Of two sweeps with the same output the second waits, and uses what the first has made.
     """
     checked = Settings(**settings)
+    if any(seed >= 2**31 for seed in seeds):
+        raise ValueError(f"the seeds of a sweep must lie below 2**31, as far as its file can count, got {max(seeds)}")
     workers = check_workers(workers)
     plain = checked.as_attributes() | {"snapshots": list(checked.snapshots or ())}
     plain.pop("seed")

@@ -28,7 +28,8 @@ __all__ = [
     "write",
 ]
 
-_NETCDF = b"CDF"
+# How NetCDF 3 files begin.
+_NETCDF = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 # As much of a text as is searched for the name of the command that wrote it.
 _HEAD = 4096
 
@@ -72,7 +73,7 @@ def _made_by(path: Path, command: str) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
-        if head and not head.startswith(_NETCDF):
+        if path.suffix != ".nc":
             return command in head.decode(errors="replace")
         if is_damaged(path):
             return True
@@ -293,8 +294,8 @@ def is_damaged(path: str | os.PathLike[str]) -> bool:
         Whether it begins like a NetCDF 3 file, or is empty, and cannot be read.
     """
     with Path(path).open("rb") as file:
-        head = file.read(len(_NETCDF))
-    if head != _NETCDF[: len(head)]:
+        head = file.read(4)
+    if not any(magic.startswith(head) for magic in _NETCDF):
         return False
     try:
         load(path)

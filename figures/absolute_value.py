@@ -17,12 +17,13 @@ The importances are not stated; equal ones and 0.8^i are compared. Output weight
 first steps are smaller than the bias: otherwise half of the outputs are silent for one sign of x and never learn.
 """
 
+from figures.shared.script import COLOURS, Settings, main, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict
 from numerics import Parameters, forward, sample, train
 from theory import Problem, unrepresented_loss
@@ -124,7 +125,7 @@ def _learned(n: int, m: int, decay: float, density: float, settings: Settings) -
     run = train(
         problem, instances=instances, steps=steps, batch=batch, seed=settings.seed, model="absolute",
         learning_rate=min(0.03, 0.3 * density), init=_start(n, m, density, instances, settings.seed),
-        workers=min(settings.workers, instances),
+        workers=settings.workers,
     )  # fmt: skip
     best = run.isel(instance=int(run["loss"].values.argmin()))
     weights = Parameters(best["W"].values, best["b"].values, best["W_out"].values)

@@ -15,6 +15,8 @@ Johnson-Lindenstrauss lemma is a weaker form, exp(d eps^2/4); phases of polynomi
 The upper bounds are Welch's, with all tensor powers, and Rankin's. All are derived in ``theory.frames.directions``.
 """
 
+from figures.shared.script import COLOURS, Settings, main, new_figure
+
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,6 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict
 from theory import coherence
 from theory.frames.directions import largest_cosine, log_covering, log_explicit, log_guaranteed, log_upper

@@ -12,20 +12,21 @@ of the runs that end in another geometry than the optimum's. Right: pentagon and
 model as a point.
 """
 
+from figures.shared.script import Settings, main
+
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from figures.parts.basins_panels import OTHER, draw
-from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from numerics.agreement.basins import wilson_interval
 from numerics.agreement.references import exact_losses, nearest_minima
 from theory import Problem, optimise, recognise_many
 from theory.optimum.local_minima import LocalMinima
+from theory.tools.threads import one_blas_thread
 from theory.transitions.branches import follow_both_ways
 
 PROBLEMS = ((5, 2), (6, 3))
@@ -102,7 +103,7 @@ def _one_apart(effort: _Effort, settings: Settings) -> xr.Dataset:
     problem = Problem(m=2, density=density)
     learned = train(problem, effort.runs, steps=effort.steps, seed=settings.seed, learning_rate=1e-2,
                     workers=settings.workers, snapshots=())  # fmt: skip
-    with threadpool_limits(1):
+    with one_blas_thread():
         W, b = learned["W"].values.astype(float), learned["b"].values.astype(float)
         runs = problem.repeated(effort.runs)
         geometry = recognise_many(nearest_minima(runs, W, b).W).reshape(len(relative), -1)
@@ -159,7 +160,7 @@ def _one_problem(n: int, m: int, effort: _Effort, settings: Settings) -> xr.Data
         snapshots=(),
     )
     runs, W, b = problem.repeated(effort.runs), learned["W"].values.astype(float), learned["b"].values.astype(float)
-    with threadpool_limits(1):
+    with one_blas_thread():
         minima, loss = nearest_minima(runs, W, b), exact_losses(runs, W, b)
         geometry = recognise_many(minima.W)
         common, counts = np.unique(geometry, return_counts=True)

@@ -13,6 +13,8 @@ x = 1 (claim 3): what the slides state less what SymPy derives simplifies to 0.
     over pairs. The linear model has no preference; digons have nothing else, the pentagon 87 %.
 """
 
+from figures.shared.script import COLOURS, Settings, main, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +22,6 @@ import xarray as xr
 from scipy.optimize import minimize
 
 from figures.parts.benefit_formulas import remainders
-from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, population_loss, unrepresented_loss

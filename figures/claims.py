@@ -5,6 +5,8 @@ computed and kept there. Beside the page, claims.json holds the same findings wi
 made them.
 """
 
+from figures.shared.script import SCRIPTS, Settings, check_foreign, obtain
+
 import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -12,17 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from figures.shared.documents import CLAIMS, DOCUMENTS
-from figures.shared.script import SCRIPTS, Settings, obtain
 from figures.shared.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Verdict
 from theory.tools.command import (
     Parser,
-    count,
-    make_folder,
     non_negative_count,
     progress,
     run_command,
+    tell,
     writable_directory,
 )
+from theory.tools.storage import results_folder, write
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,6 +33,8 @@ __all__ = ["collect", "judged", "main", "page"]
 _COMMAND = "python -m figures.claims"
 _SIGNS = {True: "yes", False: "no", None: "cannot be told"}
 _INTRODUCTION = """# Claims
+
+Written by `python -m figures.claims`; do not edit.
 
 Every claim of the documents on superposition in toy models, with a verdict. A verdict is not written down by anybody:
 it follows from findings, each of which compares a statement with what a figure's script computed: exactly where theory
@@ -176,19 +179,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for the page")
     parser.add_argument("--quick", action="store_true", help="judge the small versions of the figures")
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of everything random")
-    parser.add_argument("--workers", type=count, default=2, help="processes")
+    parser.add_workers()
+    parser.add_overwrite()
     options = parser.parse_args(argv)
-    for folder in (options.results, options.output):
-        make_folder(folder)
-    results = collect(options.results, Settings(options.quick, options.seed, options.workers))
-    for path, text in (
-        (options.output / "claims.md", page(results)),
-        (options.output / "claims.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n"),
+    settings = Settings(options.quick, options.seed, options.workers)
+    check_foreign(SCRIPTS, options.results, options.overwrite)
+    names = ("claims.md", "claims.json")
+    with (
+        results_folder(options.output, names, options.overwrite, _COMMAND) as folder,
+        results_folder(options.results) as kept,
     ):
-        path.write_text(text, encoding="utf-8")
-        print(path)
+        results = collect(kept, settings)
+        for name, text in zip(
+            names, (page(results), json.dumps(results, indent=1, ensure_ascii=False) + "\n"), strict=True
+        ):
+            write(folder / name, text)
+            tell(folder / name)
     for claim, result in results.items():
-        print(f"{claim:>3}  {CLAIMS[claim].title:46}{result['verdict']}")
+        tell(f"{claim:>3}  {CLAIMS[claim].title:46}{result['verdict']}")
 
 
 if __name__ == "__main__":

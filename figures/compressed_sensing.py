@@ -14,20 +14,22 @@ Features are non-negative, as in the toy models; n = 100 and m = 30.
     theory, and what non-negativity alone allows (Wendel), nothing below m = n/2.
 """
 
+from figures.shared.script import COLOURS, Settings, main, new_figure
+
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from joblib import Parallel, delayed
 from scipy.optimize import linprog
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict
 from numerics import sample, train
 from theory import Problem, optimise_polytope, population_loss, unrepresented_loss
 from theory.frames.recovery import l1_success, l1_threshold, nonnegative_success
 from theory.packing.knapsack import pack
 from theory.tools.command import progress
+from theory.tools.parallel import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,10 +114,8 @@ def _against_active(W: "ndarray", settings: Settings) -> xr.Dataset:
     m, n = W.shape
     trials = _trials(settings)
     active = np.arange(1, m + 1, 3 if settings.quick else 1)
-    jobs = [
-        delayed(_recovered)(int(k), m, n, trials, [settings.seed, 20, int(k)], V) for V in (None, W) for k in active
-    ]
-    shares = _all(jobs, settings, "recovery").reshape(2, len(active))
+    jobs = [(int(k), m, n, trials, [settings.seed, 20, int(k)], V) for V in (None, W) for k in active]
+    shares = _all(_recovered, jobs, settings, "recovery").reshape(2, len(active))
     return xr.Dataset(
         {
             "recovered": (("projection", "active"), shares),
@@ -126,8 +126,8 @@ def _against_active(W: "ndarray", settings: Settings) -> xr.Dataset:
     )
 
 
-def _all(jobs: list, settings: Settings, label: str) -> "ndarray":
-    results = Parallel(n_jobs=settings.workers, return_as="generator")(jobs)
+def _all(function: Callable[..., float], jobs: list, settings: Settings, label: str) -> "ndarray":
+    results = spread(function, jobs, settings.workers)
     return np.array(list(progress(results, total=len(jobs), label=label)))
 
 
@@ -146,11 +146,11 @@ def _against_density(W: "ndarray", density: "ndarray", settings: Settings) -> xr
     _, m, n = W.shape
     signals = 8 if settings.quick else 300
     jobs = [
-        delayed(_error)(V[j] if V is not None else None, m, n, float(p), signals, [settings.seed, 21, j])
+        (V[j] if V is not None else None, m, n, float(p), signals, [settings.seed, 21, j])
         for V in (None, W)
         for j, p in enumerate(density)
     ]
-    errors = _all(jobs, settings, "densities").reshape(2, len(density))
+    errors = _all(_error, jobs, settings, "densities").reshape(2, len(density))
     return xr.Dataset({"l1_error": (("projection", "density"), errors)},
                       coords={"projection": ["random", "trained"], "density": density})  # fmt: skip
 
@@ -166,11 +166,11 @@ def _thresholds(n: int, settings: Settings) -> xr.Dataset:
         expected = l1_threshold(m, n)
         grids.append(np.unique(np.clip(np.round(expected * np.linspace(0.6, 1.4, 7)), 1, n - 1)).astype(int))
     jobs = [
-        delayed(_recovered)(int(k), m, n, trials, [settings.seed, 22, m, int(k)])
+        (int(k), m, n, trials, [settings.seed, 22, m, int(k)])
         for m, grid in zip(dimensions, grids, strict=True)
         for k in grid
     ]
-    shares = np.split(_all(jobs, settings, "dimensions"), np.cumsum([len(grid) for grid in grids])[:-1])
+    shares = np.split(_all(_recovered, jobs, settings, "dimensions"), np.cumsum([len(grid) for grid in grids])[:-1])
     measured = [_half(grid, share) for grid, share in zip(grids, shares, strict=True)]
     return xr.Dataset({"half_measured": ("dimension", measured),
                        "half_theory": ("dimension", [l1_threshold(m, n) for m in dimensions])},

@@ -18,16 +18,16 @@ feature and its opposite only one is active. Nothing else in two dimensions has 
 feature asks for unit norms, b = 0 and couplings <= 0, pairs of different sets ask for couplings of 0.
 """
 
+from figures.shared.script import Settings, main
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
-from threadpoolctl import threadpool_limits
 
 from figures.parts.correlated_cases import CASES, DRAWN, Case, measured, side_by_side
 from figures.parts.correlated_panels import draw
-from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict, compare
 from numerics import train
 from numerics.agreement.references import exact_losses, nearest_minima
@@ -35,6 +35,7 @@ from theory import Problem, global_optimum, optimise_polytope
 from theory.optimum.local_minima import random_starts, refine
 from theory.packing.collapse import collapse_density, collapsed_loss, collapsed_sets
 from theory.tools.command import progress
+from theory.tools.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -55,7 +56,7 @@ _COLLAPSED = 1e-3
 def compute(settings: Settings) -> xr.Dataset:
     """Best solutions and learned models of the four cases, and what they measure within the sets."""
     densities = (DRAWN,) if settings.quick else DENSITIES
-    with threadpool_limits(1):
+    with one_blas_thread():
         parts = [_case(case, densities, settings) for case in progress(CASES, label="cases")]
         crossing = _collapse_of_two_pairs()
     shared = xr.concat([part[0] for part in parts], dim="claim").assign_coords(

@@ -20,16 +20,16 @@ panel (d) shows what hangs on it.
     which share of runs gradient descent ends there.
 """
 
+from figures.shared.script import Settings, main
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
-from threadpoolctl import threadpool_limits
 
 from figures.parts.learning_panels import draw
 from figures.parts.learning_rests import DRAWN, GEOMETRY, NEAR, counts, stages_of_rests
-from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from numerics.agreement.references import exact_losses, nearest_minima
@@ -38,6 +38,7 @@ from theory import dimensionality, recognise
 from theory.curvature.newton import solve_stationary
 from theory.optimum.local_minima import random_starts, refine
 from theory.packing.two_sets import STAGES, angles, ideal_stages, is_octahedron, two_sets
+from theory.tools.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -57,7 +58,7 @@ _KNOWN = np.array(
 
 def compute(settings: Settings) -> xr.Dataset:
     """The levels, the course of training, where it ends, and the exact minima against density."""
-    with threadpool_limits(1):
+    with one_blas_thread():
         data = xr.merge([_levels(), _course(settings), _minima(settings), _ends(settings)])
     data.attrs["summary"] = "\n".join(_summary(data))
     return data

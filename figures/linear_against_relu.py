@@ -10,12 +10,13 @@ of W^T W off its diagonal (Frobenius norm), learned, and in theory: the linear m
 the five most important features and has b = p/2 for the others, and the ideal pairing of the ReLU model.
 """
 
+from figures.shared.script import COLOURS, Settings, main, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, best_pairing, feature_norms, population_loss

@@ -8,18 +8,19 @@ Which geometry wins, at which density, and how one takes over from another.
 (c) Two features in one dimension: where the idealised pair takes over, and where the optimised one does.
 """
 
+from figures.shared.script import COLOURS, Settings, main, new_figure
+
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from joblib import Parallel, delayed
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict, compare
 from theory import POLYTOPES, Problem, optimise_polytope
 from theory.optimum.polytope import unrepresented_loss
 from theory.tools.command import progress
+from theory.tools.parallel import spread
 from theory.transitions.crossovers import branches_of, crossover
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _catalogue(settings: Settings) -> xr.Dataset:
     density = np.geomspace(0.003, 1.0, 7 if settings.quick else 48)
     small = [p for p in POLYTOPES.values() if p.d and p.v <= (5 if settings.quick else 9)]
     names = [p.name for p in sorted(small, key=lambda p: p.v)]  # the simplest first, for the ties of the dense end
-    jobs = Parallel(n_jobs=settings.workers, return_as="generator")(delayed(_changes)(name, density) for name in names)
+    jobs = spread(_changes, [(name, density) for name in names], settings.workers)
     change = np.array(list(progress(jobs, total=len(names), label="polytopes")))
     return xr.Dataset(
         {"change_per_dimension": (("polytope", "density"), change)}, coords={"polytope": names, "density": density}

@@ -23,6 +23,8 @@ densities from 1/2 to 1/100, importances 0.7^i and geometric from 1 to 1/10. A f
 1/2 on; both counts are kept, from 1/2 and from 1/10 on.
 """
 
+from figures.shared.script import Settings, main
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +41,6 @@ from figures.parts.nonuniform_measures import (
     frobenius,
 )
 from figures.parts.nonuniform_panels import draw
-from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, best_pairing

@@ -16,21 +16,22 @@ Between 0.25 and there the best solution has two collapsed sets, yet at 0.30 mos
 slides state is closer to where gradient descent ends than to the optimum.
 """
 
+from figures.shared.script import Settings, main
+
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from figures.parts.pca_panels import COUNTS, HIGH, LOW, SETS, STATED, draw
-from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from numerics.agreement.references import exact_losses, nearest_minima
 from theory import Correlated, Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine
 from theory.packing.collapse import collapsed_sets
+from theory.tools.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -66,7 +67,7 @@ def compute(settings: Settings) -> xr.Dataset:
     """Exact minima by number of collapsed sets, the transitions of the best, and learned models."""
     points, starts = (5, 3) if settings.quick else (24, 8)
     density = np.geomspace(LOW, HIGH, points)
-    with threadpool_limits(1):
+    with one_blas_thread():
         W, b, loss = _lines(density, starts, settings.seed)
         transitions = _transitions(density, W, b, loss, _QUICK_BRACKET if settings.quick else _BRACKET)
         learned = _learned(settings)

@@ -11,12 +11,13 @@ the optimal loss jumps; continuous where they merge. A second, finer grid covers
 kinds meet.
 """
 
+from figures.shared.script import Settings, main, new_figure
+
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from figures.shared.script import Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict, compare
 from numerics import phase_agreement
 from numerics.agreement.phases import CAUSES

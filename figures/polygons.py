@@ -12,19 +12,20 @@ Their optima in that limit, and which of them is best at which density (claim 25
     density, with the densities at which one takes over from the next.
 """
 
+from figures.shared.script import COLOURS, Settings, main, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from joblib import Parallel, delayed
 from scipy.optimize import brentq
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict, compare
 from theory import POLYTOPES, one_sparse_optimum, optimise_polytope, unrepresented_loss
 from theory.geometry.polytopes import regular_polygon
 from theory.loss.one_sparse import limit_loss_and_gradient
 from theory.tools.command import progress
+from theory.tools.parallel import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,9 +112,7 @@ def saving(name: str, density: float) -> float:
 def _densities(settings: Settings) -> xr.Dataset:
     """Savings over densities, and where the best shape changes."""
     density = np.geomspace(LOWEST_DENSITY, 1.0, 9 if settings.quick else 120)
-    jobs = Parallel(n_jobs=settings.workers, return_as="generator")(
-        delayed(_savings)(name, density) for name in COMPARED
-    )
+    jobs = spread(_savings, [(name, density) for name in COMPARED], settings.workers)
     savings = np.array(list(progress(jobs, total=len(COMPARED), label="polygons")))
     winner = (savings > savings.max(0) - _TIE).argmax(0)
     changes = np.flatnonzero(np.diff(winner))

@@ -11,13 +11,14 @@ their directions. Digons cost nothing while one feature is active at a time, so 
 they can, where charges spread evenly.
 """
 
+from figures.shared.script import Settings, main
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from figures.parts.polytope_panels import SAME_DEGREES, draw
-from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from theory import Problem, best_tegum_product, dimensionality, optimise_polytope, parse_geometry, recognise
 from theory.frames.thomson import largest_angle, thomson_optimum

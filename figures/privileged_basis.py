@@ -14,6 +14,8 @@ neuron by neuron (claim 18). Without it, rotating hidden space changes nothing. 
     without it, are impossible with it: a neuron cannot be below zero.
 """
 
+from figures.shared.script import Settings, main
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +35,6 @@ from figures.parts.privileged_measures import (
     problem,
 )
 from figures.parts.privileged_panels import draw
-from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from numerics import Parameters, forward, sample, train
 from theory import Problem, best_pairing

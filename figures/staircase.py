@@ -12,18 +12,19 @@ product of polytopes in up to four dimensions is the optimum: gradient descent s
 at once, each with the same D_i, at no value that belongs to a polytope.
 """
 
+from figures.shared.script import Settings, main
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from joblib import Parallel, delayed
 
 from figures.parts.staircase_panels import NAMED, SHORT, draw
-from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from theory import Problem, dimensionality, dimensions_per_feature, population_loss, predicted_staircase
 from theory.tools.command import progress
+from theory.tools.parallel import spread
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -44,9 +45,7 @@ def compute(settings: Settings) -> xr.Dataset:
     densities = 1 / np.geomspace(1, 100, count)
     # A quick look takes the named polytopes only: those without a name take most of the time.
     polytopes = tuple(NAMED.values()) if settings.quick else None
-    jobs = Parallel(n_jobs=settings.workers, return_as="generator")(
-        delayed(predicted_staircase)(n, m, [float(p)], polytopes) for p in densities
-    )
+    jobs = spread(predicted_staircase, [(n, m, [float(p)], polytopes) for p in densities], settings.workers)
     parts = list(progress(jobs, total=count, label="products"))
     data = xr.concat(parts, "density", join="outer", combine_attrs="drop_conflicts", data_vars="all")
     data["multiplicity"] = data["multiplicity"].fillna(0).astype(int)
@@ -64,9 +63,7 @@ def _learned(n: int, m: int, densities: "ndarray", steps: int, settings: Setting
     learned = train(problem, 1, steps=steps, learning_rate=1e-2, init="small", seed=settings.seed,
                     workers=settings.workers, snapshots=())  # fmt: skip
     W, b = learned["W"].values.astype(float), learned["b"].values.astype(float)
-    jobs = Parallel(n_jobs=settings.workers, return_as="generator")(
-        delayed(_exact_loss)(W[k], b[k], m, float(p)) for k, p in enumerate(densities)
-    )
+    jobs = spread(_exact_loss, [(W[k], b[k], m, float(p)) for k, p in enumerate(densities)], settings.workers)
     return xr.Dataset(
         {
             "learned_average": ("trained", dimensions_per_feature(W)),

@@ -16,6 +16,8 @@ leaves that out); the large ones are the best of a few trained ones. Ideally, th
 features m and m + 1, and pays below p = 2 / (5/2 + I_m / I_{m+1}).
 """
 
+from figures.shared.script import Settings, main
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +25,6 @@ import xarray as xr
 
 from figures.parts.demo_panels import draw
 from figures.parts.demo_problems import DENSITIES, SIZES, first_pair, linear_optimum, problems
-from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from numerics import train
 from numerics.agreement.references import nearest_minima

@@ -1,5 +1,7 @@
 """The claims of the documents: verdicts, the page that shows them, and the figures that they come from."""
 
+from figures.shared.script import SCRIPTS, Settings, labelled, load, obtain
+
 import json
 import re
 from importlib import import_module
@@ -9,7 +11,6 @@ import pytest
 
 from figures.claims import judged, main, page
 from figures.shared.documents import CLAIMS, DOCUMENTS
-from figures.shared.script import SCRIPTS, Settings, labelled, load, obtain
 from figures.shared.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Finding, Verdict, compare
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

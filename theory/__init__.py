@@ -1,6 +1,10 @@
 """Exact theory of superposition in toy models: closed forms, optima, geometries, transitions."""
 
-import lazy_loader as _lazy
+from theory.tools import interruption as _interruption
+
+_interruption.guard_command()  # before the imports that take long
+
+import lazy_loader as _lazy  # noqa: E402
 
 # Names and the modules they come from stand in __init__.pyi; they are imported at first use (SPEC 1).
 _lazily, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

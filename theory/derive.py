@@ -1,10 +1,9 @@
 """Derive the theory of n features in m dimensions symbolically: ``python -m theory.derive --n 2 --m 1``."""
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import nullcontext
 
-from theory.tools.command import Parser, count, make_folder, run_command, writable_directory
+from theory.tools.command import Parser, count, run_command, tell, writable_directory
 
 __all__ = ["main"]
 
@@ -28,13 +27,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = _parser()
     arguments = parser.parse_args(argv)
     from theory.symbolic.report.report import derive_report  # SymPy is slow to import: only once it is needed
+    from theory.tools.storage import results_folder, write
 
-    document = derive_report(arguments.n, arguments.m)
-    text = document.latex() if arguments.latex else document.plain()
-    sys.stdout.write(text)
-    if arguments.output is not None:
-        suffix = "tex" if arguments.latex else "txt"
-        _write(arguments.output, f"derive_n{arguments.n}_m{arguments.m}.{suffix}", text)
+    name = f"derive_n{arguments.n}_m{arguments.m}.{'tex' if arguments.latex else 'txt'}"
+    saving = arguments.output is not None
+    with results_folder(arguments.output, [name], arguments.overwrite) if saving else nullcontext() as folder:
+        document = derive_report(arguments.n, arguments.m)
+        text = document.latex() if arguments.latex else document.plain()
+        if folder is not None:
+            write(folder / name, text)
+    tell(text.removesuffix("\n"))
 
 
 def _parser() -> Parser:
@@ -52,12 +54,8 @@ def _parser() -> Parser:
         metavar="DIR",
         help="also write the text to DIR/derive_n<n>_m<m>.txt (.tex with --latex)",
     )
+    parser.add_overwrite()
     return parser
-
-
-def _write(folder: Path, name: str, text: str) -> None:
-    make_folder(folder)
-    (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

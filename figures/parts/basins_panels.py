@@ -1,11 +1,12 @@
 """The picture of basins: shares beside losses."""
 
+from figures.shared.script import COLOURS, new_figure
+
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from figures.shared.script import COLOURS, new_figure
 from numerics.agreement.basins import wilson_interval
 
 if TYPE_CHECKING:

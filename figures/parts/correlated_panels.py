@@ -1,5 +1,7 @@
 """The picture of correlated and anticorrelated features."""
 
+from figures.shared.script import COLOURS, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,7 +9,6 @@ import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
 from figures.parts.correlated_cases import CASES, DRAWN, Case, cosines
-from figures.shared.script import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

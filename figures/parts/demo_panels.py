@@ -1,12 +1,13 @@
 """The picture of superposition demonstrated."""
 
+from figures.shared.script import COLOURS, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from figures.parts.demo_problems import DENSITIES, SIZES, first_pair
-from figures.shared.script import COLOURS, new_figure
 from theory import feature_norms, superposition
 
 if TYPE_CHECKING:

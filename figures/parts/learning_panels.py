@@ -1,12 +1,13 @@
 """The picture of learning dynamics: loss, geometry, trajectories, and exact minima against density."""
 
+from figures.shared.script import COLOURS, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from figures.parts.learning_rests import DRAWN, counts, stages_of_rests
-from figures.shared.script import COLOURS, new_figure
 from numerics.training.regimes import rests
 from theory import optimise_polytope
 from theory.packing.two_sets import SETS, STAGES

@@ -1,12 +1,13 @@
 """The picture of features that differ in density."""
 
+from figures.shared.script import COLOURS, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from figures.parts.nonuniform_measures import CASES, PUBLISHED, agreement, counted, frobenius
-from figures.shared.script import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

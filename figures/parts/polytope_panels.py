@@ -1,12 +1,12 @@
 """The picture of geometries: each at its optimum, and a table beside Thomson's problem."""
 
+from figures.shared.script import COLOURS, new_figure
+
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-
-from figures.shared.script import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,12 +1,13 @@
 """The picture of the privileged basis: W neuron by neuron, counts and losses."""
 
+from figures.shared.script import COLOURS, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from figures.parts.privileged_measures import MODELS, MONOSEMANTIC, M, N, best, monosemantic, of_best
-from figures.shared.script import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

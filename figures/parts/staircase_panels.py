@@ -1,11 +1,11 @@
 """The picture of the staircase: averages, dimensionalities, and what training misses."""
 
+from figures.shared.script import COLOURS, new_figure
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-
-from figures.shared.script import COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,21 +15,22 @@ saved dataset can be drawn again; ``judge`` says what its numbers mean for the d
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory.tools import storage
-from theory.tools.command import Parser, count, make_folder, non_negative_count, run_command, writable_directory
+from theory.tools.command import Parser, non_negative_count, run_command, tell, writable_directory
+from theory.tools.parallel import Workers
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "SCRIPTS", "Settings", "load", "main", "new_figure", "obtain", "save"]
+__all__ = ["COLOURS", "SCRIPTS", "Settings", "check_foreign", "load", "main", "new_figure", "obtain", "save"]
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; black last.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#000000")
@@ -67,13 +68,13 @@ class Settings:
         A small version of the same figure, in seconds.
     seed : int
         Seed of everything random.
-    workers : int
-        Processes to use; results do not depend on it.
+    workers : int or str
+        Processes to use, or the address of a Dask scheduler; results do not depend on it.
     """
 
     quick: bool = False
     seed: int = 0
-    workers: int = 2
+    workers: Workers = 2
 
 
 Compute = Callable[[Settings], "xr.Dataset"]
@@ -123,13 +124,15 @@ def save(data: "xr.Dataset", figure: "Figure", folder: Path, name: str, suffix: 
     """
     picture, numbers = folder / f"{name}.{suffix}", folder / f"{name}.nc"
     storage.save(data, numbers)
-    figure.savefig(picture)
+    storage.save_picture(figure, picture)
     return [picture, numbers]
 
 
 def labelled(data: "xr.Dataset", name: str, settings: Settings) -> "xr.Dataset":
     """Note in the dataset what made it."""
-    made_by = {"figure": name, "settings": json.dumps(asdict(settings)), "version": version("superposition-theory")}
+    # Where it was computed makes no difference.
+    told = {"quick": settings.quick, "seed": settings.seed}
+    made_by = {"figure": name, "settings": json.dumps(told), "version": version("superposition-theory")}
     return data.assign_attrs({**data.attrs, **made_by})
 
 
@@ -157,9 +160,9 @@ def load(folder: Path, name: str, settings: Settings) -> "xr.Dataset | None":
     try:
         data = storage.load(path)
         made = json.loads(data.attrs["settings"])
+        same = (made["quick"], made["seed"]) == (settings.quick, settings.seed)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    same = (made["quick"], made["seed"]) == (settings.quick, settings.seed)
     return data if same and data.attrs.get("version") == version("superposition-theory") else None
 
 
@@ -184,12 +187,20 @@ def obtain(name: str, folder: Path, settings: Settings) -> "tuple[xr.Dataset, bo
         Whether they had to be computed.
     """
     data = load(folder, name, settings)
-    if data is not None:
-        return data, False
     script = import_module(f"figures.{name}")
+    if data is not None:
+        if not (folder / f"{name}.png").exists():  # interrupted between the two
+            save(data, script.draw(data), folder, name)
+        return data, False
     data = labelled(script.compute(settings), name, settings)
     save(data, script.draw(data), folder, name)
     return data, True
+
+
+def check_foreign(names: Iterable[str], folder: Path, overwrite: bool) -> None:
+    """Refuse, before any work, to replace files that no figure script wrote."""
+    for name in names:
+        storage.check_outputs(folder, [f"{name}.nc", f"{name}.png"], overwrite, name)
 
 
 def main(description: str | None, compute: Compute, draw: Draw, script: str, argv: Sequence[str] | None = None) -> None:
@@ -219,15 +230,18 @@ def main(description: str | None, compute: Compute, draw: Draw, script: str, arg
         parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for picture and numbers")
         parser.add_argument("--quick", action="store_true", help="a small version of the same figure, in seconds")
         parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of everything random")
-        parser.add_argument("--workers", type=count, default=2, help="processes")
+        parser.add_workers()
+        parser.add_overwrite()
         parser.add_argument("--format", choices=FORMATS, default="png", help="format of the picture")
         options = parser.parse_args(arguments)
-        make_folder(options.output)  # before the work, lest it be in vain
         settings = Settings(options.quick, options.seed, options.workers)
-        data = labelled(compute(settings), name, settings)
-        for path in save(data, draw(data), options.output, name, options.format):
-            print(path)
+        names = [f"{name}.nc", f"{name}.{options.format}"]
+        with storage.results_folder(options.output, names, options.overwrite, name) as folder:
+            data = labelled(compute(settings), name, settings)
+            paths = save(data, draw(data), folder, name, options.format)
+        for path in paths:
+            tell(path)
         if "summary" in data.attrs:
-            print(data.attrs["summary"])
+            tell(data.attrs["summary"])
 
     run_command(run, f"figures/{name}.py", argv)

@@ -7,22 +7,23 @@ parameters.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numerics.agreement.compare import LOSSES, RATE, STEPS, compare_losses, train_and_judge
-from numerics.training.settings import Settings, check_workers
+from numerics.training.settings import Settings
 from theory.tools.command import (
     Parser,
     count,
     density,
-    make_folder,
     non_negative_count,
     positive,
     run_command,
+    tell,
     writable_directory,
 )
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_COMMAND = "python -m numerics.agreement"
 _RESOLUTION = 30
+_Work = Callable[[], "tuple[xr.Dataset, str]"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -46,28 +49,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         Arguments; those of the process by default.
     """
     options = _parser().parse_args(argv)
-    if options.output is not None:
-        make_folder(options.output)  # before the work, lest it be in vain
     Settings(**_training(options), instances=options.instances)  # refuses what is out of range before any work
-    check_workers(options.workers)
-    if options.grid:
-        data, text = _grid(options)
-    elif options.weights is not None:
-        data, text = _weights(options)
-    else:
-        data, text = _trained(options)
-    print(text)  # noqa: T201
-    if options.output is not None:
-        from theory.tools.storage import save
+    work = (_grid if options.grid else _trained if options.weights is None else _weights)(options)
+    from theory.tools.storage import results_folder, save
 
-        stem = "agreement_grid" if options.grid else "agreement_weights" if options.weights else "agreement"
-        target = options.output / f"{stem}_n{options.n}_m{options.m}.nc"
-        save(data, target)
-        print(f"\n{target}")  # noqa: T201
+    stem = "agreement_grid" if options.grid else "agreement_weights" if options.weights else "agreement"
+    name, saving = f"{stem}_n{options.n}_m{options.m}.nc", options.output is not None
+    with results_folder(options.output, [name], options.overwrite, _COMMAND) if saving else nullcontext() as folder:
+        data, text = work()
+        if folder is not None:
+            save(data.assign_attrs(made_by=_COMMAND), folder / name)
+            text = f"{text}\n\n{folder / name}"
+    tell(text)
 
 
 def _parser() -> Parser:
-    parser = Parser("Theory against learned solutions.", prog="python -m numerics.agreement")
+    parser = Parser("Theory against learned solutions.", prog=_COMMAND)
     add = parser.add_argument
     add("--n", type=count, default=5, help="features")
     add("--m", type=count, default=2, help="hidden dimensions")
@@ -90,8 +87,9 @@ def _parser() -> Parser:
     add("--learning-rate", type=float, default=RATE, help="learning rate of the first step")
     add("--schedule", default="cosine", help="constant, linear or cosine")
     add("--seed", type=non_negative_count, default=0, help="seed of training and search")
-    add("--workers", type=count, default=2, help="processes")
+    parser.add_workers()
     add("--output", type=writable_directory, default=None, help="folder for the numbers; nothing is saved without it")
+    parser.add_overwrite()
     return parser
 
 
@@ -113,53 +111,68 @@ def _per_feature(name: str, values: list[float], n: int) -> np.ndarray:
     return np.broadcast_to(values, n).astype(float)
 
 
-def _grid(options: argparse.Namespace) -> "tuple[xr.Dataset, str]":
-    from numerics.agreement.phases import phase_agreement
+def _grid(options: argparse.Namespace) -> _Work:
+    from numerics.agreement.phases import AXES, phase_agreement
     from numerics.agreement.tables import describe_grid
+    from theory.phase_diagram.diagram import check_axes
 
     if options.loss == "both":
         raise ValueError("--loss both compares runs of one problem; with --grid choose sampled or population")
     if options.weights is not None:
         raise ValueError("--weights judges models of one problem; leave out --grid")
-    data = phase_agreement(
-        options.n,
-        options.m,
-        options.resolution,
-        options.instances,
-        loss=options.loss,
-        workers=options.workers,
-        **_training(options),
-    )
-    return data, describe_grid(data)
+    check_axes(options.n, options.m, options.resolution, *AXES)
+
+    def work() -> "tuple[xr.Dataset, str]":
+        data = phase_agreement(
+            options.n,
+            options.m,
+            options.resolution,
+            options.instances,
+            loss=options.loss,
+            workers=options.workers,
+            **_training(options),
+        )
+        return data, describe_grid(data)
+
+    return work
 
 
-def _weights(options: argparse.Namespace) -> "tuple[xr.Dataset, str]":
+def _weights(options: argparse.Namespace) -> _Work:
     from numerics.agreement.tables import describe_runs
     from numerics.agreement.verdicts import judge
     from numerics.agreement.weights import read_weights
 
+    problem = _problem(options)
     W, b = read_weights(options.weights, options.n, options.m)
-    data = judge(_problem(options), W, b, options.seed)
     note = "" if b.any() else "\nall biases are zero, or the file holds none"
-    return data, f"{options.weights}{note}\n{describe_runs(data)}"
+
+    def work() -> "tuple[xr.Dataset, str]":
+        data = judge(problem, W, b, options.seed)
+        return data, f"{options.weights}{note}\n{describe_runs(data)}"
+
+    return work
 
 
-def _trained(options: argparse.Namespace) -> "tuple[xr.Dataset, str]":
+def _trained(options: argparse.Namespace) -> _Work:
     from numerics.agreement.tables import describe_comparison, describe_runs
 
     problem, settings = _problem(options), {**_training(options), "workers": options.workers}
-    if options.loss != "both":
-        data = train_and_judge(problem, options.instances, loss=options.loss, **settings)
-        return data, describe_runs(data)
-    import xarray as xr
 
-    sampled, exact = compare_losses(problem, options.instances, **settings)
-    text = f"{describe_runs(sampled)}\n\n{describe_comparison(sampled, exact)}"
-    ways = ["sampled", "population"]
-    per_run = [data.drop_vars(["branch_loss", "branch"]) for data in (sampled, exact)]
-    both = xr.concat(per_run, dim="training", combine_attrs="drop_conflicts").assign_coords(training=ways)
-    return both.assign_attrs(loss="both"), text
+    def work() -> "tuple[xr.Dataset, str]":
+        if options.loss != "both":
+            data = train_and_judge(problem, options.instances, loss=options.loss, **settings)
+            return data, describe_runs(data)
+        import xarray as xr
+
+        sampled, exact = compare_losses(problem, options.instances, **settings)
+        text = f"{describe_runs(sampled)}\n\n{describe_comparison(sampled, exact)}"
+        ways = ["sampled", "population"]
+        per_run = [data.drop_vars(["branch_loss", "branch"]) for data in (sampled, exact)]
+        both = xr.concat(per_run, dim="training", combine_attrs="drop_conflicts").assign_coords(training=ways)
+        return both.assign_attrs(loss="both"), text
+
+    return work
 
 
 if __name__ == "__main__":
-    run_command(main, "python -m numerics.agreement")
+    run_command(main, _COMMAND)

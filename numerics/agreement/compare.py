@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from theory.tools.parallel import Workers
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -21,7 +23,7 @@ def train_and_judge(
     instances: int | None = None,
     settings: "Settings | None" = None,
     loss: str = "sampled",
-    workers: int = 1,
+    workers: Workers = 1,
     progress: bool = True,
     **changes: Any,
 ) -> "xr.Dataset":
@@ -38,8 +40,8 @@ def train_and_judge(
         How to train; by default 3000 steps of Adam from a learning rate of 1e-2 on.
     loss : {"sampled", "population"}
         Train on samples, or on the exact loss (where the batch does not matter).
-    workers : int
-        Processes; results do not depend on it.
+    workers : int or str
+        Processes, or the address of a Dask scheduler; results do not depend on it.
     progress : bool
         Whether to show bars on stderr (if that is a terminal and the work takes more than two seconds).
     **changes

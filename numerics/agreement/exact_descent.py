@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import joblib
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
@@ -18,11 +17,12 @@ from numerics.agreement.references import exact_losses
 from numerics.training.descent import learning_rates, make_optimiser
 from numerics.training.initial import initial_parameters as stacked_parameters
 from numerics.training.kernels import unstack
-from numerics.training.settings import Settings, check_workers, log_spaced, settled
+from numerics.training.settings import Settings, log_spaced, settled
 from theory.loss.enumeration import max_features
 from theory.loss.population import output_errors
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
+from theory.tools.parallel import Workers, spread
 
 __all__ = ["descend_exactly", "initial_parameters", "train_exactly"]
 
@@ -69,7 +69,7 @@ def train_exactly(
     instances: int | None = None,
     settings: Settings | None = None,
     init: str = "xavier",
-    workers: int = 1,
+    workers: Workers = 1,
     progress: bool = True,
     **changes: Any,
 ) -> xr.Dataset:
@@ -88,8 +88,8 @@ def train_exactly(
         of Adam from a learning rate of 1e-2 on.
     init : {"xavier", "small"}
         Rule for the initial weights.
-    workers : int
-        Processes to share the work; results do not depend on it.
+    workers : int or str
+        Processes to share the work, or the address of a Dask scheduler; results do not depend on it.
     progress : bool
         Whether to show a bar on stderr (if that is a terminal and the work takes more than two seconds).
     **changes
@@ -128,7 +128,7 @@ def descend_exactly(
     W: Float[ndarray, "runs m n"],
     b: Float[ndarray, "runs n"],
     settings: Settings,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: bool = True,
 ) -> xr.Dataset:
     """
@@ -144,8 +144,8 @@ def descend_exactly(
         Initial biases.
     settings : Settings
         Steps, optimiser, learning rate and schedule; the rest does not matter.
-    workers : int
-        Processes.
+    workers : int or str
+        Processes, or the address of a Dask scheduler.
     progress : bool
         Whether to show a bar.
 
@@ -155,8 +155,7 @@ def descend_exactly(
         As described in ``train_exactly``.
     """
     chunks = [np.arange(k, min(k + _CHUNK, len(W))) for k in range(0, len(W), _CHUNK)]
-    jobs = (joblib.delayed(_descend)(problem.take(rows), W[rows], b[rows], settings) for rows in chunks)
-    done = joblib.Parallel(n_jobs=check_workers(workers), return_as="generator")(jobs)
+    done = spread(_descend, [(problem.take(rows), W[rows], b[rows], settings) for rows in chunks], workers)
     parts = list(progress_bar(done, total=len(chunks), label="descending") if progress else done)
     final_W, final_b, curve, diverged = (
         np.concatenate([part[k] for part in parts], axis=1 if k == 2 else 0) for k in range(4)

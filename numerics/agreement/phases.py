@@ -14,7 +14,6 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from threadpoolctl import threadpool_limits
 
 from numerics.agreement.compare import RATE, STEPS, told
 from numerics.agreement.exact_descent import train_exactly
@@ -27,11 +26,15 @@ from theory.geometry.phases import PHASES, phase_of
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
 from theory.phase_diagram.diagram import exact_phase_diagram
+from theory.tools.parallel import Workers
+from theory.tools.threads import one_blas_thread
 
-__all__ = ["CAUSES", "Shares", "agreement_shares", "compare_phases", "near_boundary", "phase_agreement"]
+__all__ = ["AXES", "CAUSES", "Shares", "agreement_shares", "compare_phases", "near_boundary", "phase_agreement"]
 
 # A cell lies near a boundary if a change of its density, or of its importance, by this part crosses one.
 NEAR = 0.05
+# Ranges of density and importance unless told otherwise.
+AXES = ((0.01, 1.0), (0.1, 10.0))
 CAUSES = ("agrees", "near-degenerate", "metastable", "not converged", "theory wrong", "other minimum, same phase")
 # Runs whose minima are searched for together.
 _CHUNK = 1500
@@ -45,9 +48,9 @@ def phase_agreement(
     instances: int | None = None,
     settings: Settings | None = None,
     loss: str = "sampled",
-    workers: int = 1,
-    density: tuple[float, float] = (0.01, 1.0),
-    importance: tuple[float, float] = (0.1, 10.0),
+    workers: Workers = 1,
+    density: tuple[float, float] = AXES[0],
+    importance: tuple[float, float] = AXES[1],
     progress: bool = True,
     **changes: Any,
 ) -> xr.Dataset:
@@ -67,8 +70,8 @@ def phase_agreement(
         on, with which the best of eight runs ends within 0.1 % of the optimal loss in every cell of n = 3, m = 2.
     loss : {"sampled", "population"}
         Train on samples, or on the exact loss.
-    workers : int
-        Processes; results do not depend on it.
+    workers : int or str
+        Processes, or the address of a Dask scheduler; results do not depend on it.
     density : (float, float)
         Range of the density p = 1 - S of every feature.
     importance : (float, float)
@@ -99,7 +102,7 @@ def phase_agreement(
     else:
         sampled = replace(settings, snapshots=())
         learned = train(problem, settings=sampled, on_divergence="record", workers=workers, progress=progress)
-    with threadpool_limits(1):
+    with one_blas_thread():
         compared = compare_phases(exact, problem, learned["W"].values, learned["b"].values)
     return compared.assign_attrs(told(settings), instances=settings.instances, loss=loss)
 

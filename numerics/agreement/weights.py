@@ -1,7 +1,10 @@
 """Models that were trained elsewhere, in any framework: read from .npy and .npz files."""
 
+import math
 import os
+import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +15,8 @@ __all__ = ["arrange_weights", "read_weights"]
 # Names under which weights and biases are commonly saved, in the order in which they are looked for.
 _WEIGHT_NAMES = ("W", "weight", "weights", "w", "embedding")
 _BIAS_NAMES = ("b", "bias", "b_final", "biases")
+# More than any toy model has; what claims to be larger is damaged, or made to fill the memory.
+_LARGEST = 2**30
 
 
 def read_weights(path: str | os.PathLike[str], n: int, m: int) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
@@ -45,16 +50,57 @@ def read_weights(path: str | os.PathLike[str], n: int, m: int) -> tuple[Float[nd
     if path.suffix not in (".npy", ".npz"):
         raise ValueError(f"weights must be a .npy or .npz file, got {path.name!r}; save them with numpy.savez(W=, b=)")
     try:
-        content = np.load(path, allow_pickle=False)
-        arrays = {"W": content} if isinstance(content, ndarray) else {name: content[name] for name in content.files}
+        names, W, b = _read_npy(path) if path.suffix == ".npy" else _read_npz(path)
     except OSError as problem:
         raise OSError(f"cannot read {path}: {problem.strerror or problem}") from None
+    except _TooLargeError as problem:
+        raise ValueError(f"{path}: {problem}") from None
     except Exception:  # zip, header and pickle errors of many types: the file is at fault, whatever the type
         raise ValueError(f"{path} is no NumPy file of plain arrays, or damaged") from None
-    W = next((arrays[name] for name in _WEIGHT_NAMES if name in arrays), None)
     if W is None:
-        raise ValueError(f"{path} holds no array W; it holds {', '.join(map(repr, arrays)) or 'nothing'}")
-    return arrange_weights(W, next((arrays[name] for name in _BIAS_NAMES if name in arrays), None), n, m)
+        raise ValueError(f"{path} holds no array W; it holds {', '.join(map(repr, names)) or 'nothing'}")
+    return arrange_weights(W, b, n, m)
+
+
+class _TooLargeError(ValueError):
+    """An array that would fill the memory."""
+
+
+def _read_npy(path: Path) -> tuple[list[str], ndarray | None, ndarray | None]:
+    with path.open("rb") as file:
+        return ["W"], _read_array("W", file), None
+
+
+def _read_npz(path: Path) -> tuple[list[str], ndarray | None, ndarray | None]:
+    """Read W and b only: nobody knows what else is packed beside them, and how far it would unpack."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        found: list[ndarray | None] = []
+        for known in (_WEIGHT_NAMES, _BIAS_NAMES):
+            name = next((name for name in known if name in names), None)
+            if name is None:
+                found.append(None)
+                continue
+            packed = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
+            with archive.open(packed) as file:
+                found.append(_read_array(name, file))
+    return names, found[0], found[1]
+
+
+def _read_array(name: str, file: IO[bytes]) -> ndarray:
+    """Read an array, once its header says that it is of a size that weights have."""
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, in_columns, dtype = header(file)
+    if dtype.hasobject:
+        raise ValueError("pickled objects are not read")
+    size = math.prod(shape) * dtype.itemsize
+    if size > _LARGEST:
+        raise _TooLargeError(f"{name} of shape {shape} would take {size / 2**30:.3g} GiB; the limit is 1 GiB")
+    data = file.read(size)
+    if len(data) < size:
+        raise ValueError("the file ends early")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if in_columns else "C")
 
 
 def arrange_weights(

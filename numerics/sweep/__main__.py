@@ -17,10 +17,13 @@ from theory.tools.command import (
     non_negative_count,
     positive,
     run_command,
+    tell,
     writable_directory,
 )
 
 __all__ = ["main"]
+
+_COMMAND = "python -m numerics.sweep"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -33,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         Arguments; those of the process by default.
     """
     defaults = Settings()
-    parser = Parser(__doc__.splitlines()[0], prog="python -m numerics.sweep")
+    parser = Parser(
+        "Train a grid of problems; an interrupted sweep continues where it stopped.", prog="python -m numerics.sweep"
+    )
     add = parser.add_argument
     add("--n", type=count, default=2, help="features; the last is the extra one")
     add("--m", type=count, default=1, help="hidden dimensions")
@@ -56,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--model", default="relu", help="relu, linear, relu_hidden or absolute")
     add("--seed", type=non_negative_count, default=0, help="first seed")
     add("--seeds", type=count, default=1, help="number of seeds at which the grid is trained")
-    add("--workers", type=count, default=1, help="local processes")
-    add("--dask", default=None, metavar="ADDRESS", help="scheduler of a Dask cluster that does the work instead")
+    parser.add_workers(default=1)
     add("--output", type=writable_directory, default=Path(), help="folder for the numbers")
+    parser.add_overwrite()
     options = parser.parse_args(argv)
     densities, importances = (
         _logarithmic(name, getattr(options, name), options.resolution) for name in ("density", "importance")
@@ -69,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         target,
         seeds=range(options.seed, options.seed + options.seeds),
         workers=options.workers,
-        dask=options.dask,
+        overwrite=options.overwrite,
         instances=options.instances,
         steps=options.steps,
         batch=options.batch,
@@ -79,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         model=options.model,
         snapshots=(options.steps,),
     )
-    print(target)  # noqa: T201
+    tell(target)
 
 
 def _logarithmic(name: str, bounds: tuple[float, float], resolution: int) -> Float[ndarray, " cells"]:
@@ -90,4 +95,4 @@ def _logarithmic(name: str, bounds: tuple[float, float], resolution: int) -> Flo
 
 
 if __name__ == "__main__":
-    run_command(main, "python -m numerics.sweep")
+    run_command(main, _COMMAND)

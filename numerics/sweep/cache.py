@@ -1,8 +1,15 @@
-"""Pieces of a long computation kept on disk: each under a key that names its inputs, each with a checksum."""
+"""Pieces of a long computation kept on disk: each under a key that names its inputs, each with a checksum.
+
+One process at a time works with a cache; another that wants to waits.
+"""
 
 import hashlib
 import json
+import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,21 +37,23 @@ def key_of(inputs: dict[str, object]) -> str:
     return hashlib.sha1(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def checksum(dataset: xr.Dataset) -> str:
+def checksum(dataset: xr.Dataset, key: str = "") -> str:
     """
-    Digest a dataset's numbers.
+    Digest a dataset's numbers, and the key under which they are kept.
 
     Parameters
     ----------
     dataset : xarray.Dataset
         Numeric variables and coordinates.
+    key : str
+        Its key: an entry that was copied to the name of another must not be taken for it.
 
     Returns
     -------
     str
         The same for the same names, dimensions and bits, whatever the file they came from.
     """
-    digest = hashlib.sha1()
+    digest = hashlib.sha1(key.encode())
     for name in sorted(map(str, dataset.variables)):
         variable = dataset.variables[name]
         values = np.asarray(variable.values)
@@ -62,12 +71,11 @@ class Cache:
     Parameters
     ----------
     folder : Path
-        Where the files are; made if need be.
+        Where the files are; made by ``held``.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, key: str) -> Path:
         """
@@ -96,7 +104,7 @@ class Cache:
         dataset : xarray.Dataset
             Its value.
         """
-        save(dataset.assign_attrs(cache_checksum=checksum(dataset)), self.path(key))
+        save(dataset.assign_attrs(cache_checksum=checksum(dataset, key)), self.path(key))
 
     def get(self, key: str) -> xr.Dataset | None:
         """
@@ -117,7 +125,7 @@ class Cache:
             return None
         try:
             dataset = load(path)
-            intact = dataset.attrs.pop("cache_checksum", None) == checksum(dataset)
+            intact = dataset.attrs.pop("cache_checksum", None) == checksum(dataset, key)
         except Exception as damage:  # whatever a reader makes of damaged bytes, the remedy is the same
             warnings.warn(f"cannot read {path} ({damage}); computing it again", RuntimeWarning, stacklevel=2)
             return None
@@ -128,7 +136,7 @@ class Cache:
 
     def remove(self, keys: list[str]) -> None:
         """
-        Drop entries, and the folder once it is empty.
+        Drop entries.
 
         Parameters
         ----------
@@ -138,5 +146,47 @@ class Cache:
         for key in keys:
             self.path(key).unlink(missing_ok=True)
             discard_parts(self.path(key))
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """
+        Keep other processes off the cache; wait for one that was earlier.
+
+        Yields
+        ------
+        None
+            At the end the folder is removed if it is empty.
+        """
+        path = self.folder / "lock"
+        handle = _locked(path)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # pieces are left
+                self.folder.rmdir()
+            os.close(handle)
+
+
+def _locked(path: Path) -> int:
+    """Open and lock a file, which the system unlocks however this process ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT)
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT)
+        except FileNotFoundError:  # whoever had it has just cleared up
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"another process is working on {path.parent.stem}; waiting for it", file=sys.stderr)  # noqa: T201
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)  # what has been locked is a file that is no longer there

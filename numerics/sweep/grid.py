@@ -6,9 +6,10 @@ has a seed of its own, so that the numbers depend neither on the number of worke
 """
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import numpy as np
 import xarray as xr
 
 from numerics.sweep.cache import Cache, key_of
-from numerics.sweep.parallel import map_dask, map_local
 from numerics.training.run import train
-from numerics.training.settings import Settings, check_workers
+from numerics.training.settings import Settings
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
-from theory.tools.storage import check_output, discard_parts, load, save
+from theory.tools.parallel import Workers, check_workers, open_pool
+from theory.tools.storage import check_output, discard_parts, is_damaged, load, results_folder, save
 
 __all__ = ["run_sweep"]
 
@@ -76,9 +77,9 @@ def run_sweep(
     problem: Problem,
     output: str | os.PathLike[str],
     seeds: Sequence[int] = (0,),
-    workers: int = 1,
-    dask: str | None = None,
+    workers: Workers = 1,
     progress: bool = True,
+    overwrite: bool = False,
     **settings: Any,
 ) -> xr.Dataset:
     """
@@ -93,12 +94,12 @@ def run_sweep(
         appended.
     seeds : sequence of int
         Seeds at which the whole grid is trained.
-    workers : int
-        Local processes.
-    dask : str, optional
-        Address of a Dask scheduler that does the work instead.
+    workers : int or str
+        Local processes, or the address of a Dask scheduler.
     progress : bool
         Whether to show a bar on stderr (if that is a terminal and the work takes more than two seconds).
+    overwrite : bool
+        Whether a file that is not the result of this very sweep may be replaced.
     **settings
         Settings of ``numerics.train`` such as instances, steps and learning_rate.
 
@@ -116,9 +117,17 @@ def run_sweep(
     FileExistsError
         If the output holds anything but the result of this very sweep.
     OSError
-        If the output could not be written; found out before training.
+        If the output could not be written, or a Dask scheduler does not answer; found out before training.
+    Failure
+        If a worker process or the scheduler is lost; the same call goes on from there.
+
+    Notes
+    -----
+    Of two sweeps with the same output the second waits, and uses what the first has made.
     """
     checked = Settings(**settings)
+    if any(seed >= 2**31 for seed in seeds):
+        raise ValueError(f"the seeds of a sweep must lie below 2**31, as far as its file can count, got {max(seeds)}")
     workers = check_workers(workers)
     plain = checked.as_attributes() | {"snapshots": list(checked.snapshots or ())}
     plain.pop("seed")
@@ -127,19 +136,26 @@ def run_sweep(
     sweep_key = key_of({"pieces": keys})
     target = check_output(output, overwrite=True)
     cache = Cache(target.with_name(target.name + ".cache"))
-    if target.exists():
-        return _finished(target, sweep_key, cache, keys)
-    missing = [k for k, key in enumerate(keys) if cache.get(key) is None]
-    todo = [pieces[k] for k in missing]
-    spread = partial(map_dask, address=dask) if dask else partial(map_local, workers=workers)
-    done: Iterable[tuple[int, xr.Dataset]] = spread(_train_piece, todo)
-    for k, dataset in progress_bar(done, total=len(todo), label="training") if progress else done:
-        cache.put(keys[missing[k]], dataset)
-    result = _assembled(cache, keys, problem, sweep_key)
-    save(result, target)
-    discard_parts(target)
-    cache.remove(keys)
+    with results_folder(target.parent), cache.held():
+        result = _finished(target, sweep_key, overwrite)
+        if result is None:
+            _fill(cache, pieces, keys, workers, progress)
+            result = _assembled(cache, keys, problem, sweep_key)
+            save(result, target)
+        discard_parts(target)
+        cache.remove(keys)
     return result
+
+
+def _fill(cache: Cache, pieces: list[_Piece], keys: list[str], workers: Workers, progress: bool) -> None:
+    """Train the pieces that are missing, and keep each as soon as it is done."""
+    missing = [k for k, key in enumerate(keys) if cache.get(key) is None]
+    if not missing:
+        return
+    with open_pool(workers) as pool:
+        done: Iterable[tuple[int, xr.Dataset]] = pool.as_completed(_train_piece, [(pieces[k],) for k in missing])
+        for k, dataset in progress_bar(done, total=len(missing), label="training") if progress else done:
+            cache.put(keys[missing[k]], dataset)
 
 
 def _pieces(problem: Problem, seed: int, instances: int, settings: dict[str, Any]) -> list[_Piece]:
@@ -164,17 +180,23 @@ def _pieces(problem: Problem, seed: int, instances: int, settings: dict[str, Any
     ]
 
 
-def _finished(target: Path, sweep_key: str, cache: Cache, keys: list[str]) -> xr.Dataset:
-    """Return the result of this very sweep, if that is what the file holds."""
-    try:
+def _finished(target: Path, sweep_key: str, overwrite: bool) -> xr.Dataset | None:
+    """Return the result of this very sweep, if that is what the file holds; None if it may be written."""
+    if not target.exists():
+        return None
+    if is_damaged(target):
+        warnings.warn(f"{target} is damaged; computing it again", RuntimeWarning, stacklevel=3)
+        return None
+    with suppress(OSError):
         result = load(target)
-    except Exception:  # whatever a reader makes of it: it is not ours to replace
-        result = xr.Dataset()
-    if result.attrs.get("sweep_key") != sweep_key:
-        cache.remove([])
-        raise FileExistsError(f"{target} exists already and is not the result of this sweep; move it away")
-    cache.remove(keys)
-    return result
+        if result.attrs.get("sweep_key") == sweep_key:
+            return result
+    if overwrite:
+        return None
+    raise FileExistsError(
+        f"{target} exists already and is not the result of this sweep; move it away, or ask to "
+        "overwrite it (--overwrite)"
+    )
 
 
 def _assembled(cache: Cache, keys: list[str], problem: Problem, sweep_key: str) -> xr.Dataset:

@@ -3,11 +3,12 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
@@ -17,12 +18,13 @@ from numerics.models import find_model
 from numerics.sampling.draws import SPARSE_DENSITY
 from numerics.training.initial import initial_parameters
 from numerics.training.kernels import unstack
-from numerics.training.settings import Settings, check_workers, settled
+from numerics.training.settings import Settings, settled
 from numerics.training.trajectory import Task, Trajectory, descend, segments, uses_columns
 from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
-from theory.tools.storage import check_output, save
+from theory.tools.parallel import Workers, check_workers, spread
+from theory.tools.storage import results_folder, save
 
 __all__ = ["train"]
 
@@ -36,7 +38,7 @@ def train(
     instances: int | None = None,
     settings: Settings | None = None,
     init: str | ndarray | Sequence[ndarray] = "xavier",
-    workers: int = 1,
+    workers: Workers = 1,
     output: str | os.PathLike[str] | None = None,
     progress: bool = True,
     on_divergence: str = "raise",
@@ -61,8 +63,8 @@ def train(
         themselves, of shape (m, n), (instances, m, n) or (problems, instances, m, n), optionally as a tuple
         with the bias (..., n) and, for "absolute", the output weights (..., n, m). The bias starts at 0
         unless it is given.
-    workers : int
-        Processes to share the work; the results do not depend on it.
+    workers : int or str
+        Processes to share the work, or the address of a Dask scheduler; the results do not depend on it.
     output : path, optional
         NetCDF file to write, complete or not at all.
     progress : bool
@@ -107,14 +109,16 @@ def train(
     workers = check_workers(workers)
     if on_divergence not in ("raise", "record"):
         raise ValueError(f"on_divergence must be 'raise' or 'record', got {on_divergence!r}")
-    target = None if output is None else check_output(output, overwrite)
+    target = None if output is None else Path(output)
+    folder = nullcontext() if target is None else results_folder(target.parent, [target.name], overwrite)
     features, importance = _per_run(problem, settings.instances)
     theta = initial_parameters(problem, settings, init)
     tasks = _tasks(features, importance, theta, problem.m, settings, on_divergence == "record")
-    trajectories = _run(tasks, workers, progress)
-    dataset = _dataset(problem, settings, init, tasks, trajectories)
-    if target is not None:
-        save(dataset, target)
+    with folder:
+        trajectories = _run(tasks, workers, progress)
+        dataset = _dataset(problem, settings, init, tasks, trajectories)
+        if target is not None:
+            save(dataset, target)
     return dataset
 
 
@@ -172,7 +176,7 @@ def _chunks(features: FeatureDistribution, settings: Settings) -> list[Int[ndarr
     return chunks
 
 
-def _run(tasks: list[Task], workers: int, progress: bool) -> list[Trajectory]:
+def _run(tasks: list[Task], workers: Workers, progress: bool) -> list[Trajectory]:
     """Work through the chunks, here or in other processes."""
 
     def bar(items: Iterable, total: int, label: str) -> Iterable:
@@ -191,8 +195,7 @@ def _run(tasks: list[Task], workers: int, progress: bool) -> list[Trajectory]:
         trajectories = [descend(task, watch) for task in tasks]
         next(ticks, None)
         return trajectories
-    pool = joblib.Parallel(n_jobs=workers, return_as="generator")
-    return list(bar(pool(joblib.delayed(descend)(task) for task in tasks), len(tasks), "training"))
+    return list(bar(spread(descend, [(task,) for task in tasks], workers), len(tasks), "training"))
 
 
 def _dataset(

@@ -1,7 +1,6 @@
 """How to train: the settings of a run, checked before any work starts."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -15,12 +14,9 @@ from numerics.training.descent import OPTIMISERS, SCHEDULES
 from theory.model.activations import RELU
 from theory.tools.choices import choose
 
-__all__ = ["PRECISIONS", "Settings", "check_workers", "log_spaced", "settled"]
+__all__ = ["PRECISIONS", "Settings", "log_spaced", "settled"]
 
 PRECISIONS: dict[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
-
-# Processes beyond a few per core only cost memory; a number like 1000 is a slip of the keyboard.
-_WORKERS_PER_CORE = 4
 
 
 @dataclass(frozen=True)
@@ -187,29 +183,3 @@ def _snapshot_steps(snapshots: Sequence[int] | None, steps: int) -> tuple[int, .
     if chosen and chosen[-1] > steps:
         raise ValueError(f"snapshots must lie in [0, steps = {steps}], got {chosen[-1]}")
     return chosen
-
-
-def check_workers(workers: int) -> int:
-    """
-    Check a number of worker processes.
-
-    Parameters
-    ----------
-    workers : int
-        Number of processes.
-
-    Returns
-    -------
-    int
-        The same number.
-
-    Raises
-    ------
-    ValueError
-        If it is below 1 or beyond what the machine can sensibly run.
-    """
-    workers = _whole("workers", workers, 1)
-    cores = os.cpu_count() or 1
-    if workers > _WORKERS_PER_CORE * cores:
-        raise ValueError(f"workers must be at most {_WORKERS_PER_CORE * cores}, with {cores} cores, got {workers}")
-    return workers

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
-from threadpoolctl import threadpool_limits
 
 from numerics.models import Model, find_model
 from numerics.sampling.batches import Batch, column_batches, row_batches
@@ -18,6 +17,7 @@ from numerics.training.settings import Settings
 from theory.model.activations import LINEAR, RELU
 from theory.model.features import FeatureDistribution
 from theory.model.values import Symmetrised
+from theory.tools.threads import one_blas_thread
 
 __all__ = ["COLUMN_FEATURES", "DivergenceError", "Task", "Trajectory", "descend", "segments", "uses_columns"]
 
@@ -184,7 +184,7 @@ def descend(task: Task, watch: Callable[[list[tuple[int, int]]], Iterable[tuple[
         If a run diverges and the task does not ask to record it.
     """
     # Two BLAS threads on matrices this small wait for each other; processes are what runs in parallel.
-    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+    with one_blas_thread(), np.errstate(all="ignore"):
         return _Descent(task).run(watch)
 
 

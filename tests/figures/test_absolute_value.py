@@ -1,5 +1,7 @@
 """Claim 26: absolute values, computed by more features than neurons."""
 
+from figures.shared.script import Settings
+
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,6 @@ from scipy.optimize import minimize
 
 import figures.absolute_value as script
 from figures.absolute_value import compute, computed, draw, judge, neurons_per_feature, one_neuron_loss
-from figures.shared.script import Settings
 from figures.shared.verdicts import PARTLY
 from numerics import Parameters, forward, sample
 from theory import Independent, load, save, unrepresented_loss

@@ -1,5 +1,7 @@
 """Claim 19: how the number of almost orthogonal directions grows with the dimension."""
 
+from figures.shared.script import Settings
+
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,6 @@ from numpy.testing import assert_allclose
 
 import figures.almost_orthogonal as script
 from figures.almost_orthogonal import compute, draw, greedy_set, judge, phase_coherence, root_systems
-from figures.shared.script import Settings
 from figures.shared.verdicts import PARTLY
 from theory import coherence, load, save
 from theory.frames.directions import largest_cosine, log_upper

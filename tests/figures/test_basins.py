@@ -1,5 +1,7 @@
 """The figure of basins: shares, intervals, and learned models on exact branches."""
 
+from figures.shared.script import Settings
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +9,6 @@ from numpy.testing import assert_allclose
 
 from figures import basins
 from figures.basins import BASE_DENSITY, compute, draw, judge
-from figures.shared.script import Settings
 from figures.shared.verdicts import HOLDS, PARTLY
 from theory import Problem, optimise, optimise_polytope
 

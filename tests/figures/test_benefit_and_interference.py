@@ -1,5 +1,7 @@
 """Claim 3: feature benefit and interference, the stated formulas against the derived ones."""
 
+from figures.shared.script import Settings
+
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,6 @@ from numpy.testing import assert_allclose
 import figures.benefit_and_interference as script
 from figures.benefit_and_interference import DENSITIES, PENTAGON_SHARE, compute, draw, judge
 from figures.parts import benefit_formulas
-from figures.shared.script import Settings
 from figures.shared.verdicts import HOLDS
 from theory import load, save
 

@@ -1,5 +1,7 @@
 """Claim 20: recovery from the projection, against the number of active features and against density."""
 
+from figures.shared.script import Settings
+
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,6 @@ from numpy.testing import assert_allclose
 
 import figures.compressed_sensing as script
 from figures.compressed_sensing import compute, draw, judge, recover
-from figures.shared.script import Settings
 from figures.shared.verdicts import HOLDS
 from theory import load, save
 from theory.frames.recovery import l1_success

@@ -1,5 +1,7 @@
 """The figure of correlated and anticorrelated features: what holds within the sets, by numbers."""
 
+from figures.shared.script import Settings
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +9,6 @@ from numpy.testing import assert_allclose
 
 import theory
 from figures.correlated_features import CASES, DENSITIES, DRAWN, STATED_ANGLE, compute, draw, judge, side_by_side
-from figures.shared.script import Settings
 from figures.shared.verdicts import HOLDS, PARTLY
 from theory import Anticorrelated, Problem
 

@@ -1,5 +1,7 @@
 """Claim 17: the regimes of learning, and the octahedron at its end."""
 
+from figures.shared.script import Settings
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -8,7 +10,6 @@ from numpy.testing import assert_allclose
 from figures import learning_dynamics
 from figures.learning_dynamics import compute, draw, judge
 from figures.parts.learning_rests import stages_of_rests
-from figures.shared.script import Settings
 from figures.shared.verdicts import HOLDS, PARTLY
 from theory import load, save
 from theory.packing.two_sets import STAGES, angles

@@ -1,5 +1,7 @@
 """Claim 21: what a ReLU adds to the linear model, n = 40 and m = 5."""
 
+from figures.shared.script import Settings
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -19,7 +21,6 @@ from figures.linear_against_relu import (
     off_diagonal,
     represented,
 )
-from figures.shared.script import Settings
 from figures.shared.verdicts import PARTLY
 from theory import Problem, feature_norms, population_loss
 

@@ -1,5 +1,7 @@
 """The loss-crossover figure: its numbers against closed forms and independent optima."""
 
+from figures.shared.script import Settings
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -8,7 +10,6 @@ from numpy.testing import assert_allclose
 import theory
 from figures import loss_crossover
 from figures.loss_crossover import SECOND_IMPORTANCE, compute, draw, judge
-from figures.shared.script import Settings
 from figures.shared.verdicts import PARTLY
 from theory import Problem
 

@@ -1,5 +1,7 @@
 """Claims 22 to 24: how many features of different densities are represented, and what decides it."""
 
+from figures.shared.script import Settings
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -8,7 +10,6 @@ from numpy.testing import assert_allclose
 import theory
 from figures import nonuniform_sparsity
 from figures.nonuniform_sparsity import PUBLISHED, REPRESENTED, agreement, compute, draw, frobenius, judge, scenarios
-from figures.shared.script import Settings
 from figures.shared.verdicts import FAILS, PARTLY
 from theory import Problem, best_pairing
 

@@ -1,5 +1,7 @@
 """The PCA-like regime: transition densities of the exact optimum, and where the document differs."""
 
+from figures.shared.script import Settings
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +9,6 @@ from numpy.testing import assert_allclose
 
 import theory
 from figures.pca_collapse import SETS, STATED, compute, draw, judge, optimal_range, problems
-from figures.shared.script import Settings
 from figures.shared.verdicts import PARTLY
 from theory.optimum.local_minima import refine
 

@@ -1,5 +1,7 @@
 """Claims 4 and 5: phase diagrams, idealised, exact and learned, and the order of their boundaries."""
 
+from figures.shared.script import Settings
+
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
@@ -7,7 +9,6 @@ from numpy.testing import assert_allclose
 import theory
 from figures import phase_diagram
 from figures.phase_diagram import AT_IMPORTANCE, IDEAL_DENSITY, _part, compute, draw, judge
-from figures.shared.script import Settings
 from figures.shared.verdicts import PARTLY
 from theory.model.extra_feature import extra_feature_problem
 

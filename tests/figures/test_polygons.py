@@ -1,12 +1,13 @@
 """Claim 25: regular polygons in the one-sparse limit, and the best of them against density."""
 
+from figures.shared.script import Settings
+
 import numpy as np
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
 from figures.polygons import PUBLISHED, compute, draw, judge, saving
-from figures.shared.script import Settings
 from figures.shared.verdicts import HOLDS, PARTLY
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

@@ -1,5 +1,7 @@
 """Claims 8 and 9: geometries as products of factors, and beside Thomson's optima; options of a figure script."""
 
+from figures.shared.script import Settings, labelled, load, save
+
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,6 @@ from numpy.testing import assert_allclose
 
 from figures import polytopes
 from figures.parts.polytope_panels import is_edge
-from figures.shared.script import Settings, labelled, load, save
 from figures.shared.verdicts import FAILS, HOLDS, PARTLY
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")

@@ -1,5 +1,7 @@
 """Claim 18: a ReLU on the hidden layer makes neurons readable."""
 
+from figures.shared.script import Settings
+
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,6 @@ from figures.parts.privileged_measures import (
     problem,
 )
 from figures.privileged_basis import compute, draw, judge
-from figures.shared.script import Settings
 from figures.shared.verdicts import HOLDS
 from numerics import stratified_loss
 from theory import load, population_loss, save

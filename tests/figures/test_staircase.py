@@ -1,5 +1,7 @@
 """Claims 6 and 7: the predicted staircase, and trained models on it."""
 
+from figures.shared.script import Settings
+
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,6 @@ from numpy.testing import assert_allclose
 
 from figures import staircase
 from figures.parts.staircase_panels import NAMED
-from figures.shared.script import Settings
 from figures.staircase import clusters, compute, draw, even_fall, judge, plateau
 from theory import load, save
 

@@ -1,11 +1,12 @@
 """Claims 1 and 2: what linear and ReLU models learn from dense to sparse features."""
 
+from figures.shared.script import Settings
+
 import numpy as np
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
-from figures.shared.script import Settings
 from figures.shared.verdicts import HOLDS, PARTLY
 from figures.superposition_demo import (
     DENSITIES,

@@ -6,6 +6,7 @@ hidden dimension earns. ``python -m theory.optimum.one_sparse`` prints the table
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from theory.loss.one_sparse import errors_alone
 from theory.loss.output_curvature import limit_curvatures
 from theory.model.values import UNIFORM
 from theory.optimum.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts
-from theory.tools.command import Parser, count, make_folder, run_command, writable_directory
+from theory.tools.command import Parser, count, run_command, tell, writable_directory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -114,8 +115,7 @@ def one_sparse_table(k_max: int = 24) -> "xr.Dataset":
     """
     import xarray as xr
 
-    if k_max < 3:
-        raise ValueError(f"k_max must be at least 3, got {k_max}")
+    _check_largest(k_max)
     entries = list(_entries(k_max))
     optima = [_optimum(entry) for entry in entries]
     d = np.array([entry.d for entry in entries])
@@ -139,6 +139,11 @@ def one_sparse_table(k_max: int = 24) -> "xr.Dataset":
         attrs={"loss": "limit of L/p as p -> 0, summed over the features of the polytope, importance 1"},
     )
     return table.sortby("benefit_per_dimension", ascending=False)
+
+
+def _check_largest(k_max: int) -> None:
+    if k_max < 3:
+        raise ValueError(f"k_max must be at least 3, got {k_max}")
 
 
 def _entries(k_max: int) -> Iterable[Polytope]:
@@ -176,7 +181,7 @@ def _print(table: "xr.Dataset") -> None:
             f"{float(row['benefit_per_dimension']):>11.6f}{' *' if row['wins'] else ''}"
         )
     lines.append("loss: limit of L/p as p -> 0; benefit: v/3 - loss; *: no product in d dimensions has more")
-    print("\n".join(lines))  # noqa: T201
+    tell("\n".join(lines))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -188,22 +193,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Arguments; those of the process by default.
     """
-    parser = Parser(__doc__.split("\n", 1)[0], prog="python -m theory.optimum.one_sparse")
+    parser = Parser("Which polytopes are worth their dimensions as p -> 0.", prog="python -m theory.optimum.one_sparse")
     parser.add_argument("--k-max", type=count, default=24, help="vertices of the largest polygon, at least 3")
     parser.add_argument(
         "--output",
         type=writable_directory,
         help="folder in which to save the table as one_sparse.csv and .nc",
     )
+    parser.add_overwrite()
     arguments = parser.parse_args(argv)
-    table = one_sparse_table(arguments.k_max)
-    _print(table)
-    if arguments.output is not None:
-        from theory.tools.storage import save
+    _check_largest(arguments.k_max)
+    from theory.tools.storage import results_folder, save, write
 
-        make_folder(arguments.output)
-        table.to_dataframe().to_csv(arguments.output / "one_sparse.csv")
-        save(table, arguments.output / "one_sparse.nc")
+    names, saving = ("one_sparse.nc", "one_sparse.csv"), arguments.output is not None
+    with (
+        results_folder(arguments.output, names, arguments.overwrite, parser.prog) if saving else nullcontext()
+    ) as folder:
+        table = one_sparse_table(arguments.k_max)
+        if folder is not None:
+            save(table.assign_attrs(made_by=parser.prog), folder / names[0])
+            write(folder / names[1], table.to_dataframe().to_csv(lineterminator="\n"))
+    _print(table)
 
 
 if __name__ == "__main__":

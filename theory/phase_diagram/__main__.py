@@ -9,12 +9,13 @@ from theory.tools.command import (
     Parser,
     count,
     density,
-    make_folder,
     non_negative_count,
     positive,
     run_command,
+    tell,
     writable_directory,
 )
+from theory.tools.parallel import Workers
 
 __all__ = ["main"]
 
@@ -61,26 +62,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for picture and numbers")
     parser.add_argument("--format", choices=_FORMATS, default="png", help="format of the picture")
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of the search")
-    parser.add_argument("--workers", type=count, default=2, help="processes")
+    parser.add_workers()
+    parser.add_overwrite()
     options = parser.parse_args(argv)
     resolution = options.resolution or default_resolution(options.n)
     axes = tuple(options.density), tuple(options.importance)
     check_axes(options.n, options.m, resolution, *axes)
-    make_folder(options.output)  # before the work, lest it be in vain
-    _prepare(options.n, options.m, options.workers)
-    data = exact_phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
-    from theory.phase_diagram.picture import draw_phase_diagram
-    from theory.phase_diagram.report import summary
-    from theory.tools.storage import save
+    from theory.tools.storage import results_folder, save, save_picture
 
-    stem = options.output / f"phase_diagram_n{options.n}_m{options.m}"
-    save(data, stem.with_suffix(".nc"))
-    picture = stem.with_suffix(f".{options.format}")
-    draw_phase_diagram(data).savefig(picture)
-    print(f"{summary(data)}\n\n{picture}\n{stem.with_suffix('.nc')}")  # noqa: T201
+    stem = f"phase_diagram_n{options.n}_m{options.m}"
+    names = [f"{stem}.nc", f"{stem}.{options.format}"]
+    with results_folder(options.output, names, options.overwrite, _COMMAND) as folder:
+        _prepare(options.n, options.m, options.workers)
+        data = exact_phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
+        from theory.phase_diagram.picture import draw_phase_diagram
+        from theory.phase_diagram.report import summary
+
+        numbers, picture = (folder / name for name in names)
+        save(data.assign_attrs(made_by=_COMMAND), numbers)
+        save_picture(draw_phase_diagram(data), picture)
+    tell(f"{summary(data)}\n\n{picture}\n{numbers}")
 
 
-def _prepare(n: int, m: int, workers: int) -> None:
+def _prepare(n: int, m: int, workers: Workers) -> None:
     """While processes start, do what drawing and describing need anyway: slow imports, and SymPy's equations."""
     from theory.phase_diagram.cells import start_workers
 

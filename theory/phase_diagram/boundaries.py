@@ -11,12 +11,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float, Int
-from joblib import Parallel, delayed
 from numpy import ndarray
 
 from theory.phase_diagram.edges import FINE, Edges, choose, solution_of
 from theory.phase_diagram.grid import Grid
 from theory.tools.command import progress
+from theory.tools.parallel import Workers, spread
 
 __all__ = ["Boundary", "find_boundaries"]
 
@@ -61,7 +61,7 @@ class Boundary:
     solution_jump: Float[ndarray, " k"]
 
 
-def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: int = 1) -> Boundary:
+def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: Workers = 1) -> Boundary:
     """
     Locate every transition between neighbouring cells: changes of phase, and crossings of branches within one.
 
@@ -71,8 +71,8 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: int = 1) ->
         Global optimum in every cell.
     phase : ndarray of int, shape (P, R)
         Phase of every cell, as ``phase_of`` gives it.
-    workers : int
-        Processes to use; the result does not depend on it.
+    workers : int or str
+        Processes to use, or the address of a Dask scheduler; the result does not depend on it.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: int = 1) ->
     """
     edges = Edges.between(grid, phase)
     rows = np.array_split(np.arange(len(edges.cell)), _PARTS)
-    jobs = Parallel(n_jobs=workers, return_as="generator")(delayed(_locate)(edges.part(some)) for some in rows)
+    jobs = spread(_locate, [(edges.part(some),) for some in rows], workers)
     parts = list(progress(jobs, total=len(rows), label=f"{len(edges.cell)} transitions"))
     return _joined(parts)
 

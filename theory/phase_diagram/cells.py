@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from joblib import Parallel, delayed
 from numpy import ndarray
 
 from theory.geometry.phases import ideal_candidates
@@ -16,6 +15,7 @@ from theory.loss.population import output_errors
 from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.tools.command import progress
+from theory.tools.parallel import Pool, Workers, open_pool
 
 __all__ = ["many_starts", "rough_losses", "search_cells", "start_workers"]
 
@@ -53,7 +53,7 @@ def rough_losses(problem: Problem, cells: ndarray, W: ndarray, b: ndarray) -> Fl
 
 
 def search_cells(
-    pool: Parallel,
+    pool: Pool,
     problem: Problem,
     cells: ndarray,
     W: ndarray,
@@ -66,8 +66,8 @@ def search_cells(
 
     Parameters
     ----------
-    pool : joblib.Parallel
-        Runs the chunks, and returns a generator.
+    pool : Pool
+        Runs the chunks.
     problem : Problem
         The batch of all cells.
     cells : ndarray of int, shape (k,)
@@ -87,30 +87,32 @@ def search_cells(
         One per start, in the same order.
     """
     chunks = [np.arange(k, min(k + _CHUNK, len(cells))) for k in range(0, len(cells), _CHUNK)]
-    jobs = (
-        delayed(_search_chunk)(
-            problem.take(cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows]
-        )
+    jobs = [
+        (problem.take(cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows])
         for k, rows in enumerate(chunks)
-    )
-    return LocalMinima.joined(list(progress(pool(jobs), total=len(chunks), label=f"{len(cells)} searches")))
+    ]
+    found = pool.map(_search_chunk, jobs)
+    return LocalMinima.joined(list(progress(found, total=len(chunks), label=f"{len(cells)} searches")))
 
 
-def start_workers(workers: int) -> Iterator[None]:
+def start_workers(workers: Workers) -> Iterator[None]:
     """
     Let processes start, and import what they need, while this one does something else.
 
     Parameters
     ----------
-    workers : int
-        How many.
+    workers : int or str
+        How many; a cluster's run already.
 
     Returns
     -------
     iterator
         Ends when all have started; the searches that follow find them ready.
     """
-    return iter(Parallel(n_jobs=workers, return_as="generator")(delayed(_nothing)() for _ in range(workers)))
+    if isinstance(workers, str) or workers == 1:
+        return iter(())
+    with open_pool(workers) as pool:
+        return (done for _, done in pool.as_completed(_nothing, [()] * workers))
 
 
 def _nothing() -> None:
@@ -124,7 +126,7 @@ def _search_chunk(
     return revive(problem, found, np.random.default_rng(seed))
 
 
-def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Parallel) -> tuple[LocalMinima, int]:
+def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Pool) -> tuple[LocalMinima, int]:
     """
     Search cells from their promising seeds and from random starts.
 
@@ -138,7 +140,7 @@ def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: 
         Random starts in each.
     seed : int
         Seed of the random starts.
-    pool : joblib.Parallel
+    pool : Pool
         Runs the searches.
 
     Returns

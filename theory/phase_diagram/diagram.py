@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory.tools.parallel import Workers, check_workers
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -49,7 +51,7 @@ def exact_phase_diagram(
     density: tuple[float, float] = (0.01, 1.0),
     importance: tuple[float, float] = (0.1, 10.0),
     seed: int = 0,
-    workers: int = 1,
+    workers: Workers = 1,
 ) -> "xr.Dataset":
     """
     Compute what becomes of an extra feature, over its relative importance and the density of all features.
@@ -68,8 +70,8 @@ def exact_phase_diagram(
         Range of the extra feature's importance, the others having 1; > 0.
     seed : int
         Seed of the search's random starts.
-    workers : int
-        Processes to use; the result does not depend on it.
+    workers : int or str
+        Processes to use, or the address of a Dask scheduler; the result does not depend on it.
 
     Returns
     -------
@@ -91,15 +93,15 @@ def exact_phase_diagram(
     """
     resolution = default_resolution(n) if resolution is None else resolution
     check_axes(n, m, resolution, density, importance)
-    from threadpoolctl import threadpool_limits
-
+    check_workers(workers)
     from theory.geometry.phases import phase_of
     from theory.phase_diagram.boundaries import find_boundaries
     from theory.phase_diagram.grid import search_grid
     from theory.phase_diagram.results import assemble
+    from theory.tools.threads import one_blas_thread
 
     p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
-    with threadpool_limits(1):  # matrices of a few columns: BLAS threads would only get in each other's way
+    with one_blas_thread():  # matrices of a few columns: BLAS threads would only get in each other's way
         grid = search_grid(n, m, p, r, seed, workers, **_effort(n))
         phase = phase_of(grid.W)
         return assemble(grid, phase, find_boundaries(grid, phase, workers), seed)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from joblib import Parallel, delayed
 from numpy import ndarray
 
 from theory.model.extra_feature import extra_feature_problem
@@ -16,6 +15,7 @@ from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, refine
 from theory.phase_diagram.cells import many_starts, rough_losses, search_cells
 from theory.phase_diagram.solutions import SAME_BRANCH, distinct, signature
+from theory.tools.parallel import Pool, Workers, open_pool
 
 __all__ = ["Grid", "search_grid"]
 
@@ -66,7 +66,7 @@ def search_grid(
     density: Float[ndarray, " P"],
     importance: Float[ndarray, " R"],
     seed: int = 0,
-    workers: int = 1,
+    workers: Workers = 1,
     coarse: int = 8,
     random: int = 6,
 ) -> Grid:
@@ -83,8 +83,8 @@ def search_grid(
         Importances of the last feature, ascending; the others have 1.
     seed : int
         Seed of the random starts; the result does not depend on the number of workers.
-    workers : int
-        Processes to use.
+    workers : int or str
+        Processes to use, or the address of a Dask scheduler.
     coarse : int
         Cells along each axis that are searched from many starts.
     random : int
@@ -97,7 +97,7 @@ def search_grid(
     """
     shape = (len(density), len(importance))
     problem = extra_feature_problem(n, m, np.repeat(density, shape[1]), np.tile(importance, shape[0]))
-    with Parallel(n_jobs=workers, return_as="generator") as pool:
+    with open_pool(workers) as pool:
         rows, columns = _subset(shape[0], coarse), _subset(shape[1], coarse)
         cells = (rows[:, None] * shape[1] + columns).ravel()
         known = _coarse_minima(problem, cells, random, seed, pool)
@@ -121,7 +121,7 @@ def _subset(length: int, coarse: int) -> Int[ndarray, " k"]:
     return np.unique(np.linspace(0, length - 1, min(coarse, length)).round().astype(int))
 
 
-def _coarse_minima(problem: Problem, cells: ndarray, random: int, seed: int, pool: Parallel) -> LocalMinima:
+def _coarse_minima(problem: Problem, cells: ndarray, random: int, seed: int, pool: Pool) -> LocalMinima:
     """Search the coarse cells from many starts; keep the best distinct minima of each, the best repeated if few."""
     found, starts = many_starts(problem, cells, random, seed, pool)
     order = np.argsort(found.loss.reshape(len(cells), starts), axis=1)
@@ -136,7 +136,7 @@ def _transport(
     columns: ndarray,
     known: LocalMinima,
     seed: int,
-    pool: Parallel,
+    pool: Pool,
 ) -> LocalMinima:
     """Start every cell from the distinct minima of the coarse cells around it; keep its best result."""
     row, column = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
@@ -168,7 +168,7 @@ def _search_crowded(
     best: LocalMinima,
     random: int,
     seed: int,
-    pool: Parallel,
+    pool: Pool,
 ) -> LocalMinima:
     """Search from many starts where branches crowd, too close together for the coarse cells to meet them all."""
     apart = np.abs(np.log(importance))
@@ -186,7 +186,7 @@ def _search_crowded(
     )
 
 
-def _freed_from_saddles(problem: Problem, best: LocalMinima, seed: int, pool: Parallel) -> LocalMinima:
+def _freed_from_saddles(problem: Problem, best: LocalMinima, seed: int, pool: Pool) -> LocalMinima:
     """
     Kick solutions in which a feature is faint or left out, both ways.
 
@@ -209,7 +209,7 @@ def _best_per_cell(found: LocalMinima, cell: ndarray, cells: int) -> LocalMinima
     return found.at(first)
 
 
-def _sweep(problem: Problem, shape: tuple[int, int], best: LocalMinima, seed: int, pool: Parallel) -> LocalMinima:
+def _sweep(problem: Problem, shape: tuple[int, int], best: LocalMinima, seed: int, pool: Pool) -> LocalMinima:
     """Offer every cell its neighbours' solutions until none improves."""
     changed = np.ones(shape, dtype=bool)
     for sweep in range(_SWEEPS):
@@ -236,13 +236,15 @@ def _sweep(problem: Problem, shape: tuple[int, int], best: LocalMinima, seed: in
     return best
 
 
-def _polish(problem: Problem, best: LocalMinima, pool: Parallel) -> LocalMinima:
+def _polish(problem: Problem, best: LocalMinima, pool: Pool) -> LocalMinima:
     """Converge the winners as far as rounding allows."""
     halves = np.array_split(np.arange(len(best.loss)), 2)
-    parts = pool(
-        delayed(refine)(problem.take(rows), best.W[rows], best.b[rows], inverse=best.inverse[rows]) for rows in halves
-    )
-    return LocalMinima.joined(list(parts))
+    jobs = [(problem.take(rows), best.W[rows], best.b[rows], best.inverse[rows]) for rows in halves]
+    return LocalMinima.joined(list(pool.map(_polish_part, jobs)))
+
+
+def _polish_part(problem: Problem, W: ndarray, b: ndarray, inverse: ndarray) -> LocalMinima:
+    return refine(problem, W, b, inverse=inverse)
 
 
 def _offers(shape: tuple[int, int], changed: ndarray) -> tuple[Int[ndarray, " k"], Int[ndarray, " k"]]:

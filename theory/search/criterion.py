@@ -16,7 +16,7 @@ from theory.model.features import density_array
 from theory.model.problem import Problem
 from theory.optimum.local_minima import random_starts, refine, revive
 from theory.packing.pairing import best_pairing
-from theory.tools.command import Parser, count, non_negative_count, progress, run_command
+from theory.tools.command import Parser, count, non_negative_count, progress, run_command, tell
 
 __all__ = ["Agreement", "check_criterion", "main", "optimised_pair_pays"]
 
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of problems and search")
     options = parser.parse_args(argv)
     agreement = check_criterion(options.n, options.m, options.problems, options.starts, options.seed)
-    print(  # noqa: T201
+    tell(
         f"n = {options.n}, m = {options.m}: {agreement.features:.1%} of the features and {agreement.problems:.1%} of "
         f"{agreement.examined} random problems decided as the exact optimum does"
     )

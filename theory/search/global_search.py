@@ -18,6 +18,7 @@ from theory.geometry.tegum import tegum_products
 from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.optimum.named_geometry import Optimum, certified, optimise
+from theory.tools.parallel import Pool, Workers, open_pool
 
 __all__ = ["GlobalOptimum", "Minimum", "global_optimum"]
 
@@ -32,6 +33,8 @@ _NOTHING = 1e-10
 _DEAD = 1e-3
 # Basin hopping: minima that are shaken, shakes each, their size, and rounds at most.
 _SHAKEN, _SHAKES, _SHAKE, _ROUNDS = 3, 4, 0.3, 3
+# Starts that descend together; how they are divided does not depend on the workers.
+_CHUNK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +77,7 @@ class GlobalOptimum(Optimum):
     minima: tuple[Minimum, ...] = ()
 
 
-def global_optimum(problem: Problem, seed: int = 0, starts: int | None = None) -> GlobalOptimum:
+def global_optimum(problem: Problem, seed: int = 0, starts: int | None = None, workers: Workers = 1) -> GlobalOptimum:
     """
     Search for the global optimum of the population loss over all (W, b).
 
@@ -86,6 +89,8 @@ def global_optimum(problem: Problem, seed: int = 0, starts: int | None = None) -
         Seed of the random starts and shakes; the result is a function of problem, seed and starts.
     starts : int, optional
         Random starts; by default 32 up to five features, 16 beyond.
+    workers : int or str
+        Processes to use, or the address of a Dask scheduler; the result does not depend on it.
 
     Returns
     -------
@@ -114,22 +119,29 @@ def global_optimum(problem: Problem, seed: int = 0, starts: int | None = None) -
     if starts is not None and starts < 0:
         raise ValueError(f"starts must not be negative, got {starts}")
     rng = np.random.default_rng(seed)
-    geometries = [optimise(problem, product.name) for product in tegum_products(problem.n, problem.m)]
-    found = _searched(problem, geometries, starts, rng)
+    with open_pool(workers) as pool:
+        names = [product.name for product in tegum_products(problem.n, problem.m)]
+        geometries = list(pool.map(optimise, [(problem, name) for name in names]))
+        found = _searched(problem, geometries, starts, rng, pool)
     groups = _distinct(problem, found)
     groups = _hopped(problem, groups, rng)
     return _reported(problem, groups, geometries)
 
 
 def _searched(
-    problem: Problem, geometries: Sequence[Optimum], starts: int | None, rng: np.random.Generator
+    problem: Problem, geometries: Sequence[Optimum], starts: int | None, rng: np.random.Generator, pool: Pool
 ) -> LocalMinima:
     """Refine the catalogue's geometries, each also shaken off saddle points, and random starts."""
     count = (32 if problem.n <= 5 else 16) if starts is None else starts
     W, b = random_starts(problem, count, rng)
     exact_W, exact_b = np.array([g.W for g in geometries]), np.array([g.b for g in geometries])
     off_saddles = exact_W + 1e-2 * rng.standard_normal(exact_W.shape)
-    return _descended(problem, np.concatenate([exact_W, off_saddles, W]), np.concatenate([exact_b, exact_b, b]), rng)
+    W, b = np.concatenate([exact_W, off_saddles, W]), np.concatenate([exact_b, exact_b, b])
+    if len(W) <= _CHUNK:
+        return _descended(problem, W, b, rng)
+    rows = np.split(np.arange(len(W)), range(_CHUNK, len(W), _CHUNK))
+    jobs = [(problem, W[some], b[some], each) for some, each in zip(rows, rng.spawn(len(rows)), strict=True)]
+    return LocalMinima.joined(list(pool.map(_descended, jobs)))
 
 
 def _descended(problem: Problem, W: ndarray, b: ndarray, rng: np.random.Generator) -> LocalMinima:

@@ -25,12 +25,13 @@ from theory.packing.knapsack import pack
 from theory.tools.command import (
     Parser,
     count,
-    make_folder,
     non_negative_count,
     progress,
     run_command,
+    tell,
     writable_directory,
 )
+from theory.tools.storage import results_folder, write
 
 __all__ = ["best_embedding", "find_irreducible", "make_record"]
 
@@ -196,17 +197,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--starts", type=count, default=200, help="random starts for each")
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of the random starts")
     parser.add_argument("--output", type=writable_directory, default=".", help="folder to write to")
+    parser.add_overwrite()
     arguments = parser.parse_args(argv)
-    rng = np.random.default_rng(arguments.seed)
-    # Up to v = 2 d digons lose nothing; in one dimension there is nothing else.
-    sizes = [(v, d) for d in range(2, arguments.d_max + 1) for v in range(2 * d + 1, arguments.v_max + 1)]
-    found = [find_irreducible(v, d, arguments.starts, rng) for v, d in progress(sizes, label="searching")]
-    table = [record for record in found if record is not None]
-    make_folder(arguments.output)
-    (arguments.output / "irreducible.json").write_text(json.dumps(table) + "\n")
+    name = "irreducible.json"
+    with results_folder(arguments.output, [name], arguments.overwrite) as folder:
+        rng = np.random.default_rng(arguments.seed)
+        # Up to v = 2 d digons lose nothing; in one dimension there is nothing else.
+        sizes = [(v, d) for d in range(2, arguments.d_max + 1) for v in range(2 * d + 1, arguments.v_max + 1)]
+        found = [find_irreducible(v, d, arguments.starts, rng) for v, d in progress(sizes, label="searching")]
+        table = [record for record in found if record is not None]
+        write(folder / name, json.dumps(table) + "\n")
     for record in table:
         U = np.array(record["directions"])
-        print(  # noqa: T201
+        tell(
             f"{U.shape[1]} in {U.shape[0]}: {max(record['orbits']) + 1} orbits, "
             f"{len(record['deformations'])} free shape parameters"
         )

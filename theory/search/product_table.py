@@ -18,12 +18,13 @@ import numpy as np
 from theory.tools.command import (
     Parser,
     count,
-    make_folder,
     non_negative_count,
     progress,
     run_command,
+    tell,
     writable_directory,
 )
+from theory.tools.parallel import Workers, spread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +39,7 @@ _NAMELESS = re.compile(r"\d+ in \d+")
 
 
 def compare_products(
-    n_max: int = 9, m_max: int = 3, densities: Sequence[float] = DENSITIES, seed: int = 0, workers: int = 1
+    n_max: int = 9, m_max: int = 3, densities: Sequence[float] = DENSITIES, seed: int = 0, workers: Workers = 1
 ) -> "xr.Dataset":
     """
     Compare the global optimum with the best product of named polytopes.
@@ -53,8 +54,8 @@ def compare_products(
         Densities of all features, in (0, 1].
     seed : int
         Seed of the searches.
-    workers : int
-        Processes to use; the result does not depend on it.
+    workers : int or str
+        Processes to use, or the address of a Dask scheduler; the result does not depend on it.
 
     Returns
     -------
@@ -68,15 +69,13 @@ def compare_products(
         If a number is out of range.
     """
     import xarray as xr
-    from joblib import Parallel, delayed
 
     from theory.model.features import density_array
 
     density_array(densities)
-    if not 2 <= n_max <= 12 or m_max < 1:
-        raise ValueError(f"the comparison needs 2 <= n_max <= 12 and m_max >= 1, got {n_max} and {m_max}")
+    _check_sizes(n_max, m_max)
     cases = [(n, m, p) for n, m, p in product(range(2, n_max + 1), range(1, m_max + 1), densities) if m < n]
-    jobs = Parallel(n_jobs=workers, return_as="generator")(delayed(_compare)(n, m, float(p), seed) for n, m, p in cases)
+    jobs = spread(_compare, [(n, m, float(p), seed) for n, m, p in cases], workers)
     rows = list(progress(jobs, total=len(cases), label="optima"))
     names, product_loss, optima, optimal_loss = (list(column) for column in zip(*rows, strict=True))
     return xr.Dataset(
@@ -92,6 +91,11 @@ def compare_products(
         },
         attrs={"seed": seed},
     )
+
+
+def _check_sizes(n_max: int, m_max: int) -> None:
+    if not 2 <= n_max <= 12 or m_max < 1:
+        raise ValueError(f"the comparison needs 2 <= n_max <= 12 and m_max >= 1, got {n_max} and {m_max}")
 
 
 def _compare(n: int, m: int, density: float, seed: int) -> tuple[str, float, str, float]:
@@ -151,16 +155,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--m-max", type=count, default=3, help="most hidden dimensions")
     parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for products.md and .nc")
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of the searches")
-    parser.add_argument("--workers", type=count, default=2, help="processes")
+    parser.add_workers()
+    parser.add_overwrite()
     options = parser.parse_args(argv)
-    make_folder(options.output)
-    data = compare_products(options.n_max, options.m_max, seed=options.seed, workers=options.workers)
-    from theory.tools.storage import save
+    _check_sizes(options.n_max, options.m_max)
+    from theory.tools.storage import results_folder, save, write
 
-    command = f"{_COMMAND} --n-max {options.n_max} --m-max {options.m_max} --seed {options.seed}"
-    save(data, options.output / "products.nc")
-    (options.output / "products.md").write_text(_page(data, command), encoding="utf-8")
-    print(options.output / "products.md")  # noqa: T201
+    names = ("products.nc", "products.md")
+    with results_folder(options.output, names, options.overwrite, _COMMAND) as folder:
+        data = compare_products(options.n_max, options.m_max, seed=options.seed, workers=options.workers)
+        command = f"{_COMMAND} --n-max {options.n_max} --m-max {options.m_max} --seed {options.seed}"
+        save(data.assign_attrs(made_by=_COMMAND), folder / names[0])
+        write(folder / names[1], _page(data, command))
+    tell(folder / names[1])
 
 
 if __name__ == "__main__":

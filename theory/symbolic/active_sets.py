@@ -18,6 +18,7 @@ from itertools import combinations
 import sympy
 
 from theory.model.values import ValueLaw, value_law
+from theory.symbolic.algebra.formula import expression
 from theory.symbolic.algebra.symbols import ReLU, density
 from theory.symbolic.moments import expect_value
 
@@ -116,7 +117,9 @@ def derive_expansion(
     n = W.shape[1]
     if len(b) != n or len(importance) != n:
         raise ValueError(f"W has {n} columns, so b and importance need {n} entries, got {len(b)} and {len(importance)}")
-    gram = (W.T * W).applyfunc(sympy.expand)
+    matrix = sympy.Matrix(*W.shape, lambda i, j: expression(W[i, j]))
+    weights = [expression(weight) for weight in importance]
+    gram = (matrix.T * matrix).applyfunc(sympy.expand)
     terms = [sympy.S.Zero] * (n + 1)
     for i in range(n):
         others = [gram[i, j] for j in range(n) if j != i and gram[i, j] != 0]
@@ -124,7 +127,7 @@ def derive_expansion(
         for active, loss in enumerate(output.terms):
             # features without influence on this output may be active or not
             for idle in range(n - len(others)):
-                terms[active + idle] += importance[i] * sympy.binomial(n - 1 - len(others), idle) * loss
+                terms[active + idle] += weights[i] * sympy.binomial(n - 1 - len(others), idle) * loss
     return Expansion(tuple(terms))
 
 
@@ -160,6 +163,8 @@ def derive_output(
     >>> derive_output(sympy.Integer(0), [], sympy.Rational(1, 2)).terms
     (1/4, 1/12)
     """
+    own, *others = map(expression, (own, *others))
+    bias = expression(b)
     for coupling in (own, *others):
         if coupling.is_zero is None:
             raise ValueError(f"the coupling {coupling} may vanish; declare its symbols positive, or put 0")
@@ -170,7 +175,6 @@ def derive_output(
         raise ValueError(
             f"sums over active sets are derived for values uniform on [0, 1] or 1, not for {law.name} ones"
         )
-    bias = sympy.sympify(b)
     terms = [sympy.S.Zero] * (len(others) + 2)
     for size in range(len(others) + 1):
         for chosen in combinations(others, size):

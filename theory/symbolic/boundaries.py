@@ -13,7 +13,7 @@ from itertools import combinations
 
 import sympy
 
-from theory.symbolic.algebra.formula import Formula
+from theory.symbolic.algebra.formula import Formula, expression
 from theory.symbolic.algebra.intervals import where
 from theory.symbolic.algebra.symbols import density, relative_importance
 from theory.symbolic.candidates import derive_candidates
@@ -73,11 +73,17 @@ class Boundary:
         -------
         tuple of Expr
             The point (p, r).
+
+        Raises
+        ------
+        TypeError
+            If the value is neither a number nor an expression; text is never executed.
         """
+        given = expression(value)
         if self.importance is None:
             assert self.density is not None
-            return self.density.expression, value
-        return value, self.importance.expression.xreplace({density(): value})
+            return self.density.expression, given
+        return given, self.importance.expression.xreplace({density(): given})
 
 
 @dataclass(frozen=True)

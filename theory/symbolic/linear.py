@@ -13,6 +13,7 @@ from functools import lru_cache
 import sympy
 
 from theory.model.values import ValueLaw, value_law
+from theory.symbolic.algebra.formula import expression
 from theory.symbolic.algebra.symbols import biases, couplings, densities, importances
 from theory.symbolic.moments import expect_polynomial
 
@@ -70,7 +71,7 @@ class LinearLoss:
         n = len(self.benefit)
         if W.shape[1] != n:
             raise ValueError(f"W must have {n} columns, one per feature, got shape {W.shape}")
-        gram = W.T * W
+        gram = (W.T * W).applyfunc(expression)
         symbol = couplings(n)
         return self.total.xreplace({symbol[i, j]: gram[i, j] for i in range(n) for j in range(i, n)})
 

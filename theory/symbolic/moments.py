@@ -6,6 +6,7 @@ from functools import lru_cache
 import sympy
 
 from theory.model.values import ValueLaw, value_law
+from theory.symbolic.algebra.formula import expression
 
 __all__ = ["expect_polynomial", "expect_value", "feature_moment"]
 
@@ -39,7 +40,7 @@ def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLaw | str 
     >>> expect_value(u**2, u), expect_value(u**2, u, "binary")
     (1/3, 1)
     """
-    return value_law(values).expect(integrand, u)
+    return value_law(values).expect(expression(integrand), u)
 
 
 @lru_cache(maxsize=256)
@@ -67,6 +68,7 @@ def feature_moment(power: int, p: sympy.Expr, values: ValueLaw | str = "uniform"
     >>> feature_moment(1, p), feature_moment(2, p)
     (p/2, p/3)
     """
+    p = expression(p)
     u = sympy.Dummy("u")
     inactive = (1 - p) * sympy.Integer(0) ** power
     return sympy.expand(inactive + p * expect_value(u**power, u, values))
@@ -95,6 +97,6 @@ def expect_polynomial(
         The mean; because features are independent, that of a monomial is the product of moments.
     """
     mean = sympy.S.Zero
-    for powers, coefficient in sympy.Poly(polynomial, *x).terms():
+    for powers, coefficient in sympy.Poly(expression(polynomial), *x).terms():
         mean += coefficient * sympy.Mul(*(feature_moment(k, p_j, values) for k, p_j in zip(powers, p, strict=True)))
     return sympy.expand(mean)

@@ -11,6 +11,7 @@ from functools import lru_cache
 import sympy
 
 from theory.model.values import ValueLaw, value_law
+from theory.symbolic.algebra.formula import expression
 from theory.symbolic.algebra.regions import shortest
 from theory.symbolic.algebra.symbols import ReLU, biases, couplings, importances
 from theory.symbolic.moments import expect_value
@@ -65,10 +66,10 @@ class OneSparseLoss:
         n = len(self.benefit)
         if W.shape[1] != n or b.shape != (n, 1):
             raise ValueError(f"W must have shape (m, {n}) and b shape ({n}, 1), got {W.shape} and {b.shape}")
-        gram = W.T * W
+        gram = (W.T * W).applyfunc(expression)
         symbol = couplings(n)
         point = {symbol[i, j]: gram[i, j] for i in range(n) for j in range(i, n)}
-        return self.total.xreplace(point | dict(zip(biases(n), b, strict=True)))
+        return self.total.xreplace(point | dict(zip(biases(n), map(expression, b), strict=True)))
 
 
 def derive_one_sparse_loss(n: int, values: ValueLaw | str = "uniform") -> OneSparseLoss:

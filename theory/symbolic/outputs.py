@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 import sympy
 
 from theory.symbolic.active_sets import Expansion, derive_output
-from theory.symbolic.algebra.formula import Formula
+from theory.symbolic.algebra.formula import Formula, expression
 from theory.symbolic.algebra.regions import on_region, shortest
 from theory.symbolic.algebra.symbols import density
 from theory.symbolic.moments import expect_polynomial
@@ -58,7 +58,7 @@ class OutputLoss:
         Expr
             The loss, for all signs of what stands inside a ReLU.
         """
-        return self.expansion.total.xreplace(dict(zip(self.arguments, values, strict=True)))
+        return self.expansion.total.xreplace(dict(zip(self.arguments, map(expression, values), strict=True)))
 
     @cached_property
     def near_ideal(self) -> tuple[Formula, ...]:
@@ -83,7 +83,7 @@ class OutputLoss:
             The loss without ReLUs, with the region of signs where it holds.
         """
         total = sympy.Add(*(self.expansion.weight(k) * piece.expression for k, piece in enumerate(self.near_ideal)))
-        renamed = dict(zip(self.arguments, values, strict=True))
+        renamed = dict(zip(self.arguments, map(expression, values), strict=True))
         return Formula(total.xreplace(renamed), self.near_ideal[0].holds.xreplace(renamed))
 
 

@@ -1,1 +1,1 @@
-"""What every command and search needs: arguments, files, minimisation."""
+"""What every command and search needs: arguments, files, signals, workers, minimisation."""

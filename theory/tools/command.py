@@ -1,22 +1,30 @@
-"""What every command of the project shares: clear refusals, and exit code 2 with one line for bad input."""
+"""What every command of the project shares: its options, clear refusals, and exit codes.
+
+0 for success; 2 with one line on stderr for bad input; 1 with one line where the environment fails during the work (a
+full disk, a lost worker); 130 and 143 after Ctrl-C and SIGTERM.
+"""
 
 import argparse
 import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TypeVar
+
+from theory.tools.interruption import release_command
+from theory.tools.parallel import Failure, Workers, check_workers
 
 __all__ = [
     "Parser",
     "count",
     "density",
-    "make_folder",
     "non_negative_count",
     "positive",
     "progress",
     "run_command",
+    "tell",
     "writable_directory",
 ]
 
@@ -44,6 +52,33 @@ class Parser(argparse.ArgumentParser):
             What was wrong.
         """
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
+
+    def add_workers(self, default: int = 2) -> None:
+        """
+        Add the options ``--workers`` and ``--dask``, of which ``workers`` holds the one that was given.
+
+        Parameters
+        ----------
+        default : int
+            Number of local processes.
+        """
+        self.add_argument("--workers", type=_workers, default=default, help="local processes")
+        self.add_argument(
+            "--dask",
+            dest="workers",
+            type=_scheduler,
+            default=argparse.SUPPRESS,
+            metavar="ADDRESS",
+            help="scheduler of a Dask cluster that does the work instead, such as tcp://127.0.0.1:8786",
+        )
+
+    def add_overwrite(self) -> None:
+        """Add the option ``--overwrite``."""
+        self.add_argument(
+            "--overwrite",
+            action="store_true",
+            help="replace files of the results' names that this command did not write",
+        )
 
 
 def count(text: str) -> int:
@@ -181,24 +216,39 @@ def writable_directory(text: str) -> Path:
     return folder
 
 
-def make_folder(folder: Path) -> None:
+def _workers(text: str) -> Workers:
+    try:
+        return check_workers(count(text))
+    except ValueError as refusal:
+        raise argparse.ArgumentTypeError(str(refusal)) from None
+
+
+def _scheduler(text: str) -> Workers:
+    try:
+        return check_workers(text)
+    except ValueError as refusal:
+        raise argparse.ArgumentTypeError(str(refusal)) from None
+
+
+def tell(text: object) -> None:
     """
-    Make the folder that results go to.
+    Print a result on stdout; a reader that has gone away, such as ``head``, does not stop the work.
 
     Parameters
     ----------
-    folder : Path
-        The folder, as ``writable_directory`` read it.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made, although the folder above it looked writable.
+    text : object
+        What to print.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot write to {folder}: {error.strerror}") from None
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        _drop_stdout()
+
+
+def _drop_stdout() -> None:
+    """Send the rest of the output, and what is in the buffer, nowhere."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def progress(items: Iterable[Item], total: int | None = None, label: str = "") -> Iterable[Item]:
@@ -221,12 +271,12 @@ def progress(items: Iterable[Item], total: int | None = None, label: str = "") -
     """
     from tqdm import tqdm
 
-    return tqdm(items, total=total, desc=label, delay=2, leave=False, disable=not sys.stderr.isatty())
+    return tqdm(items, total=total, desc=label, delay=2, leave=False, disable=not (sys.stderr and sys.stderr.isatty()))
 
 
 def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: Sequence[str] | None = None) -> None:
     """
-    Run a command's main function; what it refuses becomes one line on stderr and exit code 2.
+    Run a command's main function; what it refuses, and what fails under it, becomes one line on stderr.
 
     Parameters
     ----------
@@ -240,12 +290,38 @@ def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: S
     Raises
     ------
     SystemExit
-        With code 2 if the input is refused, 130 if the user interrupts.
+        With code 2 if the input is refused, 1 if the environment fails, 130 if the user interrupts.
     """
     try:
         main(argv)
+        _flush()
+    except (Failure, MemoryError) as failure:
+        _leave(name, failure, 1)
     except (ValueError, TypeError, OSError) as refusal:
-        print(f"{name}: {' '.join(str(refusal).split())}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from None
+        # The system's own errors carry a number; those that say what is wrong with the input do not.
+        _leave(name, refusal, 1 if getattr(refusal, "errno", None) else 2)
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        _leave(name, "interrupted", 130)
+    except SystemExit:
+        _flush()
+        raise
+    finally:
+        release_command()
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+    except OSError:
+        _drop_stdout()
+        raise
+
+
+def _leave(name: str, why: object, code: int) -> NoReturn:
+    with suppress(OSError):
+        print(f"{name}: {' '.join(str(why).split()) or type(why).__name__}", file=sys.stderr)  # noqa: T201
+    with suppress(OSError):
+        _flush()
+    raise SystemExit(code) from None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from theory.tools.command import Parser, count, make_folder, run_command, writable_directory
+from theory.tools.command import Parser, count, run_command, tell, writable_directory
 
 __all__ = ["main"]
 
@@ -24,15 +24,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--n-max", type=count, default=9, help="largest number of features, 2 to 9")
     parser.add_argument("--m-max", type=count, default=3, help="largest number of hidden dimensions, 1 to 4")
     parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for table and numbers")
+    parser.add_overwrite()
     options = parser.parse_args(argv)
-    from theory.transitions.crossing_page import write_table
-    from theory.transitions.crossing_table import crossing_table
+    from theory.tools.storage import results_folder
+    from theory.transitions.crossing_page import NAMES, write_table
+    from theory.transitions.crossing_table import check_sizes, crossing_table
 
-    make_folder(options.output)  # before the work, lest it be in vain
-    table = crossing_table(options.n_max, options.m_max)
-    command = f"{parser.prog} --n-max {options.n_max} --m-max {options.m_max}"
-    for path in write_table(table, options.output, command):
-        print(path)  # noqa: T201
+    check_sizes(options.n_max, options.m_max)
+    with results_folder(options.output, NAMES, options.overwrite, parser.prog) as folder:
+        table = crossing_table(options.n_max, options.m_max)
+        command = f"{parser.prog} --n-max {options.n_max} --m-max {options.m_max}"
+        paths = write_table(table, folder, command)
+    tell("\n".join(map(str, paths)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The table of crossings on paper: a page in Markdown, and the numbers as CSV and NetCDF."""
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -10,13 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.geometry.tegum import parse_geometry
-from theory.tools.command import make_folder
+from theory.tools.storage import results_folder, save, write
 from theory.transitions.crossing_table import DENSITIES, UniformCrossing
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["markdown", "write_table"]
+__all__ = ["NAMES", "markdown", "write_table"]
+
+# The numbers first: they say by which command they were made.
+NAMES = ("crossings.nc", "crossings.md", "crossings.csv")
 
 
 def write_table(table: Sequence[UniformCrossing], folder: Path, command: str) -> list[Path]:
@@ -37,15 +41,16 @@ def write_table(table: Sequence[UniformCrossing], folder: Path, command: str) ->
     list of Path
         ``crossings.md``, ``crossings.csv``, ``crossings.nc``.
     """
-    make_folder(folder)
-    paths = [folder / f"crossings.{suffix}" for suffix in ("md", "csv", "nc")]
-    paths[0].write_text(markdown(table, command), encoding="utf-8")
-    with paths[1].open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(UniformCrossing)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(crossing) for crossing in table)
-    _dataset(table, command).to_netcdf(paths[2], engine="scipy")
-    return paths
+    rows = io.StringIO()
+    writer = csv.DictWriter(rows, [field.name for field in fields(UniformCrossing)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(crossing) for crossing in table)
+    with results_folder(folder):
+        numbers, page, values = (folder / name for name in NAMES)
+        save(_dataset(table, command), numbers)
+        write(page, markdown(table, command))
+        write(values, rows.getvalue())
+    return [page, values, numbers]
 
 
 def _dataset(table: Sequence[UniformCrossing], command: str) -> "xr.Dataset":

@@ -26,7 +26,7 @@ from theory.tools.command import progress
 from theory.transitions.branches import follow
 from theory.transitions.paths import ProblemPath
 
-__all__ = ["DENSITIES", "UniformCrossing", "crossing_table", "uniform_crossings"]
+__all__ = ["DENSITIES", "UniformCrossing", "check_sizes", "crossing_table", "uniform_crossings"]
 
 # Densities at which all losses are compared: crossings closer together than neighbours would be missed.
 DENSITIES = np.geomspace(1e-3, 1.0, 61)
@@ -262,12 +262,17 @@ def crossing_table(n_max: int = 9, m_max: int = 3) -> list[UniformCrossing]:
     ValueError
         If a size is out of range.
     """
-    if not 2 <= n_max <= 9:
-        raise ValueError(f"n-max must lie in 2 ... 9, got {n_max}")
-    if not 1 <= m_max <= 4:
-        raise ValueError(f"m-max must lie in 1 ... 4, got {m_max}")
+    check_sizes(n_max, m_max)
     names = [p.name for p in POLYTOPES.values() if p.v <= n_max and p.d <= m_max]
     for name, p in progress([(name, p) for name in names for p in DENSITIES], label="losses"):
         _factor_loss(name, float(p))
     sizes = [(n, m) for m in range(1, m_max + 1) for n in range(m + 1, n_max + 1)]
     return [c for n, m in progress(sizes, label="crossings") for c in uniform_crossings(n, m)]
+
+
+def check_sizes(n_max: int, m_max: int) -> None:
+    """Refuse sizes that the table does not cover."""
+    if not 2 <= n_max <= 9:
+        raise ValueError(f"n-max must lie in 2 ... 9, got {n_max}")
+    if not 1 <= m_max <= 4:
+        raise ValueError(f"m-max must lie in 1 ... 4, got {m_max}")

@@ -7,7 +7,7 @@ from typing import Any
 import sympy
 from sympy.logic.boolalg import Boolean
 
-__all__ = ["Formula", "exact"]
+__all__ = ["Formula", "exact", "expression"]
 
 
 def exact(number: Any) -> sympy.Expr:
@@ -23,9 +23,47 @@ def exact(number: Any) -> sympy.Expr:
     -------
     Expr
         The same number, exact.
+
+    Raises
+    ------
+    TypeError
+        If it is no number, text included.
     """
-    value = sympy.sympify(number)
-    return sympy.Rational(number) if value.is_Float else value
+    value = expression(number)
+    return sympy.Rational(value) if value.is_Float else value
+
+
+def expression(value: Any) -> sympy.Expr:
+    """
+    Read a number or a SymPy expression; text is refused, for SymPy would execute it.
+
+    Parameters
+    ----------
+    value : number or Expr
+        What to read.
+
+    Returns
+    -------
+    Expr
+        The same as SymPy's own.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+
+    Examples
+    --------
+    >>> expression(2) / 3
+    2/3
+    """
+    try:
+        read = sympy.sympify(value, strict=True)
+    except sympy.SympifyError:
+        read = None
+    if not isinstance(read, sympy.Expr):
+        raise TypeError(f"a number or a SymPy expression is needed, got {value!r}; text is not executed")
+    return read
 
 
 @dataclass(frozen=True)
@@ -79,6 +117,8 @@ class Formula:
 
         Raises
         ------
+        TypeError
+            If a value is no number; text is never executed.
         ValueError
             If a symbol has no value, or the formula does not hold at this point.
         """

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import sympy
 
+from theory.symbolic.algebra.formula import expression
+
 __all__ = ["where"]
 
 
@@ -59,8 +61,8 @@ def where(
     >>> where(x, sympy.Interval(0, sympy.oo), positive=[3 - x], nonnegative=[x**2 - 1])
     Interval.Ropen(1, 3)
     """
-    conditions = [_Condition(sympy.cancel(function), strict=True) for function in positive]
-    conditions += [_Condition(sympy.cancel(function), strict=False) for function in nonnegative]
+    conditions = [_Condition(sympy.cancel(expression(function)), strict=True) for function in positive]
+    conditions += [_Condition(sympy.cancel(expression(function)), strict=False) for function in nonnegative]
     special = _special_points(conditions, variable, domain)
     pieces = [sympy.FiniteSet(point) for point in special if _all_hold(conditions, variable, point)]
     inner = [point for point in special if domain.start < point < domain.end]

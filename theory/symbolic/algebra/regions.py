@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import sympy
 from sympy.logic.boolalg import Boolean
 
-from theory.symbolic.algebra.formula import Formula
+from theory.symbolic.algebra.formula import Formula, expression
 from theory.symbolic.algebra.symbols import ReLU
 
 __all__ = ["on_region", "shortest"]
@@ -38,12 +38,14 @@ def on_region(expressions: Sequence[sympy.Expr], point: Mapping[sympy.Symbol, sy
     >>> on_region([ReLU(b) + ReLU(b - 1)], {b: sympy.Rational(1, 2)})
     (Formula(expression=b, holds=(b >= 0) & (b - 1 <= 0)),)
     """
+    expressions = [expression(each) for each in expressions]
+    exactly = {symbol: expression(value) for symbol, value in point.items()}
     replacement = {}
     at_most_zero: list[sympy.Expr] = []
     at_least_zero: list[sympy.Expr] = []
     for relu in sorted(sympy.Tuple(*expressions).atoms(ReLU), key=sympy.default_sort_key):
         argument = relu.args[0]
-        value = argument.xreplace(dict(point))
+        value = argument.xreplace(exactly)
         if not value.is_number:
             missing = sorted(str(symbol) for symbol in value.free_symbols)
             raise ValueError(f"the point must give a value to {', '.join(missing)}")
@@ -53,7 +55,7 @@ def on_region(expressions: Sequence[sympy.Expr], point: Mapping[sympy.Symbol, sy
     conditions: list[Boolean] = [v <= 0 for v in _binding(at_most_zero, 1)]
     conditions += [v >= 0 for v in _binding(at_least_zero, -1)]
     holds = sympy.And(*conditions)
-    return tuple(Formula(expression.xreplace(replacement), holds) for expression in expressions)
+    return tuple(Formula(each.xreplace(replacement), holds) for each in expressions)
 
 
 def _binding(arguments: list[sympy.Expr], sign: int) -> list[sympy.Expr]:
@@ -79,4 +81,4 @@ def shortest(forms: Iterable[sympy.Expr]) -> sympy.Expr:
     Expr
         The shortest, the earliest of several.
     """
-    return min(forms, key=sympy.count_ops)
+    return min(map(expression, forms), key=sympy.count_ops)

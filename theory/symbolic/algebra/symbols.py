@@ -4,6 +4,8 @@ from typing import Any
 
 import sympy
 
+from theory.symbolic.algebra.formula import expression
+
 __all__ = [
     "ReLU",
     "biases",
@@ -33,6 +35,10 @@ class ReLU(sympy.Function):  # type: ignore[misc]  # SymPy has no type informati
     """
 
     nargs = 1
+
+    def __new__(cls, v: Any, **options: Any) -> Any:
+        """Refuse text, which SymPy would execute."""
+        return super().__new__(cls, expression(v), **options)
 
     @classmethod
     def eval(cls, v: sympy.Expr) -> Any:

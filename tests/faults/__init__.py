@@ -1,0 +1,1 @@
+"""The project under faults: killed, interrupted, cut off, fed with foreign files."""

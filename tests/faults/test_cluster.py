@@ -1,0 +1,161 @@
+"""Dask as it is used: scheduler, workers and command are processes of their own."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.faults.processes import ROOT, clear, ended, free_port, left_over, run, start, wait_for
+from theory import Problem, global_optimum
+from theory.tools.parallel import spread
+
+pytest.importorskip("distributed")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("at_full_speed")]
+
+SWEEP = ["-m", "numerics.sweep", "--resolution", "4", "--instances", "32", "--steps", "1500"]
+NAME = "sweep_n2_m1.nc"
+ANOTHER = "9.9.9"
+
+
+@contextmanager
+def scheduler(place: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    program = "distributed.cli.dask_scheduler"
+    process = start(["-m", program, "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], place)
+    try:
+        yield process
+    finally:
+        clear(process)
+
+
+@contextmanager
+def worker(place: Path, address: str, name: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    program = ["-m", "distributed.cli.dask_worker", address, "--name", name]
+    options = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
+    process = start([*program, *options], place, DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="3s", **environment)
+    try:
+        yield process
+    finally:
+        clear(process)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="module")
+def address(place: Path) -> Iterator[str]:
+    """A cluster of two workers."""
+    port = free_port()
+    with scheduler(place, port), ExitStack() as workers:
+        for name in ("one", "two"):
+            workers.enter_context(worker(place, f"tcp://127.0.0.1:{port}", name))
+        yield f"tcp://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path) -> bytes:
+    """The sweep's result without a cluster."""
+    assert run([*SWEEP, "--output", "whole"], place)[0] == 0
+    return (place / "whole" / NAME).read_bytes()
+
+
+def some_pieces(folder: Path) -> Callable[[], bool]:
+    return lambda: len(list(folder.glob(f"{NAME}.cache/*.nc"))) >= 2
+
+
+def test_a_sweep_that_loses_a_worker_ends_with_the_same_file(place: Path, whole: bytes) -> None:
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with scheduler(place, port), worker(place, address, "one"), worker(place, address, "two") as victim:
+        command = start([*SWEEP, "--dask", address, "--output", "one_less"], place)
+        assert wait_for(some_pieces(place / "one_less"))
+        os.kill(victim.pid, signal.SIGKILL)
+        assert ended(command) == (0, f"one_less/{NAME}\n", "")
+    assert (place / "one_less" / NAME).read_bytes() == whole
+
+
+def test_a_lost_scheduler_is_one_line_and_the_same_command_resumes(place: Path, whole: bytes) -> None:
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    sweep = [*SWEEP, "--dask", address, "--output", "lost"]
+    with scheduler(place, port) as first, worker(place, address, "one"):
+        command = start(sweep, place)
+        assert wait_for(some_pieces(place / "lost"))
+        os.kill(first.pid, signal.SIGKILL)
+        code, _, err = ended(command)
+    assert (code, err) == (1, f"python -m numerics.sweep: the Dask scheduler at {address} was lost\n")
+    assert not (place / "lost" / NAME).exists()
+    kept = {path: path.stat().st_mtime_ns for path in (place / "lost").glob(f"{NAME}.cache/*.nc")}
+    assert len(kept) >= 2
+    with scheduler(place, port), worker(place, address, "one"):
+        assert run(sweep, place) == (0, f"lost/{NAME}\n", "")
+    assert (place / "lost" / NAME).read_bytes() == whole
+    assert [path.name for path in (place / "lost").iterdir()] == [NAME]
+
+
+def test_workers_with_another_version_are_refused_by_name(place: Path) -> None:
+    other = place / "other" / f"superposition_theory-{ANOTHER}.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text(f"Metadata-Version: 2.1\nName: superposition-theory\nVersion: {ANOTHER}\n")
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    path = f"{other.parent}{os.pathsep}{ROOT}"
+    with scheduler(place, port), worker(place, address, "stranger", PYTHONPATH=path):
+        time.sleep(3)
+        code, _, err = run([*SWEEP, "--dask", address, "--output", "refused"], place)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"has version {ANOTHER} of superposition-theory" in err
+    assert "tcp://127.0.0.1:" in err
+    assert not (place / "refused").exists()
+
+
+def test_a_scheduler_without_workers_is_refused(place: Path) -> None:
+    port = free_port()
+    with scheduler(place, port) as process:
+        time.sleep(3)
+        code, _, err = run([*SWEEP, "--dask", f"tcp://127.0.0.1:{port}", "--output", "nobody"], place)
+        assert process.poll() is None
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "has no workers; start some with `dask worker" in err
+
+
+def test_an_interrupted_command_leaves_the_cluster_free(place: Path, address: str) -> None:
+    command = start([*SWEEP, "--dask", address, "--output", "interrupted"], place)
+    assert wait_for(some_pieces(place / "interrupted"))
+    command.send_signal(signal.SIGINT)
+    command.wait(10)
+    assert left_over(command) == []
+    assert ended(command)[::2] == (130, "python -m numerics.sweep: interrupted\n")
+    assert list(spread(pow, [(2, 3)], address)) == [8]
+
+
+def test_a_phase_diagram_of_five_features_is_the_same_on_a_cluster(place: Path, address: str) -> None:
+    diagram = ["-m", "theory.phase_diagram", "--n", "5", "--m", "2", "--resolution", "2"]
+    for where, output in ((["--workers", "2"], "here"), (["--dask", address], "there")):
+        assert run([*diagram, *where, "--output", output], place)[::2] == (0, "")
+    name = "phase_diagram_n5_m2.nc"
+    assert (place / "here" / name).read_bytes() == (place / "there" / name).read_bytes()
+
+
+def test_figures_are_computed_on_a_cluster(place: Path, address: str) -> None:
+    figures = ["-m", "figures", "--quick", "--only", "polygons", "--output"]
+    assert run([*figures, "here", "--workers", "1"], place)[::2] == (0, "")
+    assert run([*figures, "there", "--dask", address], place)[::2] == (0, "")
+    assert (place / "here" / "polygons.nc").read_bytes() == (place / "there" / "polygons.nc").read_bytes()
+
+
+def test_the_global_optimum_is_searched_for_on_a_cluster(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("theory.search.global_search._CHUNK", 8)
+    problem = Problem(n=4, m=2, density=0.1)
+    here, there = (global_optimum(problem, starts=8, workers=workers) for workers in (1, address))
+    np.testing.assert_array_equal(here.W, there.W)
+    assert here.loss == there.loss

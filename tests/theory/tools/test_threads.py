@@ -1,0 +1,54 @@
+"""BLAS threads: the same after any call, from any thread, as before."""
+
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from numerics import train
+from theory import Problem
+from theory.phase_diagram import exact_phase_diagram
+from theory.tools.threads import one_blas_thread
+
+
+def blas_threads() -> list[int]:
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_calls_that_overlap_restore_what_was_there_before_the_first() -> None:
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(blas_threads()) == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == before
+        with pytest.raises(ValueError, match="failed"), one_blas_thread():
+            raise ValueError("failed")
+        assert blas_threads() == before
+
+
+@pytest.mark.usefixtures("at_full_speed")
+def test_results_and_threads_are_the_same_after_calls_from_many_threads() -> None:
+    problem = Problem(n=2, m=1, density=0.1)
+    expected = train(problem, 2, steps=30).W.values
+    learned: list[np.ndarray] = []
+
+    def work() -> None:
+        learned.append(train(problem, 2, steps=30).W.values)
+        exact_phase_diagram(2, 1, 2)
+
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert blas_threads() == before
+    assert len(learned) == 4
+    for W in learned:
+        np.testing.assert_array_equal(W, expected)

@@ -20,6 +20,8 @@ from .geometry.recognition import recognise_many as recognise_many
 from .geometry.tegum import TegumProduct as TegumProduct
 from .geometry.tegum import parse_geometry as parse_geometry
 from .geometry.tegum import tegum_products as tegum_products
+from .loss.certified import Estimate as Estimate
+from .loss.certified import loss_estimate as loss_estimate
 from .loss.decomposition import Decomposition as Decomposition
 from .loss.decomposition import decompose as decompose
 from .loss.one_sparse import OneSparse as OneSparse

@@ -12,7 +12,7 @@ from theory.loss.engine.engine import MAX_NODES, row_errors
 from theory.loss.engine.estimate import Estimate, Parts
 from theory.loss.engine.rows import Features, Rows
 
-__all__ = ["estimate_loss"]
+__all__ = ["entry_error", "estimate_loss"]
 
 # Couplings of the rows that are handed to the engine at once.
 _BLOCK = 1_600_000
@@ -60,7 +60,7 @@ def estimate_loss(
     -------
     Estimate
         E sum_i I_i (x_i - f(z_i))^2; the gradient has the keys "W", "b", with a decoder of its own "W_out", and with
-        noise "sigma". ``gradient_error`` bounds every derivative in a coupling or a bias, summed over outputs.
+        noise "sigma". ``gradient_error`` bounds every entry of the gradient in W, b and W_out.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def estimate_loss(
         raise ValueError(f"sigma must be a finite standard deviation >= 0, got {sigma!r}")
     _refuse_overflow(W, decoder)
     dW, d_out, db, d_sigma = np.zeros_like(W), np.zeros((n, m)), np.zeros(n), 0.0
-    sums, slope_error, nodes = np.zeros(5), 0.0, 0
+    sums, slope_error, nodes = np.zeros(5), np.zeros(n), 0
     paths: dict[str, int] = {}
     step = max(1, _BLOCK // n)
     for first in range(0, n, step):
@@ -100,7 +100,7 @@ def estimate_loss(
         d_noise = I * result.dnoise
         parts = result.parts
         sums += [I @ x for x in (result.value, parts.truncation, parts.step, parts.series, parts.rounding)]
-        slope_error += float(I @ result.gradient_error)
+        slope_error[which] = I * result.gradient_error
         db[which] = I * result.db
         dW += some.T @ dG
         d_out[which] = dG @ W.T + 2 * sigma**2 * d_noise[:, None] * some
@@ -116,11 +116,34 @@ def estimate_loss(
         value=float(sums[0]),
         error=float(sums[1:].sum()),
         gradient=gradient,
-        gradient_error=slope_error,
+        gradient_error=entry_error(W, decoder, slope_error),
         nodes=nodes,
         parts=parts,
         paths=paths,
     )
+
+
+def entry_error(W: Float[ndarray, "m n"], W_out: Float[ndarray, "n m"], slope: Float[ndarray, " n"]) -> float:
+    """
+    Bound the error of every entry of a gradient by those of the derivatives in couplings and biases.
+
+    Parameters
+    ----------
+    W : ndarray, shape (m, n)
+        Embedding.
+    W_out : ndarray, shape (n, m)
+        Decoder.
+    slope : ndarray, shape (n,)
+        Bounds on the derivatives of each output's weighted error in its couplings and bias.
+
+    Returns
+    -------
+    float
+        The largest of sum_i |W_out_id| s_i + s_j sum_k |W_dk| over d and j, and of s.
+    """
+    into = np.abs(W_out).T @ slope
+    out = np.abs(W).sum(1) * slope.max(initial=0.0)
+    return float(max((into + out).max(initial=0.0), slope.max(initial=0.0)))
 
 
 def _real(name: str, values: ArrayLike) -> Float[ndarray, "..."]:

@@ -158,6 +158,8 @@ class _Singles:
         none = np.zeros(len(p))
         if p.shape[1] > _ONE_BY_ONE:
             dense = (p > _DENSE).any(0)
+            if dense.sum() > _ONE_BY_ONE:  # too many; phi falls fast enough for the cruder bound
+                dense = (p == 1).any(0)
             sparse = np.where(dense, 0.0, p)
             histogram = _histogram(cell, sparse)
             cell, p = cell[:, dense], p[:, dense]
@@ -189,7 +191,8 @@ class _Singles:
                 # log |1 - p + p e|^2 <= -2 p (1-p) (1 - Re e) - p^2 (1 - |e|^2)
                 log_full[here] -= spread[here] @ (1 - real) + 0.5 * (square[here] @ (1 - modulus**2))
             steepest = np.maximum(steepest, self.highest * table.first[0])
-            least = np.minimum(least, np.log(1 - 2 * _DENSE))
+            # |1 - p + p e| >= 1 - 2p; where that says nothing a thousandth stands for it
+            least = np.minimum(least, np.log(np.maximum(1 - 2 * self.highest / (1 + self.highest), 1e-3)))
         return _Sums(B, log_full, steepest, least, log_always)
 
 

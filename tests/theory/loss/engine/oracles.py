@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 from itertools import product
-from math import factorial
 
 import numpy as np
 from hypothesis import strategies as st
 from mpmath import diff, exp, mp, mpf
 from numpy import ndarray
-from scipy.special import gamma, gammaincc
 
 from tests.strategies import seeds
 from theory import Anticorrelated, Correlated, FeatureDistribution, Independent
@@ -20,31 +18,6 @@ from theory.model.values import BINARY, UNIFORM
 # Enumeration rounds at about this part of the largest z squared, and of one.
 ENUMERATION = 4e-15
 LAWS = {"uniform": UNIFORM, "binary": BINARY}
-
-
-@dataclass(frozen=True)
-class Exponential:
-    """Values exponential of mean 1: unbounded, and with a moment generating function in a strip only."""
-
-    support: tuple[float, float] = (0.0, np.inf)
-    atoms: tuple[tuple[float, float], ...] = ()
-    strip: float = 1.0
-
-    def moment(self, k: int) -> float:
-        return float(factorial(k))
-
-    def transform(self, a: ndarray, order: int = 0) -> ndarray:
-        return factorial(order) * 1j**order / (1 - 1j * np.asarray(a)) ** (order + 1)
-
-    def log_mgf(self, s: ndarray) -> ndarray:
-        s = np.asarray(s, dtype=float)
-        return np.where(s < 1, -np.log1p(-np.minimum(s, 1 - 1e-12)), np.inf)
-
-    def partial(self, k: int, x: ndarray) -> ndarray:
-        return gamma(k + 1) * gammaincc(k + 1, np.maximum(x, 0))
-
-    def tail(self, k: int, x: ndarray) -> ndarray:
-        return self.partial(k, x)
 
 
 def exponential_error(c: ndarray, b: float, own: int, p: float) -> float:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from mpmath import mpf
 
 from tests import oracle
+from tests.records import Exponential
 from tests.strategies import seeds
-from tests.theory.loss.engine.oracles import STRATA, Case, Exponential, case, cases, exponential_error
+from tests.theory.loss.engine.oracles import STRATA, Case, case, cases, exponential_error
 from theory import Independent
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
@@ -23,12 +24,12 @@ BUDGET = {"uniform": 4096, "binary": 512}
 
 
 def estimate(c: Case, rtol: float) -> RowEstimate:
-    return row_errors(c.rows, c.features, rtol=rtol, max_nodes=BUDGET[c.distribution.values])
+    return row_errors(c.rows, c.features, rtol=rtol, max_nodes=BUDGET[c.distribution.values.name])
 
 
 def smooth(c: Case) -> np.ndarray:
     """Rows whose gradient exists: z does not stay at the kink with a probability of its own."""
-    return (c.rows.b != 0) & (c.distribution.values == "uniform")
+    return (c.rows.b != 0) & (c.distribution.values == UNIFORM)
 
 
 @given(cases(), tolerances)

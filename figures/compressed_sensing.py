@@ -25,8 +25,9 @@ from scipy.optimize import linprog
 
 from figures.shared.verdicts import Finding, Verdict
 from numerics import sample, train
-from theory import Problem, optimise_polytope, pack, population_loss, unrepresented_loss
+from theory import Problem, optimise_polytope, population_loss, unrepresented_loss
 from theory.frames.recovery import l1_success, l1_threshold, nonnegative_success
+from theory.packing.knapsack import pack
 from theory.tools.command import progress
 from theory.tools.parallel import spread
 

@@ -22,7 +22,7 @@ from numerics.agreement.verdicts import CONVERGED, EQUAL, ROUNDING
 from numerics.training.run import train
 from numerics.training.settings import Settings, settled
 from theory.geometry.metrics import feature_norms, superposition
-from theory.geometry.phases import PHASES, classify
+from theory.geometry.phases import PHASES, phase_of
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
 from theory.phase_diagram.diagram import exact_phase_diagram
@@ -191,7 +191,7 @@ def _judged(problem: Problem, W: ndarray, b: ndarray, finite: Bool[ndarray, " ru
         some, V, c = problem.take(rows), W[rows].astype(float), b[rows].astype(float)
         minima = nearest_minima(some, V, c)
         result["loss"][rows], result["local_loss"][rows] = exact_losses(some, V, c), minima.loss
-        result["phase"][rows], result["bare_phase"][rows] = classify(minima.W), classify(V)
+        result["phase"][rows], result["bare_phase"][rows] = phase_of(minima.W), phase_of(V)
         result["norm"][rows], result["superposition"][rows] = feature_norms(V)[:, -1], superposition(V)[:, -1]
     return result
 

@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_limits
 from theory.tools.command import (
     Parser,
     count,
-    make_folder,
     non_negative_count,
     progress,
     run_command,
@@ -29,7 +28,7 @@ from .summary import as_markdown, summaries
 
 # Problems per file: what an interruption loses.
 CHUNK = 25
-DEFAULT = "tests.accuracy.estimators:todays_loss"
+DEFAULT = "tests.accuracy.estimators:certified"
 KINDS = {"models": measure, "outputs": measure_rows, "noisy outputs": partial(measure_rows, noisy=True)}
 
 
@@ -49,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         show(arguments.only, arguments.estimator, arguments.kind)
         return
     folder: Path = arguments.output
-    make_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, arguments.estimator, arguments.kind)
     starts = range(0, arguments.count, CHUNK)
     jobs = (

@@ -7,11 +7,11 @@ from importlib import import_module
 import numpy as np
 from numpy import ndarray
 
-from theory import FeatureDistribution, Problem, population_loss_and_gradient
+from theory import FeatureDistribution, Problem, loss_estimate, population_loss_and_gradient
 from theory.loss import AccuracyWarning
 from theory.loss.quadrature import ROUNDING, quadrature
 
-__all__ = ["TOLERANCE", "Estimate", "Estimator", "RowsEstimator", "load", "todays_loss", "todays_rows"]
+__all__ = ["TOLERANCE", "Estimate", "Estimator", "RowsEstimator", "certified", "load", "todays_loss", "todays_rows"]
 
 # value, value_error, dW, db, gradient_error: the errors are absolute, one number per model; gradient_error bounds
 # every entry of dW and db. Infinity says that nothing is stated.
@@ -23,6 +23,28 @@ RowsEstimator = Callable[[ndarray, ndarray, ndarray, FeatureDistribution, ndarra
 
 # The default accuracy of theory.population_loss.
 TOLERANCE = 1e-7
+
+
+def certified(W: ndarray, b: ndarray, problem: Problem) -> Estimate:
+    """Give the loss with the errors that ``theory.loss_estimate`` states, model by model."""
+    batch = np.broadcast_shapes(W.shape[:-2], b.shape[:-1], problem.batch_shape)
+    W = np.broadcast_to(W, (*batch, *W.shape[-2:])).reshape(-1, *W.shape[-2:])
+    b = np.broadcast_to(b, (*batch, problem.n)).reshape(-1, problem.n)
+    each = problem.repeated(1 if problem.batch_shape or not batch else len(W))
+    found = []
+    for k in range(len(W)):
+        one = each.take(np.array([k]))
+        single = Problem(
+            m=one.m, features=one.features.with_density(one.features.density.reshape(-1)), importance=one.importance[0]
+        )
+        found.append(loss_estimate(W[k], b[k], single, rtol=TOLERANCE))
+    parts = ([f.value for f in found], [f.error for f in found], [f.gradient["W"] for f in found],
+             [f.gradient["b"] for f in found], [f.gradient_error for f in found])  # fmt: skip
+    value, error, dW, db, slope = (np.array(part) for part in parts)
+    return (
+        value.reshape(batch), error.reshape(batch), dW.reshape(*batch, *W.shape[-2:]), db.reshape(*batch, problem.n),
+        slope.reshape(batch),
+    )  # fmt: skip
 
 
 def todays_loss(W: ndarray, b: ndarray, problem: Problem) -> Estimate:

@@ -29,7 +29,7 @@ _FAINT, _ROUNDING = 1e-6, 1e-12
 _DIGITS = 12
 # Beside couplings 1/_SMALL times as large, few nodes do not do.
 _SMALL = 1e-2
-# Nodes with which second derivatives are known to about 1e-4.
+# Nodes with which second derivatives are known to about 1e-4, to some 1e-2 where couplings are small.
 _NODES = 64
 
 
@@ -95,8 +95,8 @@ def quick_expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Pro
     Returns
     -------
     Expansion
-        Loss and gradient, to a relative accuracy of 1e-9 if they are not rough; the Hessian to about 1e-4, on one side
-        of a kink. Whether there is one is not looked for.
+        Loss and gradient, to a relative accuracy of 1e-9 if they are not rough; the Hessian to about 1e-4 (some 1e-2
+        where couplings are small), on one side of a kink. Whether there is one is not looked for.
     """
     G, weight = W.T @ W, problem.importance
     integrated = (

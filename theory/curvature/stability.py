@@ -3,7 +3,7 @@
 The loss is continuously differentiable only: P(no feature active) ReLU(b_i)^2, and its like for few active features,
 let the second derivative jump. Optima sit on such kinks: a dedicated feature has b_i = 0 and g_ij = 0 exactly. There
 the loss is L(x) + q(v)/2 with q homogeneous of degree two, but not quadratic, so that a direction v and its opposite
-curve differently and no matrix tells everything. ``classify`` then minimises q(v) / |v|^2 over directions.
+curve differently and no matrix tells everything. ``stability_of`` then minimises q(v) / |v|^2 over directions.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from theory.curvature.expansion import Expansion, clear_step, expand, gradients
 from theory.model.problem import Problem
 from theory.tools.quasi_newton import minimise
 
-__all__ = ["Kind", "Stability", "classify", "hessian", "projected_spectrum", "symmetry_directions"]
+__all__ = ["Kind", "Stability", "hessian", "projected_spectrum", "stability_of", "symmetry_directions"]
 
 Kind = Literal["minimum", "saddle", "flat"]
 
@@ -139,7 +139,7 @@ def symmetry_directions(W: Float[ndarray, "m n"], b: Float[ndarray, " n"]) -> Fl
     return np.asarray(basis[:, sizes > 1e-6])
 
 
-def classify(
+def stability_of(
     W: ArrayLike,
     b: ArrayLike,
     problem: Problem,

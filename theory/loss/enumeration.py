@@ -175,7 +175,8 @@ def _lowest_is_one(c: Float[ndarray, "r n"]) -> Bool[ndarray, "n r"]:
 
 def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], target: float) -> _Forward:
     """Run the recursion for e = target x_0 - ReLU z."""
-    lattice = _lattice(c.shape[1])
+    n = c.shape[1]
+    lattice = _lattice(n)
     fixed, integrated = lattice.fixed, lattice.integrated
     own_fixed, own_free = target * fixed[:, :1], target * integrated[:, :1]
     y = b + fixed @ c.T
@@ -188,7 +189,7 @@ def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], target: float) -
     own_at_zero = own_fixed + own_free * np.where(flip[0], 1 - theta, theta)
 
     residual = own_fixed + 0.5 * own_free - y - 0.5 * (integrated @ c.T)
-    variance = (integrated @ (c - _own(c, target)).T ** 2) / 12
+    variance = (integrated @ (c - _own(n, target)).T ** 2) / 12
     moments = np.empty((2, *y.shape))
     moments[0] = np.where(positive, residual, own_fixed + own_free / 2)
     moments[1] = np.where(positive, residual**2 + variance, target * (own_fixed + own_free / 3))
@@ -208,9 +209,10 @@ def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], target: float) -
     return _Forward(target, moments, slopes, tuple(weights), residual, positive, mixed, theta, width, own_at_zero)
 
 
-def _own(c: Float[ndarray, "r n"], target: float) -> Float[ndarray, " n"]:
+@lru_cache(maxsize=64)
+def _own(n: int, target: float) -> Float[ndarray, " n"]:
     """The coupling that would make no error: the target's for an output's own feature, 0 for the others."""
-    return target * np.eye(c.shape[1])[0]
+    return target * np.eye(n)[0]
 
 
 def _backward(
@@ -258,7 +260,7 @@ def _collect(
     flip = _lowest_is_one(c)
     dc = fixed.T @ bias + integrated.T @ (0.5 * mean_z)
     dc += flip * (integrated.T @ low) + np.where(flip, -1.0, 1.0) * (integrated.T @ spread)
-    dc += (c - _own(c, run.target)).T / 6 * (integrated.T @ polynomial)
+    dc += (c - _own(c.shape[1], run.target)).T / 6 * (integrated.T @ polynomial)
     return dc.T, bias.sum(0)
 
 
@@ -285,19 +287,38 @@ def squared_errors(
         One number per output and pattern of ``active_patterns(n)``.
     """
     box = _box(values)
-    patterns = np.eye(2 ** c.shape[1])
+    bias = b / box.height  # in units of the height values fill the unit cube
+    left, bend = activation.left, activation.bend
+    errors = np.zeros((len(c), 2 ** c.shape[1]))
+    for share, target in ((bend, 1.0), (bend * (2 * left + bend - 1), 0.0)):
+        if share:
+            errors += share * np.concatenate([_pattern_errors(c[k], bias[k], box, target) for k in _blocks(c, box)])
     if activation != RELU:
-        weight = np.tile(patterns, (len(c), 1))
-        rows, biases = np.repeat(c, len(patterns), axis=0), np.repeat(b, len(patterns))
-        return expected_squared_error(rows, biases, weight, values, activation)[0].reshape(len(c), -1)
-    bias = b / box.height
-    if not box.filled:
-        active = active_patterns(c.shape[1]).astype(float)
-        errors = [(active[:, 0] - np.maximum(bias[k, None] + c[k] @ active.T, 0)) ** 2 for k in _blocks(c, box)]
-    else:
-        tops = _lattice(c.shape[1]).tops
-        errors = [_forward(c[k], bias[k], 1.0).moments[1][tops].T for k in _blocks(c, box)]
-    return box.height**2 * np.concatenate(errors)
+        errors += _straight_patterns(c, bias, box, left, bend)
+    return box.height**2 * errors
+
+
+def _pattern_errors(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], box: Box, target: float
+) -> Float[ndarray, "r patterns"]:
+    """E (target x_0 - ReLU z)^2 for every set of active features."""
+    if box.filled:
+        return _forward(c, b, target).moments[1][_lattice(c.shape[1]).tops].T
+    active = active_patterns(c.shape[1]).astype(float)
+    return np.asarray((target * active[:, 0] - np.maximum(b[:, None] + c @ active.T, 0)) ** 2)
+
+
+def _straight_patterns(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], box: Box, left: float, bend: float
+) -> Float[ndarray, "r patterns"]:
+    """(1 - bend) E x_0^2 - 2 left E x_0 z + left^2 E z^2 for every set of active features."""
+    active = active_patterns(c.shape[1]).astype(float)
+    mean, spread = (0.5, 1 / 12) if box.filled else (1.0, 0.0)
+    own = active[:, 0]
+    mean_z = b[:, None] + mean * c @ active.T
+    square_z = mean_z**2 + spread * c**2 @ active.T
+    crossed = own * (mean * mean_z + spread * c[:, :1])
+    return (1 - bend) * (mean**2 + spread) * own - 2 * left * crossed + left**2 * square_z
 
 
 def expected_squared_error(
@@ -334,18 +355,26 @@ def expected_squared_error(
     """
     box = _box(values)
     bias = b / box.height  # in units of the height values fill the unit cube
-    left, bend = activation.left, activation.bend
-    rectified = bend * (2 * left + bend - 1)
-    value, dc, db = np.zeros(len(c)), np.zeros(c.shape), np.zeros(len(c))
-    for share, target in ((bend, 1.0), (rectified, 0.0)):
-        if share:
-            parts = [_block(c[k], bias[k], weight[k], box, target) for k in _blocks(c, box)]
-            for total, part in zip((value, dc, db), zip(*parts, strict=True), strict=True):
-                total += share * np.concatenate(part)
-    if activation != RELU:
-        for total, part in zip((value, dc, db), _straight(c, bias, weight, box, left, bend), strict=True):
-            total += part
+    if activation == RELU:
+        value, dc, db = _rectified(c, bias, weight, box, 1.0)
+    else:
+        left, bend = activation.left, activation.bend
+        parts: list[tuple[ndarray, ...]] = [_straight(c, bias, weight, box, left, bend)]
+        for share, target in ((bend, 1.0), (bend * (2 * left + bend - 1), 0.0)):
+            parts.append(tuple(share * part for part in _rectified(c, bias, weight, box, target)))
+        value, dc, db = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+    if box.height == 1:
+        return value, dc, db
     return box.height**2 * value, box.height**2 * dc, box.height * db
+
+
+def _rectified(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"], box: Box, target: float
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    """E (target x_0 - ReLU z)^2 and its gradient, block by block."""
+    parts = [_block(c[k], b[k], weight[k], box, target) for k in _blocks(c, box)]
+    value, dc, db = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return value, dc, db
 
 
 def _box(values: ValueLaw) -> Box:

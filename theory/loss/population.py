@@ -1,13 +1,15 @@
 """The exact population loss L = E sum_i I_i (x_i - x'_i)^2 and its gradient, for any number of features.
 
-Three routes, one answer. The linear model needs moments only. The ReLU model is evaluated by enumerating active sets
-(theory.loss.enumeration: few features, machine precision) or from characteristic functions (theory.loss.quadrature: any
-number of features, to a requested relative accuracy).
+Three routes, one answer. The linear model needs moments only. Activations with a kink are evaluated by enumerating
+active sets (theory.loss.enumeration: few features, machine precision) or from characteristic functions
+(theory.loss.engine: any number of features, to a requested relative accuracy, with an error that holds).
 """
 
+import os
+import sys
 import warnings
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -15,8 +17,9 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.loss import enumeration
-from theory.loss.quadrature import ROUNDING, quadrature
+from theory.loss.quadrature import quadrature, reach
 from theory.model.activations import RELU, Activation, activation_of
+from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 from theory.model.values import ValueLaw
 
@@ -30,8 +33,21 @@ __all__ = [
     "population_loss_and_gradient",
 ]
 
+if TYPE_CHECKING:
+    from theory.loss.engine.rows import Features
+
 # An output activation, or the name of one that the package has.
 Model = Activation | Literal["relu", "linear"]
+
+
+# From so many features on a single model's couplings are not kept, but made block by block.
+_BLOCKWISE = 200
+# Couplings in a call of the engine from which on threads pay.
+_THREADED = 500_000
+# A loss is known to this part of the zero model's at best; one that is smaller counts as accurate.
+_ROUNDING = 1e-12
+# Rounding of an enumeration, in units of the largest square that is averaged: a few operations a state, weights <= 1.
+_ENUMERATION_ROUNDING = 16 * np.finfo(float).eps
 
 
 class AccuracyWarning(UserWarning):
@@ -51,11 +67,14 @@ class OutputErrors:
         Row i: derivatives of ``value[i]`` in the couplings g_ij = W_i . W_j, taken as independent numbers.
     db : ndarray, shape (*batch, n)
         Derivative of ``value[i]`` in the bias b_i.
+    error : ndarray, shape (*batch, n), or None
+        Bound on the absolute error of ``value``; None where the number of nodes was fixed beforehand.
     """
 
     value: Float[ndarray, "*batch n"]
     dG: Float[ndarray, "*batch n n"]
     db: Float[ndarray, "*batch n"]
+    error: Float[ndarray, "*batch n"] | None = None
 
     def pull_back(
         self, W: Float[ndarray, "*batch m n"], importance: Float[ndarray, "*#batch n"]
@@ -182,7 +201,19 @@ def _loss_and_gradient(
     W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None, rtol: float
 ) -> tuple[ndarray, ndarray, ndarray]:
     W, b = problem.checked(W, b)
-    return output_errors(W.swapaxes(-1, -2) @ W, b, problem, model, rtol).pull_back(W, problem.importance)
+    activation = problem.activation if model is None else activation_of(model)
+    if b.ndim == 1 and problem.n >= _BLOCKWISE and activation.kinks:
+        from theory.loss.engine.activation import squared_error
+        from theory.loss.engine.model import estimate_loss
+        from theory.loss.engine.rows import Features
+
+        found = estimate_loss(
+            W, b, Features.of(problem.features), problem.importance, error=squared_error(activation), rtol=rtol,
+            threads=os.cpu_count() or 1,
+        )  # fmt: skip
+        _warn_of_misses(np.array([found.value]), np.array([found.error]), np.atleast_1d(problem.zero_loss), rtol)
+        return np.asarray(found.value), found.gradient["W"], found.gradient["b"]
+    return output_errors(W.swapaxes(-1, -2) @ W, b, problem, activation, rtol).pull_back(W, problem.importance)
 
 
 def output_errors(
@@ -229,10 +260,17 @@ def output_errors(
     if nodes is None and n <= enumeration.max_features(values):
         probability = _flat(problem.features.pattern_probability(enumeration.active_patterns(n)), batch)
         errors = enumerated_errors(G, b, probability, values, activation)
-        value, dG, db = errors.value, errors.dG, errors.db
+        errors = replace(errors, error=_ENUMERATION_ROUNDING * (values.square + reach(G, b, problem.features) ** 2))
+    elif nodes is not None:
+        features, importance = problem.features.reshaped(batch), _flat(problem.importance, batch)
+        found = quadrature(G, b, features, importance, nodes=nodes, activation=activation)
+        errors = OutputErrors(found.value, found.dG, found.db)
     else:
-        value, dG, db = _integrated(G, b, problem, batch, rtol, nodes, activation)
-    return OutputErrors(value.reshape(*batch, n), dG.reshape(*batch, n, n), db.reshape(*batch, n))
+        errors = _integrated(G, b, problem, batch, rtol, activation)
+    miss = None if errors.error is None else errors.error.reshape(*batch, n)
+    return OutputErrors(
+        errors.value.reshape(*batch, n), errors.dG.reshape(*batch, n, n), errors.db.reshape(*batch, n), miss
+    )
 
 
 def _straight(G: ndarray, b: ndarray, problem: Problem, activation: Activation) -> OutputErrors:
@@ -294,26 +332,69 @@ def enumerated_errors(
 
 
 def _integrated(
-    G: ndarray,
-    b: ndarray,
+    G: Float[ndarray, "k n n"],
+    b: Float[ndarray, "k n"],
     problem: Problem,
     batch: tuple[int, ...],
     rtol: float,
-    nodes: int | None,
     activation: Activation,
-) -> tuple[ndarray, ndarray, ndarray]:
-    importance = _flat(problem.importance, batch)
+) -> OutputErrors:
+    """Integrate every output to its own accuracy; warn where the loss is not known to it."""
+    from theory.loss.engine.activation import squared_error  # few features, the usual case, do not wait for these
+    from theory.loss.engine.engine import row_errors
+    from theory.loss.engine.rows import Rows
+
+    k, n = b.shape
     features = problem.features.reshaped(batch)
-    result = quadrature(G, b, features, importance, rtol, nodes, activation=activation)
-    miss = (importance * result.error).sum(-1)
-    size = (importance * result.value).sum(-1)
-    floor = ROUNDING * (importance * features.value_square * features.feature_density).sum(-1)
-    if nodes is None and (miss > rtol * size + floor).any():
-        worst = int(np.argmax(miss / np.maximum(size, np.finfo(float).tiny)))
-        warnings.warn(
-            f"the loss {size[worst]:.6g} is only known to about {miss[worst]:.1e}, not to rtol = {rtol:g}, "
-            f"after {result.nodes} nodes; pass a larger rtol",
-            AccuracyWarning,
-            stacklevel=5,
+    value, dG, db, error = np.empty((k, n)), np.empty((k, n, n)), np.empty((k, n)), np.empty((k, n))
+    for members, law in _alike(features, k):
+        rows = Rows(
+            G[members].reshape(-1, n),
+            b[members].ravel(),
+            np.tile(np.arange(n), len(members)),
+            np.zeros(len(members) * n),
         )
-    return result.value, result.dG, result.db
+        threads = (os.cpu_count() or 1) if rows.G.size > _THREADED else 1
+        found = row_errors(rows, law, squared_error(activation), rtol, threads=threads)
+        value[members], db[members] = found.value.reshape(-1, n), found.db.reshape(-1, n)
+        dG[members], error[members] = found.dG.reshape(-1, n, n), found.error.reshape(-1, n)
+    importance = _flat(problem.importance, batch)
+    unit = (importance * features.value_square * features.feature_density).sum(-1)
+    _warn_of_misses((importance * value).sum(-1), (importance * error).sum(-1), unit, rtol)
+    return OutputErrors(value, dG, db, error)
+
+
+def _alike(features: FeatureDistribution, k: int) -> "list[tuple[ndarray, Features]]":
+    """Group the models of a batch by their distribution of features."""
+    from theory.loss.engine.rows import Features
+
+    if not features.batch_shape:
+        return [(np.arange(k), Features.of(features))]
+    _, first, group = np.unique(features.density, axis=0, return_index=True, return_inverse=True)
+    return [
+        (np.flatnonzero(group.ravel() == g), Features.of(features.with_density(features.density[place])))
+        for g, place in enumerate(first)
+    ]
+
+
+def _warn_of_misses(
+    loss: Float[ndarray, " k"], error: Float[ndarray, " k"], unit: Float[ndarray, " k"], rtol: float
+) -> None:
+    """Say so where a loss is known to less than was asked for, and to less than rounding allows."""
+    missed = error > rtol * loss + _ROUNDING * unit
+    if missed.any():
+        worst = int(np.argmax(error / np.maximum(loss, np.finfo(float).tiny)))
+        warnings.warn(
+            f"the loss {loss[worst]:.6g} is only known to about {error[worst]:.1e}, not to rtol = {rtol:g}; pass a "
+            "larger rtol",
+            AccuracyWarning,
+            stacklevel=_caller(),
+        )
+
+
+def _caller() -> int:
+    """How many calls up the package's user is, for warnings."""
+    level, frame = 1, sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in ("theory", "jaxtyping"):
+        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
+    return level

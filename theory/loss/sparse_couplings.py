@@ -56,7 +56,7 @@ def output_expansion(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], density:
     slope : ndarray, shape (r, n + 1)
         Derivatives in the couplings, then the bias.
     curvature : ndarray, shape (r, n + 1, n + 1)
-        Second derivatives, to about 1e-4.
+        Second derivatives, to about 1e-4; to some 1e-2 where couplings are small.
 
     Warns
     -----
@@ -89,7 +89,7 @@ def rough_output_expansion(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], de
     slope : ndarray, shape (r, n + 1)
         Derivatives of these values in the couplings, then the bias.
     curvature : ndarray, shape (r, n + 1, n + 1)
-        Second derivatives, to about 1e-4.
+        Second derivatives, to about 1e-4; to some 1e-2 where couplings are small.
     """
     r, n = c.shape
     size = np.abs(c) / max(float(np.abs(c).max()), 1e-300)

@@ -17,15 +17,9 @@ from numpy.typing import ArrayLike
 
 from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
 from theory.model.values import ValueLaw, value_law
+from theory.tools.locking import Locked, locked
 
-__all__ = ["Anticorrelated", "Correlated", "FeatureDistribution", "Independent", "density_array", "locked"]
-
-
-def locked(values: ArrayLike) -> ndarray:
-    """Copy an array as float64 and make the copy read-only."""
-    array = np.array(values, dtype=float)
-    array.flags.writeable = False
-    return array
+__all__ = ["Anticorrelated", "Correlated", "FeatureDistribution", "Independent", "density_array"]
 
 
 def density_array(density: ArrayLike) -> Float[ndarray, "..."]:
@@ -73,7 +67,7 @@ def _validate_sets(sets: tuple[tuple[int, ...], ...]) -> None:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class FeatureDistribution:
+class FeatureDistribution(Locked):
     """
     Independent sets of features.
 
@@ -140,13 +134,6 @@ class FeatureDistribution:
                 "a feature distribution is its sets, their laws and values: write a SetLaw or a ValueLaw and pass it "
                 "to FeatureDistribution instead of a subclass"
             )
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        """Lock the arrays again: pickles forget that they are read-only."""
-        for name, value in state.items():
-            if isinstance(value, ndarray):
-                value.flags.writeable = False
-            object.__setattr__(self, name, value)
 
     @property
     def n(self) -> int:

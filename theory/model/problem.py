@@ -9,8 +9,9 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.activations import RELU, Activation, activation_of
-from theory.model.features import FeatureDistribution, Independent, density_array, locked
+from theory.model.features import FeatureDistribution, Independent, density_array
 from theory.model.values import UNIFORM, ValueLaw
+from theory.tools.locking import Locked, locked
 
 __all__ = ["Problem"]
 
@@ -25,7 +26,7 @@ def _count(name: str, value: object) -> int:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Problem:
+class Problem(Locked):
     """
     A toy model's task: store n features in m dimensions, weighted by importance.
 
@@ -116,12 +117,6 @@ class Problem:
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "importance", locked(np.broadcast_to(weight, (*batch, features.n))))
         object.__setattr__(self, "activation", activation_of(activation))
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        """Lock the importances again: pickles forget that arrays are read-only."""
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
-        self.importance.flags.writeable = False
 
     @property
     def n(self) -> int:

@@ -116,6 +116,14 @@ class AllOrNone(SetLaw):
         """Give the product."""
         return np.asarray(np.prod(e, axis=-1))
 
+    def slopes(self, e: ndarray) -> ndarray:
+        """Give the products of the others, those before times those behind."""
+        before, behind = np.ones_like(e), np.ones_like(e)
+        for j in range(1, e.shape[-1]):
+            before[..., j] = before[..., j - 1] * e[..., j - 1]
+            behind[..., -1 - j] = behind[..., -j] * e[..., -j]
+        return before * behind
+
     def pair_activity(self, members: int) -> Float[ndarray, "members members"]:
         """Give ones."""
         return np.ones((members, members))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Complex, Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     import sympy
@@ -44,6 +45,9 @@ class Box:
 
     height: float
     filled: bool
+
+
+_UNIT_CUBE, _CORNER = Box(1.0, filled=True), Box(1.0, filled=False)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class ValueLaw(ABC):
         return tuple(self.transform(a, k) for k in range(order + 1))
 
     @abstractmethod
-    def partial(self, k: int, x: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x) for k = 0, 1, 2."""
 
     @abstractmethod
@@ -116,14 +120,14 @@ class ValueLaw(ABC):
         """E u^2."""
         return self.moment(2)
 
-    def log_mgf(self, s: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    def log_mgf(self, s: ArrayLike) -> ndarray:
         """Give log E exp(su), or an upper bound of it; infinite where it does not exist or is not known."""
         low, high = self.support
         if not (np.isfinite(low) and np.isfinite(high)):
-            return np.where(s == 0, 0.0, np.inf)
-        return np.maximum(s * low, s * high)
+            return np.where(np.asarray(s) == 0, 0.0, np.inf)
+        return np.asarray(np.maximum(np.asarray(s) * low, np.asarray(s) * high))
 
-    def tail(self, k: int, x: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    def tail(self, k: int, x: ArrayLike) -> ndarray:
         """Give E |u|^k 1(|u| > x) for k = 0, 1, 2 and x >= 0."""
         below = (-1) ** k * (self.moment(k) - self.partial(k, -np.asarray(x)))
         return np.asarray(self.partial(k, np.asarray(x)) + np.maximum(below, 0.0))
@@ -258,7 +262,7 @@ class Uniform(ValueLaw):
     @property
     def box(self) -> Box:
         """The unit cube."""
-        return Box(1.0, filled=True)
+        return _UNIT_CUBE
 
     def moment(self, k: int) -> float:
         """Give E u^k."""
@@ -305,17 +309,17 @@ class Uniform(ValueLaw):
             result[near] = series
             found.append(result)
 
-    def partial(self, k: int, x: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""
-        return (1 - np.clip(x, 0, 1) ** (k + 1)) / (k + 1)
+        return np.asarray((1 - np.clip(x, 0, 1) ** (k + 1)) / (k + 1))
 
     def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
         """Give q itself."""
         return q
 
-    def log_mgf(self, s: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    def log_mgf(self, s: ArrayLike) -> ndarray:
         """Give log((exp(s) - 1) / s)."""
-        size = np.abs(s)
+        size = np.abs(np.asarray(s, dtype=float))
         small = size < _SERIES
         safe = np.where(small, 1.0, size)
         log = safe + np.log(-np.expm1(-safe) / safe)
@@ -384,7 +388,7 @@ class Binary(ValueLaw):
     @property
     def box(self) -> Box:
         """A corner of the unit cube."""
-        return Box(1.0, filled=False)
+        return _CORNER
 
     def moment(self, k: int) -> float:
         """Give 1."""
@@ -394,7 +398,7 @@ class Binary(ValueLaw):
         """Give the derivative of that order of exp(ia)."""
         return np.asarray(1j**order * np.exp(1j * a))
 
-    def partial(self, k: int, x: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give 1 below 1, 0 from there on."""
         return np.where(np.asarray(x) < 1, 1.0, 0.0)
 
@@ -402,7 +406,7 @@ class Binary(ValueLaw):
         """Give 1."""
         return np.ones_like(q)
 
-    def log_mgf(self, s: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    def log_mgf(self, s: ArrayLike) -> ndarray:
         """Give s."""
         return np.asarray(s, dtype=float)
 
@@ -460,7 +464,7 @@ class Symmetrised(ValueLaw):
         """Give the derivative of that order of E cos(au)."""
         return (self.law.transform(a, order) + (-1) ** order * self.law.transform(-np.asarray(a), order)) / 2
 
-    def partial(self, k: int, x: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""
         x = np.asarray(x, dtype=float)
         mirrored = (-1) ** k * (self.law.moment(k) - self.law.partial(k, -x))  # sizes below -x, negated

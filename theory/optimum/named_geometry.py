@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike
 
 from theory.curvature.newton import StationaryPoint, solve_stationary
 from theory.curvature.quick_expansion import quick_expand, separate_errors
-from theory.curvature.stability import Stability, classify
+from theory.curvature.stability import Stability, stability_of
 from theory.geometry.distance import distance
 from theory.geometry.recognition import recognise
-from theory.geometry.tegum import TegumProduct, parse
+from theory.geometry.tegum import TegumProduct, parse_geometry
 from theory.loss.decoupled import decoupled_errors
-from theory.model.features import locked
 from theory.model.problem import Problem
 from theory.optimum.arrangements import arrangements, equal_problem, symmetric_start
+from theory.tools.locking import Locked, locked
 
 __all__ = ["Optimum", "certified", "optimise"]
 
@@ -41,7 +41,7 @@ _FIRST_STEP, _LEAST_STEP, _LEAP = 0.5, 1e-3, 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Optimum:
+class Optimum(Locked):
     """
     A stationary point of the population loss.
 
@@ -77,7 +77,7 @@ class Optimum:
     @cached_property
     def details(self) -> Stability:
         """Curvature at the solution; computed when first asked for."""
-        return classify(self.W, self.b, self.problem)
+        return stability_of(self.W, self.b, self.problem)
 
     @property
     def stability(self) -> str:
@@ -135,7 +135,7 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | No
     """
     if problem.batch_shape:
         raise ValueError(f"optimise takes a single problem, got a batch of shape {problem.batch_shape}")
-    product = parse(geometry).filled(problem.n, problem.m)
+    product = parse_geometry(geometry).filled(problem.n, problem.m)
     if order is not None:
         return _optimise_arranged(problem, product, _permutation(order, problem.n))
     choices = arrangements(problem, product)

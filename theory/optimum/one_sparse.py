@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.geometry.polytopes import POLYTOPES, Polytope, regular_polygon
-from theory.geometry.tegum import parse
+from theory.geometry.tegum import parse_geometry
 from theory.loss.one_sparse import errors_alone
 from theory.loss.output_curvature import limit_curvatures
 from theory.model.values import UNIFORM
@@ -83,7 +83,7 @@ def one_sparse_optimum(name: str) -> SymmetricMinimum:
     >>> {key: round(value, 5) for key, value in one_sparse_optimum("pentagon").parameters.items()}
     {'norm': 1.17046, 'bias': -0.2823}
     """
-    polytopes = parse(name).polytopes
+    polytopes = parse_geometry(name).polytopes
     if len(polytopes) != 1:
         raise ValueError(f"{name!r} is a product of {len(polytopes)} polytopes; in the limit their losses add")
     found = _optimum(polytopes[0])

@@ -94,7 +94,7 @@ def exact_phase_diagram(
     resolution = default_resolution(n) if resolution is None else resolution
     check_axes(n, m, resolution, density, importance)
     check_workers(workers)
-    from theory.geometry.phases import classify
+    from theory.geometry.phases import phase_of
     from theory.phase_diagram.boundaries import find_boundaries
     from theory.phase_diagram.grid import search_grid
     from theory.phase_diagram.results import assemble
@@ -103,7 +103,7 @@ def exact_phase_diagram(
     p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
     with one_blas_thread():  # matrices of a few columns: BLAS threads would only get in each other's way
         grid = search_grid(n, m, p, r, seed, workers, **_effort(n))
-        phase = classify(grid.W)
+        phase = phase_of(grid.W)
         return assemble(grid, phase, find_boundaries(grid, phase, workers), seed)
 
 

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theory.loss.decoupled import decoupled_errors
-from theory.model.features import locked
 from theory.model.problem import Problem
+from theory.tools.locking import locked
 
 __all__ = ["ProblemPath"]
 

@@ -56,7 +56,7 @@ def test_a_noisy_pentagon_is_at_the_optimum_and_as_far_from_it_as_its_noise(refe
 
 
 def test_another_minimum_is_metastable_and_a_start_is_not_converged(reference: Reference) -> None:
-    digons = theory.parse("2 digon").filled(5, 2).embedding(m=2)
+    digons = theory.parse_geometry("2 digon").filled(5, 2).embedding(m=2)
     digons[:, 4] = 0
     W = np.array([digons, 0.5 * digons + 0.2])
     data = judge(FIVE, W, np.zeros((2, 5)), reference=reference)

@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 
 from tests.strategies import Model, models, random_rotation
 from theory import Problem, population_loss, population_loss_and_gradient
-from theory.curvature.stability import classify, hessian, symmetry_directions
+from theory.curvature.stability import hessian, stability_of, symmetry_directions
 from theory.loss.decoupled import decoupled_errors
 from theory.loss.population import output_errors
 from theory.optimum.polytope import optimise_polytope
@@ -84,7 +84,7 @@ def test_many_features_in_small_factors_are_still_enumerated() -> None:
 @pytest.mark.parametrize(("density", "kind"), [(0.05, "minimum"), (0.5, "saddle")])
 def test_pentagon_is_a_minimum_when_sparse_and_a_saddle_when_dense(density: float, kind: str) -> None:
     pentagon = optimise_polytope("pentagon", density)
-    found = classify(pentagon.W, pentagon.b, Problem(n=5, m=2, density=density))
+    found = stability_of(pentagon.W, pentagon.b, Problem(n=5, m=2, density=density))
     assert found.kind == kind
     assert (found.zero_modes, len(found.spectrum), found.kinked) == (0, 14, False)  # 15 less one rotation
 
@@ -125,7 +125,7 @@ def test_one_sided_curvature_vanishes_where_the_closed_form_says(p: float) -> No
     W, b = np.array([[1.0, 0.0]]), np.array([0.0, p / 2])
 
     def curvature(r: float) -> float:
-        return classify(W, b, Problem(n=2, m=1, density=p, importance=[1.0, r])).smallest
+        return stability_of(W, b, Problem(n=2, m=1, density=p, importance=[1.0, r])).smallest
 
     # Curvatures over a step of 3e-6 are off by about that.
     expected = _closed_form_threshold(p)
@@ -136,7 +136,7 @@ def test_a_saddle_at_a_kink_is_descended_to_one_side_only() -> None:
     p, step = 0.2, 1e-3
     W, b = np.array([[1.0, 0.0]]), np.array([0.0, p / 2])
     problem = Problem(n=2, m=1, density=p, importance=[1.0, 1.1 * _closed_form_threshold(p)])
-    found = classify(W, b, problem)
+    found = stability_of(W, b, problem)
     assert (found.kind, found.kinked) == ("saddle", True)
     there, back = (
         population_loss(W + s * found.direction[:2].reshape(1, 2), b + s * found.direction[2:], problem)
@@ -147,6 +147,6 @@ def test_a_saddle_at_a_kink_is_descended_to_one_side_only() -> None:
 
 def test_a_batch_of_problems_is_refused() -> None:
     with pytest.raises(ValueError, match="must be a single one"):
-        classify(np.zeros((1, 2)), np.zeros(2), Problem(n=2, m=1, density=np.full((3, 2), 0.1)))
+        stability_of(np.zeros((1, 2)), np.zeros(2), Problem(n=2, m=1, density=np.full((3, 2), 0.1)))
     with pytest.raises(ValueError, match="must have the shapes"):
         hessian(np.zeros((2, 1)), np.zeros(2), Problem(n=2, m=1, density=0.1))

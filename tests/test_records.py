@@ -1,0 +1,147 @@
+"""Records from outside the package go through every consumer: an exponential law, partial correlation, a leaky ReLU."""
+
+import numpy as np
+import pytest
+import sympy
+from numpy.testing import assert_allclose
+
+import theory
+from numerics import sample, stratified_loss, train, train_and_judge
+from tests.records import Exponential, LeakyReLU, PartialCorrelation
+from theory import FeatureDistribution, Problem
+from theory.curvature.stability import hessian
+from theory.loss.enumeration import active_patterns
+from theory.model.values import Uniform
+
+SIZES = (3, 8, 30)
+# Where a case of thirty features takes more than a few seconds.
+LARGE_ONES_SLOW = (3, 8, pytest.param(30, marks=pytest.mark.slow))
+SAMPLES = 400_000
+
+
+def problem(kind: str, n: int) -> Problem:
+    """A problem of n features with one foreign record, or with all of them."""
+    p, m = 0.3 if n < 10 else 0.1, max(1, n // 4)
+    pairs = [[j, j + 1] if j + 1 < n else [j] for j in range(0, n, 2)]
+    if kind == "exponential":
+        return Problem(n=n, m=m, density=p, values=Exponential())
+    if kind == "leaky":
+        return Problem(n=n, m=m, density=p, activation=LeakyReLU(0.1))
+    if kind == "partial":
+        return Problem(m=m, features=FeatureDistribution(pairs, p, PartialCorrelation(0.6)))
+    features = FeatureDistribution(pairs, p, PartialCorrelation(0.6), Exponential())
+    return Problem(m=m, features=features, activation=LeakyReLU(0.1))
+
+
+KINDS = ("exponential", "partial", "leaky", "all")
+
+
+def model(task: Problem, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng([seed, task.n])
+    return rng.normal(size=(task.m, task.n)) / np.sqrt(task.m), 0.1 * rng.normal(size=task.n)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_exact_loss_is_that_of_samples(kind: str, n: int) -> None:
+    task = problem(kind, n)
+    W, b = model(task)
+    x = sample(task.features, SAMPLES, np.random.default_rng(n))
+    losses = ((x - task.activation.value(x @ (W.T @ W) + b)) ** 2).sum(1)
+    error = losses.std() / np.sqrt(SAMPLES)
+    assert 4 * error < 0.05 * losses.mean(), "the estimate could not see an error of 5 %"
+    assert abs(theory.population_loss(W, b, task) - losses.mean()) < 4 * error
+
+
+@pytest.mark.parametrize("n", LARGE_ONES_SLOW)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradient_hessian_and_parts_belong_to_the_loss(kind: str, n: int) -> None:
+    task, rtol = problem(kind, n), 1e-9
+    W, b = model(task)
+    rng = np.random.default_rng(1)
+    V, c, h = rng.normal(size=W.shape), rng.normal(size=n), 1e-4
+    loss, dW, db = theory.population_loss_and_gradient(W, b, task, rtol=rtol)
+    up, down = (theory.population_loss_and_gradient(W + s * V, b + s * c, task, rtol=rtol) for s in (h, -h))
+    slope = (dW * V).sum() + (db * c).sum()
+    assert_allclose((up[0] - down[0]) / (2 * h), slope, rtol=1e-5, atol=1e-5 * loss)
+    bend = np.r_[((up[1] - down[1]) / (2 * h)).ravel(), (up[2] - down[2]) / (2 * h)]
+    H = hessian(W, b, task)
+    assert_allclose(H @ np.r_[V.ravel(), c], bend, atol=2e-3 * np.abs(bend).max())
+    parts = theory.decompose(W, b, task)
+    named = parts.own_error.sum() + parts.interference.sum() + parts.collective.sum() + parts.bias_miss.sum()
+    assert_allclose(named, loss, rtol=1e-6)
+    assert_allclose(parts.by_active.sum(), loss, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_trainer_estimates_the_loss_that_theory_computes(kind: str, n: int) -> None:
+    task = problem(kind, n)
+    learned = train(task, instances=2, steps=200, progress=False)
+    exact = theory.population_loss(learned["W"].values.astype(float), learned["b"].values.astype(float), task)
+    off = (learned["loss"].values - exact) / learned["loss_standard_error"].values
+    assert (np.abs(off) < 4.5).all()
+    assert (exact < task.zero_loss).all()
+
+
+@pytest.mark.parametrize("kind", ["exponential", "leaky"])
+def test_stratified_sampling_takes_them(kind: str) -> None:
+    task = problem(kind, 8)
+    W, b = model(task)
+    estimate, error = stratified_loss(W, b, task)
+    assert 4 * error < 0.05 * estimate
+    assert abs(estimate - theory.population_loss(W, b, task)) < 4 * error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_optima_are_found_judged_and_named(kind: str) -> None:
+    task = problem(kind, 3)
+    best = theory.global_optimum(task, starts=8)
+    assert theory.recognise(best.W).name == best.geometry
+    assert best.loss < task.zero_loss
+    pair = theory.optimise(task, "digon")
+    assert pair.loss >= best.loss * (1 - 1e-6)
+    judged = train_and_judge(task, instances=2, steps=800, progress=False)
+    assert (judged["optimum_gap"].values > -1e-4).all()
+    assert (judged["optimum_gap"].values < 2).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["partial", "leaky"])
+def test_one_geometry_is_optimised_at_eight_features(kind: str) -> None:
+    found = theory.optimise(problem(kind, 8), "pentagon")
+    assert found.loss < problem(kind, 8).zero_loss
+
+
+def test_symbolic_forms_know_the_density() -> None:
+    interference = theory.derive_linear_loss(2, Exponential()).interference[0, 1]
+    p, g, weight = sympy.symbols("p_2 g_12 I_1")
+    by_name = {s.name: s for s in interference.free_symbols}
+    value = interference.subs({by_name["p_2"]: p, by_name["g_12"]: g, by_name["I_1"]: weight})
+    assert sympy.expand(value - weight * g**2 * (2 * p - p**2)) == 0
+    total = theory.derive_one_sparse_loss(2, Exponential()).interference[0, 1]
+    point = {s: v for s in total.free_symbols for k, v in (("g_12", 0.7), ("b_1", -0.2), ("I_1", 1.0)) if s.name == k}
+    expected = Exponential().interference(np.array([0.7]), np.array([-0.2]))[0][0]
+    assert_allclose(float(total.subs(point)), expected, rtol=1e-12)
+
+
+def test_what_theory_does_not_know_is_refused_in_one_sentence() -> None:
+    class Sigmoid(LeakyReLU):
+        curved = True
+
+    task = Problem(n=3, m=1, density=0.1, activation=Sigmoid(0.0))
+    with pytest.raises(NotImplementedError, match="two straight pieces that meet at 0, not sigmoid"):
+        theory.population_loss(np.ones((1, 3)), np.zeros(3), task)
+    with pytest.raises(ValueError, match="sums over active sets are derived for values uniform"):
+        theory.derive_expansion(sympy.Matrix([[1, -1]]), [0, 0], [1, 1], Exponential())
+
+
+def test_a_law_that_overrides_a_moment_is_not_ignored() -> None:
+    class Half(Uniform):
+        """U[0, 1] by another name; records are compared by their class."""
+
+    task = Problem(n=3, m=1, density=0.1, values=Half())
+    assert not task.textbook
+    patterns = active_patterns(3)
+    assert_allclose(task.features.pattern_probability(patterns).sum(), 1)

@@ -234,13 +234,20 @@ def _follow(parent: int) -> None:
 
 @contextmanager
 def _quiet_tracker() -> Iterator[None]:
-    """Start joblib's resource tracker so that it clears up after a killed command without reporting what it found."""
+    """
+    Start what tracks resources, so that it clears up after a killed command without reporting what it found.
+
+    It comes before the signals are blocked: starting Python's own unblocks them.
+    """
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker")))
     try:
-        from joblib.externals.loky.backend import resource_tracker
+        from multiprocessing import resource_tracker
 
-        resource_tracker.ensure_running()
+        from joblib.externals.loky.backend import resource_tracker as joblib_tracker
+
+        for tracker in (resource_tracker, joblib_tracker):
+            tracker.ensure_running()
         yield
     finally:
         if before is None:

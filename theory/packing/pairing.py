@@ -134,7 +134,7 @@ def best_pairing(problem: Problem) -> Pairing:
     membership[first, n + np.arange(len(first))] = 1
     membership[second, n + np.arange(len(first))] = 1
     solution = milp(
-        -saving,
+        -saving / max(float(saving.max()), np.finfo(float).tiny),  # the solver's tolerances are absolute: 1e-7
         constraints=[
             LinearConstraint(membership, ub=np.ones(n)),
             LinearConstraint(np.ones((1, len(saving))), ub=problem.m),

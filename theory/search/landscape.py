@@ -91,7 +91,7 @@ class Landscape:
 
     def join(self, W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k d"]:
         """Points from W and b."""
-        return np.concatenate([W.reshape(len(W), -1), b], axis=1)
+        return np.concatenate([W.reshape(len(W), self.kinks.start), b], axis=1)
 
     def errors(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> OutputErrors:
         """Expected squared errors of all outputs."""

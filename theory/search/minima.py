@@ -12,15 +12,18 @@ from theory.tools.trust_region import descend
 
 __all__ = ["Ends", "Pool", "settle"]
 
-# Losses that differ by less than this part, and whose couplings' spectra by less than _SAME, are the same minimum up
-# to rotations and permutations of equal features.
-SAME_LOSS, _SAME = 1e-6, 1e-2
+# Losses that differ by less than SAME_LOSS and couplings' spectra by less than _ALIKE are the same minimum up to rotations
+# and exchanges of equal features; or by less than _CLOSE and _SAME, where a descent was cut short. Which features make
+# a pair changes a loss by a millionth only. Few nodes leave _ROUGH open.
+SAME_LOSS, _ALIKE, _CLOSE, _SAME, _ROUGH = 1e-8, 1e-2, 1e-6, 1e-4, 1e-4
 # A loss below this part of the zero model's is none at all: anticorrelated pairs can be stored without any.
 _NOTHING = 1e-10
 # A column shorter than this stores nothing; a repaired feature starts with one of this norm or so.
 _DEAD, _REVIVED = 1e-3, 0.05
 # Largest gradient component, in units of the zero model's loss, at which a minimum is ranked.
-_RANKED = 1e-6
+_RANKED = 1e-8
+# Minima below this multiple of the best are ranked with the full accuracy: its relative error, and steps to go there.
+_NEAR, _SHARP, _SHARP_STEPS = 1.01, 1e-7, 8
 # Steps of a descent, and of one by a method without second derivatives.
 _STEPS, _MANY_STEPS = 60, 150
 
@@ -38,7 +41,7 @@ def settle(
     landscape: Landscape,
     x: Float[ndarray, "k d"],
     rng: np.random.Generator,
-    tolerance: float = _RANKED / 10,
+    tolerance: float = _RANKED,
     steps: int = _STEPS,
 ) -> Ends:
     """
@@ -130,16 +133,33 @@ class Pool:
         return one < two * (1 - SAME_LOSS) - _NOTHING
 
     def _place(self, x: Float[ndarray, " d"], value: float) -> int:
-        mark = self._fingerprint(x)
-        for k in np.flatnonzero(np.abs(np.array(self.value) - value) <= SAME_LOSS * value + _NOTHING):
-            if np.abs(mark - self.mark[k]).max() < _SAME:
-                if value < self.value[k]:
-                    self.x[k], self.value[k], self.mark[k] = x, value, mark
-                return int(k)
-        self.x.append(x)
-        self.value.append(value)
-        self.mark.append(mark)
-        return len(self.x) - 1
+        exact = self.landscape.enumerated
+        if not exact and value <= _NEAR * min(self.value, default=np.inf):
+            x, value = self._sharpened(x)
+            exact = True
+        found = self._known(x, value, exact)
+        if found is None:
+            # Values stay what they are from here on: a chain of improvements never returns.
+            self.x.append(x)
+            self.value.append(value)
+            self.mark.append(self._fingerprint(x))
+            found = len(self.x) - 1
+        return found
+
+    def _known(self, x: Float[ndarray, " d"], value: float, exact: bool) -> int | None:
+        """Number of the minimum that a point is, if it was met before."""
+        near, mark = np.abs(np.array(self.value) - value), self._fingerprint(x)
+        for loose, same in ((SAME_LOSS, _ALIKE), (_CLOSE, _SAME)) if exact else ((_ROUGH, _ALIKE),):
+            for k in np.flatnonzero(near <= loose * value + _NOTHING):
+                if np.abs(mark - self.mark[k]).max() < same:
+                    return int(k)
+        return None
+
+    def _sharpened(self, x: Float[ndarray, " d"]) -> tuple[Float[ndarray, " d"], float]:
+        """A few steps with the loss's full accuracy: quadrature with few nodes ranks to four digits only."""
+        exact = Landscape(self.landscape.problem, _SHARP)
+        end = settle(exact, x[None], np.random.default_rng(0), steps=_SHARP_STEPS)
+        return end.x[0], float(end.value[0])
 
     def _fingerprint(self, x: Float[ndarray, " d"]) -> Float[ndarray, " s"]:
         """Numbers that do not change when hidden space is rotated or equal features are exchanged."""

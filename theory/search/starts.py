@@ -77,8 +77,6 @@ def random_points(landscape: Landscape, count: int, rng: np.random.Generator) ->
     ndarray, shape (count, d)
         Starts.
     """
-    if not count:
-        return np.zeros((0, landscape.problem.n * (landscape.problem.m + 1)))
     W, b = random_starts(landscape.problem, count, rng)
     return place_by_worth(landscape, landscape.join(W, b))
 

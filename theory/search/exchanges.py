@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.model.problem import exchangeable
-from theory.search.landscape import Landscape
+from theory.optimum.landscape import Landscape
 from theory.search.minima import Pool, settle
 from theory.tools.trust_region import first_step
 
@@ -23,9 +23,11 @@ _FEW, _STEPS, _WHOLE = 6, 3, 2
 
 
 def _pairs(landscape: Landscape) -> list[tuple[int, int]]:
-    """Pairs of features whose exchange makes a difference."""
-    kinds = exchangeable(landscape.problem)
-    return [(i, j) for i, j in combinations(range(landscape.problem.n), 2) if kinds[i] != kinds[j]]
+    """Pairs of features whose exchange makes a difference: not equal ones alone, nor equal ones of the same set."""
+    problem = landscape.problem
+    kinds, owner, weight = exchangeable(problem), problem.features.set_of_feature, problem.importance
+    same = (kinds[:, None] == kinds) | ((owner[:, None] == owner) & (weight[:, None] == weight))
+    return [(i, j) for i, j in combinations(range(problem.n), 2) if not same[i, j]]
 
 
 def _orders(landscape: Landscape) -> Int[ndarray, "pairs n"]:

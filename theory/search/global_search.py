@@ -16,7 +16,7 @@ from theory.geometry.recognition import recognise
 from theory.model.problem import Problem
 from theory.optimum.named_geometry import Optimum, certified
 from theory.search.exchanges import climb, try_all
-from theory.search.landscape import Landscape
+from theory.optimum.landscape import Landscape
 from theory.search.minima import Pool, settle
 from theory.search.record import SearchRecord, Status, certainty
 from theory.search.starts import product_starts, random_points, subset_points

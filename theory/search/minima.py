@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.optimum.local_minima import refine
-from theory.search.landscape import Landscape, as_batch
+from theory.optimum.landscape import Landscape, as_batch
 from theory.tools.trust_region import descend
 
 __all__ = ["Ends", "Pool", "settle"]

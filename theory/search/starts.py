@@ -9,7 +9,7 @@ from theory.model.problem import Problem
 from theory.optimum.local_minima import random_starts
 from theory.optimum.polytope import optimise_polytope
 from theory.search.exchanges import place_by_worth
-from theory.search.landscape import Landscape
+from theory.optimum.landscape import Landscape
 
 __all__ = ["product_starts", "random_points", "subset_points"]
 

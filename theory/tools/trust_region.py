@@ -8,7 +8,7 @@ steps instead of some 150, and Hessians of the loss cost about as much as its gr
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -31,6 +31,7 @@ _BEHIND = 1e-9
 _BISECTIONS = 25
 
 
+@runtime_checkable
 class Smooth(Protocol):
     """A function of d variables with its first two derivatives, for k points at once."""
 

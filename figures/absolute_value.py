@@ -26,6 +26,7 @@ from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict
 from numerics import Parameters, forward, sample, train
 from theory import Problem, unrepresented_loss
+from theory.model.values import Symmetrised
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +128,8 @@ def _learned(n: int, m: int, decay: float, density: float, settings: Settings) -
     )  # fmt: skip
     best = run.isel(instance=int(run["loss"].values.argmin()))
     weights = Parameters(best["W"].values, best["b"].values, best["W_out"].values)
-    x = sample(problem.features, 20_000, np.random.default_rng([settings.seed, 1]), symmetric=True)
+    signed = problem.features.with_values(Symmetrised(problem.features.values))
+    x = sample(signed, 20_000, np.random.default_rng([settings.seed, 1]))
     error = ((forward(weights, x, "absolute") - np.abs(x)) ** 2).mean(0)
     unit = 1.0 if small else unshared_loss(n, m, decay, density) / unrepresented_loss(density)
     return {

@@ -12,7 +12,7 @@ no cosine exceeds eps = sin a in size (claim 19, with a = 1 degree; also for a =
 
 The lower bounds are greedy covering by random directions, ``N >= 1/P(|u . v| > eps)``, of which the
 Johnson-Lindenstrauss lemma is a weaker form, exp(d eps^2/4); phases of polynomials over prime fields; and Kerdock sets.
-The upper bounds are Welch's, with all tensor powers, and Rankin's. All are derived in ``theory.bounds.directions``.
+The upper bounds are Welch's, with all tensor powers, and Rankin's. All are derived in ``theory.frames.directions``.
 """
 
 from itertools import product
@@ -25,7 +25,7 @@ from scipy.optimize import brentq
 from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict
 from theory import coherence
-from theory.bounds.directions import largest_cosine, log_covering, log_explicit, log_guaranteed, log_upper
+from theory.frames.directions import largest_cosine, log_covering, log_explicit, log_guaranteed, log_upper
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -25,7 +25,6 @@ from numerics import train
 from numerics.agreement.basins import wilson_interval
 from numerics.agreement.references import exact_losses, nearest_minima
 from theory import Problem, optimise, recognise_many
-from theory.model.problem import all_runs
 from theory.optimum.local_minima import LocalMinima
 from theory.transitions.branches import follow_both_ways
 
@@ -105,7 +104,7 @@ def _one_apart(effort: _Effort, settings: Settings) -> xr.Dataset:
                     workers=settings.workers, snapshots=())  # fmt: skip
     with threadpool_limits(1):
         W, b = learned["W"].values.astype(float), learned["b"].values.astype(float)
-        runs = all_runs(problem, effort.runs)
+        runs = problem.repeated(effort.runs)
         geometry = recognise_many(nearest_minima(runs, W, b).W).reshape(len(relative), -1)
         loss = exact_losses(runs, W, b).reshape(len(relative), -1)
         digons = _nudged(problem, density, "2 digon", settings.seed)
@@ -159,7 +158,7 @@ def _one_problem(n: int, m: int, effort: _Effort, settings: Settings) -> xr.Data
         workers=settings.workers,
         snapshots=(),
     )
-    runs, W, b = all_runs(problem, effort.runs), learned["W"].values.astype(float), learned["b"].values.astype(float)
+    runs, W, b = problem.repeated(effort.runs), learned["W"].values.astype(float), learned["b"].values.astype(float)
     with threadpool_limits(1):
         minima, loss = nearest_minima(runs, W, b), exact_losses(runs, W, b)
         geometry = recognise_many(minima.W)

@@ -24,8 +24,9 @@ from scipy.optimize import linprog
 from figures.shared.script import COLOURS, Settings, main, new_figure
 from figures.shared.verdicts import Finding, Verdict
 from numerics import sample, train
-from theory import Problem, optimise_polytope, pack, population_loss, unrepresented_loss
-from theory.bounds.recovery import l1_success, l1_threshold, nonnegative_success
+from theory import Problem, optimise_polytope, population_loss, unrepresented_loss
+from theory.frames.recovery import l1_success, l1_threshold, nonnegative_success
+from theory.packing.knapsack import pack
 from theory.tools.command import progress
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from figures.parts.correlated_panels import draw
 from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict, compare
 from numerics import train
-from numerics.agreement.references import exact_losses, nearest_minima, repeated
+from numerics.agreement.references import exact_losses, nearest_minima
 from theory import Problem, global_optimum, optimise_polytope
 from theory.optimum.local_minima import random_starts, refine
 from theory.packing.collapse import collapse_density, collapsed_loss, collapsed_sets
@@ -96,7 +96,7 @@ def _at_density(case: Case, p: float, W: "ndarray", b: "ndarray", settings: Sett
     zero = float((problem.density / 3).sum())
     run_loss = exact_losses(problem, W, b)
     if problem.n <= 6:
-        minima = nearest_minima(repeated(problem, len(W)), W, b)
+        minima = nearest_minima(problem.repeated(len(W)), W, b)
         best_W, best_loss = _optimum(problem, settings)
         k = int(np.argmin(minima.loss))
         if minima.loss[k] < best_loss:
@@ -124,7 +124,7 @@ def _optimum(problem: Problem, settings: Settings) -> "tuple[ndarray, float]":
     """The global optimum; for a quick look at six features, the best of a few random starts."""
     if settings.quick and problem.n > 4:
         W, b = random_starts(problem, 8, np.random.default_rng(settings.seed))
-        found = refine(repeated(problem, len(W)), W, b)
+        found = refine(problem.repeated(len(W)), W, b)
         return found.W[found.loss.argmin()], float(found.loss.min())
     best = global_optimum(problem, seed=settings.seed, starts=8 if settings.quick else None)
     return best.W, best.loss
@@ -138,7 +138,7 @@ def _best_known(case: Case, p: float, W: "ndarray", b: "ndarray") -> "tuple[ndar
     # A little asymmetry, lest descent rest on a saddle point.
     start = start + 0.01 * np.random.default_rng(0).standard_normal(start.shape)
     W, b = np.array([start, *W]), np.array([np.full(2 * case.m, digon.b[0]), *b])
-    found = nearest_minima(repeated(case.problem(p), len(W)), W, b)
+    found = nearest_minima(case.problem(p).repeated(len(W)), W, b)
     return found.W[found.loss.argmin()], float(found.loss.min())
 
 
@@ -147,7 +147,7 @@ def _collapse_of_two_pairs() -> float:
     W = np.array([[1.05, -0.03, -1.05, 0.03], [-0.03, 1.05, 0.03, -1.05]])[None]
 
     def excess(p: float) -> float:
-        found = refine(repeated(CASES[0].problem(p), 1), W, np.zeros((1, 4)), tolerance=1e-10)
+        found = refine(CASES[0].problem(p).repeated(1), W, np.zeros((1, 4)), tolerance=1e-10)
         return float(found.loss[0]) / p - 2 * float(collapsed_loss(p)) / p
 
     return float(brentq(excess, 0.25, 0.27, xtol=1e-9))

@@ -32,7 +32,7 @@ from figures.parts.learning_rests import DRAWN, GEOMETRY, NEAR, counts, stages_o
 from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
 from numerics import train
-from numerics.agreement.references import exact_losses, nearest_minima, repeated
+from numerics.agreement.references import exact_losses, nearest_minima
 from numerics.training.regimes import coincidence
 from theory import dimensionality, recognise
 from theory.curvature.newton import solve_stationary
@@ -91,7 +91,7 @@ def _octahedral(density: float, W: "ndarray | None" = None) -> "tuple[ndarray, n
     start, b, _ = ideal_stages(density)["octahedron"]
     # Off the regular octahedron, which is a saddle point at low density.
     W = start[None] + 0.02 * np.random.default_rng(0).standard_normal((1, 3, 6)) if W is None else W
-    found = refine(repeated(two_sets(density), 1), W, b[None], tolerance=1e-7)
+    found = refine(two_sets(density).repeated(1), W, b[None], tolerance=1e-7)
     return found.W, found.b
 
 
@@ -143,7 +143,7 @@ def _at_density(p: float, starts: int, seed: int) -> "tuple[float, float, ndarra
     W, b = np.concatenate([_octahedral(p)[0], trapped[None], _KNOWN, W]), np.concatenate([np.zeros((4, 6)), b])
     b[1] = silent
     W[1:] += 0.02 * np.random.default_rng(seed).standard_normal(W[1:].shape)  # off saddle points
-    found = refine(repeated(two_sets(p), len(W)), W, b, tolerance=1e-6)
+    found = refine(two_sets(p).repeated(len(W)), W, b, tolerance=1e-6)
     octahedral = np.array([is_octahedron(w) for w in found.W])
     own = float(np.min(found.loss[octahedral], initial=np.inf))
     best = np.flatnonzero(~octahedral)[found.loss[~octahedral].argmin()]
@@ -156,7 +156,7 @@ def _crossing(rows: "list[tuple[float, float, ndarray]]", density: "ndarray") ->
     other, own = rows[after][2][None], _octahedral(float(density[after - 1]))[0]
 
     def both(p: float) -> "tuple[ndarray, ndarray]":
-        found = refine(repeated(two_sets(p), 2), np.concatenate([own, other]), np.zeros((2, 6)), tolerance=1e-6)
+        found = refine(two_sets(p).repeated(2), np.concatenate([own, other]), np.zeros((2, 6)), tolerance=1e-6)
         return found.loss / p, found.W
 
     def excess(p: float) -> float:
@@ -177,7 +177,7 @@ def _ends(settings: Settings) -> xr.Dataset:
             learned = train(two_sets(p), runs, steps=steps, learning_rate=1e-2, init=init, seed=settings.seed,
                             workers=settings.workers, snapshots=(), progress=False)  # fmt: skip
             W, b = learned["W"].values.astype(float), learned["b"].values.astype(float)
-            minima = nearest_minima(repeated(two_sets(p), runs), W, b)
+            minima = nearest_minima(two_sets(p).repeated(runs), W, b)
             share[j, k] = np.mean([is_octahedron(w) for w in minima.W])
             loss[j, k] = exact_losses(two_sets(p), W, b)
     return xr.Dataset(

@@ -19,9 +19,8 @@ import xarray as xr
 from figures.parts.polytope_panels import SAME_DEGREES, draw
 from figures.shared.script import Settings, main
 from figures.shared.verdicts import Finding, Verdict
-from numerics.agreement.references import repeated
-from theory import Problem, best_tegum_product, dimensionality, optimise_polytope, parse, recognise
-from theory.bounds.thomson import largest_angle, thomson_optimum
+from theory import Problem, best_tegum_product, dimensionality, optimise_polytope, parse_geometry, recognise
+from theory.frames.thomson import largest_angle, thomson_optimum
 from theory.optimum.local_minima import random_starts, refine
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def _geometries() -> xr.Dataset:
     """Optimise every factor of every geometry."""
     data = {}
     for name, density in {**PLANE, **SPACE}.items():
-        polytopes = parse(name).polytopes
+        polytopes = parse_geometry(name).polytopes
         optima = [optimise_polytope(polytope.name, density) for polytope in polytopes]
         d, v = sum(p.d for p in polytopes), sum(p.v for p in polytopes)
         W, row, column = np.zeros((3, v)), 0, 0
@@ -129,13 +128,13 @@ def _best(v: int, density: float, sphere: "ndarray", starts: int, rng: np.random
     known = np.stack([packed, packed, sphere])
     known[1:] += 0.02 * rng.standard_normal(known[1:].shape)  # off saddle points
     W, b = np.concatenate([known, W]), np.concatenate([np.stack([bias, bias, np.zeros(v)]), b])
-    found = refine(repeated(problem, len(W)), W, b, tolerance=1e-6, iterations=150)
+    found = refine(problem.repeated(len(W)), W, b, tolerance=1e-6, iterations=150)
     return found.W[found.loss.argmin()]
 
 
 def solves_thomson(name: str, data: xr.Dataset) -> bool:
     """Whether a geometry, named as a product, is Thomson's optimum of as many charges."""
-    return str(data["thomson"].sel(charges=parse(name).n).item()) == name
+    return str(data["thomson"].sel(charges=parse_geometry(name).n).item()) == name
 
 
 def _summary(data: xr.Dataset) -> list[str]:
@@ -194,7 +193,7 @@ def _product_verdict(data: xr.Dataset) -> Verdict:
 
 def _is_best(name: str, density: float, data: xr.Dataset) -> bool:
     """Whether a geometry is the best solution of as many features as it has at a density compared."""
-    return str(data["best"].sel(features=parse(name).n, compared=density).item()) == name
+    return str(data["best"].sel(features=parse_geometry(name).n, compared=density).item()) == name
 
 
 def _thomson_verdict(data: xr.Dataset) -> Verdict:

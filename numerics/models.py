@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from theory.model.activations import LINEAR, RELU, Activation
 from theory.tools.choices import choose
 
 __all__ = ["MODELS", "Model", "Parameters", "find_model", "forward", "loss_and_gradient"]
@@ -28,37 +29,43 @@ class Model:
 
     Attributes
     ----------
-    relu_hidden, relu_output : bool
-        Whether the hidden layer and the output pass through a ReLU.
+    name : str
+        How results call it.
+    relu_hidden : bool
+        Whether the hidden layer passes through a ReLU.
+    activation : Activation
+        What the output passes through.
     tied : bool
         Whether the same W reads in and (transposed) out.
     absolute : bool
         Whether the target is |x|, with active values drawn from U[-1, 1], instead of x itself.
     """
 
+    name: str = "relu"
     relu_hidden: bool = False
-    relu_output: bool = True
+    activation: Activation = RELU
     tied: bool = True
     absolute: bool = False
 
 
 MODELS = {
-    "linear": Model(relu_output=False),
-    "relu": Model(),
-    "relu_hidden": Model(relu_hidden=True),
-    "absolute": Model(relu_hidden=True, tied=False, absolute=True),
+    "linear": Model("linear", activation=LINEAR),
+    "relu": Model("relu"),
+    "relu_hidden": Model("relu_hidden", relu_hidden=True),
+    "absolute": Model("absolute", relu_hidden=True, tied=False, absolute=True),
 }
 
 
-def find_model(name: str) -> Model:
+def find_model(model: str | Model | Activation) -> Model:
     """
     Look up a model.
 
     Parameters
     ----------
-    name : {"linear", "relu", "relu_hidden", "absolute"}
-        x' = W^T W x + b; x' = ReLU(W^T W x + b); x' = ReLU(W^T ReLU(W x) + b), whose hidden basis is
-        privileged; y = ReLU(W_2 ReLU(W_1 x) + b) with target |x|.
+    model : {"linear", "relu", "relu_hidden", "absolute"} or Model or Activation
+        A description, or the output activation of a model with tied weights, or a name: x' = W^T W x + b;
+        x' = ReLU(W^T W x + b); x' = ReLU(W^T ReLU(W x) + b), whose hidden basis is privileged; y = ReLU(W_2 ReLU(W_1 x)
+        + b) with target |x|.
 
     Returns
     -------
@@ -70,7 +77,12 @@ def find_model(name: str) -> Model:
     ValueError
         If there is no such model.
     """
-    return choose("model", name, MODELS)
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, Activation):
+        known = (one for one in MODELS.values() if one == Model(one.name, activation=model))
+        return next(known, Model(model.name, activation=model))
+    return choose("model", model, MODELS)
 
 
 class Parameters(NamedTuple):
@@ -105,7 +117,7 @@ def _forward(model: Model, parameters: Parameters, x: Float[ndarray, "*runs batc
     if model.relu_hidden:
         h = np.maximum(h, 0)
     z = h @ _decoder(model, parameters) + parameters.b[..., None, :]
-    return _Pass(h, z, np.maximum(z, 0) if model.relu_output else z)
+    return _Pass(h, z, model.activation.value(z))
 
 
 def _decoder(model: Model, parameters: Parameters) -> Float[ndarray, "*runs m n"]:
@@ -117,7 +129,7 @@ def _decoder(model: Model, parameters: Parameters) -> Float[ndarray, "*runs m n"
 
 
 def forward(
-    parameters: Parameters, x: Float[ndarray, "*runs batch n"], model: str = "relu"
+    parameters: Parameters, x: Float[ndarray, "*runs batch n"], model: str | Model = "relu"
 ) -> Float[ndarray, "*runs batch n"]:
     """
     Reconstruct features, or compute their absolute values.
@@ -128,7 +140,7 @@ def forward(
         Weights and bias, with the same leading axes as ``x`` or none.
     x : ndarray, shape (*runs, batch, n)
         Features.
-    model : {"relu", "linear", "relu_hidden", "absolute"}
+    model : {"relu", "linear", "relu_hidden", "absolute"} or Model
         Which model; see ``find_model``.
 
     Returns
@@ -150,7 +162,7 @@ def loss_and_gradient(
     parameters: Parameters,
     x: Float[ndarray, "*runs batch n"],
     importance: Float[ndarray, "*runs n"],
-    model: str = "relu",
+    model: str | Model = "relu",
 ) -> tuple[Float[ndarray, "*runs"], Parameters]:
     """
     Give the loss on a batch and its gradient.
@@ -163,7 +175,7 @@ def loss_and_gradient(
         Features.
     importance : ndarray, shape (*runs, n)
         Weight I_i of each feature, >= 0.
-    model : {"relu", "linear", "relu_hidden", "absolute"}
+    model : {"relu", "linear", "relu_hidden", "absolute"} or Model
         Which model; see ``find_model``.
 
     Returns
@@ -179,8 +191,7 @@ def loss_and_gradient(
     weighted = importance[..., None, :] * error / x.shape[-2]
     loss = np.sum(weighted * error, axis=(-2, -1))
     dz = 2 * weighted
-    if kind.relu_output:
-        dz *= z > 0
+    dz *= kind.activation.derivative(z)
     dh = dz @ _decoder(kind, parameters).swapaxes(-1, -2)
     if kind.relu_hidden:
         dh *= h > 0

@@ -9,6 +9,7 @@ from itertools import combinations, product
 from mpmath import mp, mpf
 
 from theory import Anticorrelated, Correlated, FeatureDistribution, Problem
+from theory.model.values import BINARY, ValueLaw
 
 # Five couplings of 1e-12 (products of columns of 1e-6) cancel a hundred digits.
 DIGITS = 300
@@ -48,10 +49,10 @@ def active_sets(features: FeatureDistribution):  # type: ignore[no-untyped-def]
             yield tuple(j for members, _ in choice for j in members), probability
 
 
-def squared_error(couplings: dict[int, mpf], b: mpf, own: int, values: str) -> mpf:
+def squared_error(couplings: dict[int, mpf], b: mpf, own: int, values: ValueLaw) -> mpf:
     """E (x_own - ReLU(b + sum couplings x))^2 given that exactly these features are active."""
     has_own = own in couplings
-    if values == "binary":
+    if values == BINARY:
         z = b + sum(couplings.values())
         return (int(has_own) - max(z, mpf(0))) ** 2
     live = {j: c for j, c in couplings.items() if c != 0}

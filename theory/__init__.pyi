@@ -1,6 +1,8 @@
-from .bounds.frames import frame_potential_bound as frame_potential_bound
-from .bounds.frames import welch_bound as welch_bound
-from .curvature.hessian import Stability as Stability
+from .curvature.stability import Stability as Stability
+from .curvature.stability import hessian as hessian
+from .curvature.stability import stability_of as stability_of
+from .frames.bounds import frame_potential_bound as frame_potential_bound
+from .frames.bounds import welch_bound as welch_bound
 from .geometry.metrics import coherence as coherence
 from .geometry.metrics import dimensionality as dimensionality
 from .geometry.metrics import dimensions_per_feature as dimensions_per_feature
@@ -16,7 +18,7 @@ from .geometry.recognition import Recognition as Recognition
 from .geometry.recognition import recognise as recognise
 from .geometry.recognition import recognise_many as recognise_many
 from .geometry.tegum import TegumProduct as TegumProduct
-from .geometry.tegum import parse as parse
+from .geometry.tegum import parse_geometry as parse_geometry
 from .geometry.tegum import tegum_products as tegum_products
 from .loss.decomposition import Decomposition as Decomposition
 from .loss.decomposition import decompose as decompose
@@ -25,11 +27,15 @@ from .loss.one_sparse import one_sparse_loss as one_sparse_loss
 from .loss.population import AccuracyWarning as AccuracyWarning
 from .loss.population import population_loss as population_loss
 from .loss.population import population_loss_and_gradient as population_loss_and_gradient
+from .model.activations import Activation as Activation
+from .model.extra_feature import extra_feature_problem as extra_feature_problem
 from .model.features import Anticorrelated as Anticorrelated
 from .model.features import Correlated as Correlated
 from .model.features import FeatureDistribution as FeatureDistribution
 from .model.features import Independent as Independent
 from .model.problem import Problem as Problem
+from .model.set_laws import SetLaw as SetLaw
+from .model.values import ValueLaw as ValueLaw
 from .optimum.named_geometry import Optimum as Optimum
 from .optimum.named_geometry import optimise as optimise
 from .optimum.one_sparse import one_sparse_optimum as one_sparse_optimum
@@ -41,12 +47,13 @@ from .packing.best_product import Packing as Packing
 from .packing.best_product import best_tegum_product as best_tegum_product
 from .packing.best_product import factor_losses as factor_losses
 from .packing.collapse import collapsed_loss as collapsed_loss
-from .packing.knapsack import pack as pack
 from .packing.pairing import Pairing as Pairing
 from .packing.pairing import best_pairing as best_pairing
 from .packing.pairing import pair_pays as pair_pays
 from .packing.staircase import predicted_staircase as predicted_staircase
+from .phase_diagram.diagram import exact_phase_diagram as exact_phase_diagram
 from .phase_diagram.instability import instability_threshold as instability_threshold
+from .phase_diagram.picture import draw_phase_diagram as draw_phase_diagram
 from .search.global_search import GlobalOptimum as GlobalOptimum
 from .search.global_search import Minimum as Minimum
 from .search.global_search import global_optimum as global_optimum
@@ -68,3 +75,5 @@ from .transitions.crossovers import Crossing as Crossing
 from .transitions.crossovers import branches_of as branches_of
 from .transitions.crossovers import crossover as crossover
 from .transitions.crossovers import crossover_between as crossover_between
+
+__version__: str

@@ -1,13 +1,15 @@
 """Train models of a problem and put them beside its exact theory, on samples, on the exact loss, or both ways."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from numerics.training.settings import Settings
     from theory.model.problem import Problem
 
-__all__ = ["LOSSES", "RATE", "STEPS", "compare_losses", "train_and_judge"]
+__all__ = ["LOSSES", "RATE", "STEPS", "compare_losses", "told", "train_and_judge"]
 
 LOSSES = ("sampled", "population", "both")
 # Settings that end within 0.1 % of a minimum in a third of the steps of the trainer's own defaults.
@@ -16,16 +18,12 @@ STEPS, RATE = 3000, 1e-2
 
 def train_and_judge(
     problem: "Problem",
-    instances: int = 8,
-    steps: int = STEPS,
-    seed: int = 0,
-    batch: int = 1024,
-    optimiser: str = "adam",
-    learning_rate: float = RATE,
-    schedule: str = "cosine",
+    instances: int | None = None,
+    settings: "Settings | None" = None,
     loss: str = "sampled",
     workers: int = 1,
     progress: bool = True,
+    **changes: Any,
 ) -> "xr.Dataset":
     """
     Train models of a problem, and put them beside its exact theory.
@@ -34,16 +32,18 @@ def train_and_judge(
     ----------
     problem : Problem
         A single problem.
-    instances : int
-        Models to train.
-    steps, seed, batch, optimiser, learning_rate, schedule : optional
-        How to train, as for ``numerics.train``.
+    instances : int, optional
+        Models to train; 8 by default.
+    settings : Settings, optional
+        How to train; by default 3000 steps of Adam from a learning rate of 1e-2 on.
     loss : {"sampled", "population"}
         Train on samples, or on the exact loss (where the batch does not matter).
     workers : int
         Processes; results do not depend on it.
     progress : bool
         Whether to show bars on stderr (if that is a terminal and the work takes more than two seconds).
+    **changes
+        Fields of ``Settings`` that differ.
 
     Returns
     -------
@@ -65,23 +65,42 @@ def train_and_judge(
     from numerics.agreement.exact_descent import train_exactly
     from numerics.agreement.verdicts import judge
     from numerics.training.run import train
+    from numerics.training.settings import settled
 
     if problem.batch_shape:
         raise ValueError(f"train_and_judge takes a single problem, got a batch of shape {problem.batch_shape}")
     if loss not in LOSSES[:2]:
         raise ValueError(f"loss must be 'sampled' or 'population', got {loss!r}")
-    shared: dict[str, Any] = {"steps": steps, "seed": seed, "optimiser": optimiser, "learning_rate": learning_rate}
-    shared |= {"schedule": schedule, "workers": workers, "progress": progress}
+    settings = settled(settings, {"instances": instances, **changes}, steps=STEPS, learning_rate=RATE)
     if loss == "population":
-        learned = train_exactly(problem, instances, **shared)
+        learned = train_exactly(problem, settings=settings, workers=workers, progress=progress)
     else:
-        learned = train(problem, instances, batch=batch, snapshots=(), **shared)
-    data = judge(problem, learned["W"].values, learned["b"].values, seed)
-    settings = {"steps": steps, "batch": batch, "optimiser": optimiser, "learning_rate": learning_rate}
-    return data.assign_attrs(settings, schedule=schedule, seed=seed, loss=loss)
+        learned = train(problem, settings=replace(settings, snapshots=()), workers=workers, progress=progress)
+    data = judge(problem, learned["W"].values, learned["b"].values, settings.seed)
+    return data.assign_attrs(told(settings), loss=loss)
 
 
-def compare_losses(problem: "Problem", instances: int = 8, **settings: Any) -> "tuple[xr.Dataset, xr.Dataset]":
+def told(settings: "Settings") -> dict[str, Any]:
+    """
+    Give the settings that the tables of agreement name.
+
+    Parameters
+    ----------
+    settings : Settings
+        How models were trained.
+
+    Returns
+    -------
+    dict from str to object
+        Plain numbers and strings.
+    """
+    names = ("steps", "batch", "optimiser", "learning_rate", "schedule", "seed")
+    return {name: getattr(settings, name) for name in names}
+
+
+def compare_losses(
+    problem: "Problem", instances: int | None = None, **settings: Any
+) -> "tuple[xr.Dataset, xr.Dataset]":
     """
     Train from the same initial parameters on samples and on the exact loss.
 
@@ -89,8 +108,8 @@ def compare_losses(problem: "Problem", instances: int = 8, **settings: Any) -> "
     ----------
     problem : Problem
         A single problem.
-    instances : int
-        Runs.
+    instances : int, optional
+        Runs; 8 by default.
     **settings
         As for ``train_and_judge``.
 

@@ -5,6 +5,8 @@ where that has the gradient of a batch. What differs between the two is the nois
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import joblib
 import numpy as np
@@ -14,11 +16,12 @@ from numpy import ndarray
 
 from numerics.agreement.references import exact_losses
 from numerics.training.descent import learning_rates, make_optimiser
-from numerics.training.run import train
-from numerics.training.settings import Settings, check_workers, log_spaced
-from theory.loss.enumeration import MAX_FEATURES
+from numerics.training.initial import initial_parameters as stacked_parameters
+from numerics.training.kernels import unstack
+from numerics.training.settings import Settings, check_workers, log_spaced, settled
+from theory.loss.enumeration import max_features
 from theory.loss.population import output_errors
-from theory.model.problem import Problem, all_runs, take
+from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
 
 __all__ = ["descend_exactly", "initial_parameters", "train_exactly"]
@@ -56,59 +59,41 @@ def initial_parameters(
     b : ndarray, shape (runs, n)
         Biases: zero.
     """
-    # One throw-away step; what a step does to a run is of no interest here, and no reason to refuse.
-    started = train(
-        problem,
-        instances,
-        steps=1,
-        seed=seed,
-        batch=16,
-        init=init,
-        snapshots=(0,),
-        precision="float64",
-        progress=False,
-        on_divergence="record",
-    )
-    return started.W_curve.values[0], started.b_curve.values[0]
+    settings = Settings(instances=instances, seed=seed)
+    start = unstack(stacked_parameters(problem, settings, init), problem.m)
+    return start.W, start.b
 
 
 def train_exactly(
     problem: Problem,
-    instances: int = 8,
-    steps: int = 3000,
-    seed: int = 0,
-    optimiser: str = "adam",
-    learning_rate: float = 1e-2,
-    schedule: str = "cosine",
+    instances: int | None = None,
+    settings: Settings | None = None,
     init: str = "xavier",
     workers: int = 1,
     progress: bool = True,
+    **changes: Any,
 ) -> xr.Dataset:
     """
-    Train ReLU toy models by gradient descent on the exact population loss.
+    Train toy models by gradient descent on the exact population loss.
 
     Parameters
     ----------
     problem : Problem
         One problem or a batch of them.
-    instances : int
-        Models trained per problem.
-    steps : int
-        Gradient steps, >= 1.
-    seed : int
-        Seed of the initial parameters, which are those of ``numerics.train`` with this seed; nothing else is random.
-    optimiser : {"adam", "adamw", "sgd"}
-        Update rule.
-    learning_rate : float
-        Learning rate of the first step, > 0.
-    schedule : {"constant", "linear", "cosine"}
-        Whether and how the learning rate falls to 0.
+    instances : int, optional
+        Models trained per problem; 8 by default.
+    settings : Settings, optional
+        How to train: steps, seed (of the initial parameters, which are those of ``numerics.train`` with this seed;
+        nothing else is random), optimiser, learning rate and schedule; the rest does not matter. By default 3000 steps
+        of Adam from a learning rate of 1e-2 on.
     init : {"xavier", "small"}
         Rule for the initial weights.
     workers : int
         Processes to share the work; results do not depend on it.
     progress : bool
         Whether to show a bar on stderr (if that is a terminal and the work takes more than two seconds).
+    **changes
+        Fields of ``Settings`` that differ.
 
     Returns
     -------
@@ -128,17 +113,10 @@ def train_exactly(
     >>> learned.W.sizes
     Frozen({'instance': 3, 'dimension': 1, 'feature': 2})
     """
-    settings = Settings(
-        instances=instances,
-        steps=steps,
-        seed=seed,
-        optimiser=optimiser,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        precision="float64",
-    )
+    settings = settled(settings, {"instances": instances, **changes}, steps=3000, learning_rate=1e-2)
+    settings = replace(settings, precision="float64")
     W, b = initial_parameters(problem, settings.instances, settings.seed, init)
-    runs = all_runs(problem, settings.instances)
+    runs = problem.repeated(settings.instances)
     return descend_exactly(runs, W, b, settings, workers, progress).assign_coords(
         problem=("instance", np.arange(len(W)) // settings.instances),
         replicate=("instance", np.arange(len(W)) % settings.instances),
@@ -177,7 +155,7 @@ def descend_exactly(
         As described in ``train_exactly``.
     """
     chunks = [np.arange(k, min(k + _CHUNK, len(W))) for k in range(0, len(W), _CHUNK)]
-    jobs = (joblib.delayed(_descend)(take(problem, rows), W[rows], b[rows], settings) for rows in chunks)
+    jobs = (joblib.delayed(_descend)(problem.take(rows), W[rows], b[rows], settings) for rows in chunks)
     done = joblib.Parallel(n_jobs=check_workers(workers), return_as="generator")(jobs)
     parts = list(progress_bar(done, total=len(chunks), label="descending") if progress else done)
     final_W, final_b, curve, diverged = (
@@ -185,7 +163,7 @@ def descend_exactly(
     )
     loss = np.full(len(W), np.nan)
     well = np.flatnonzero(diverged < 0)
-    loss[well] = exact_losses(take(problem, well), final_W[well], final_b[well])
+    loss[well] = exact_losses(problem.take(well), final_W[well], final_b[well])
     return xr.Dataset(
         {
             "W": (("instance", "dimension", "feature"), final_W),
@@ -209,8 +187,7 @@ def descend_exactly(
 def _descend(problem: Problem, W: ndarray, b: ndarray, settings: Settings) -> tuple[ndarray, ndarray, ndarray, ndarray]:
     """Run one chunk: final W and b, losses on the way, and the steps at which runs diverged."""
     runs, m, n = W.shape
-    nodes = None if n <= MAX_FEATURES[problem.features.values] else _NODES
-    weight = problem.importance
+    nodes = None if n <= max_features(problem.features.values) else _NODES
     theta = np.concatenate([W.reshape(runs, -1), b], axis=1)
     optimiser = make_optimiser(settings.optimiser, theta.size, theta.dtype, settings.momentum, settings.weight_decay)
     wanted: Sequence[int] = log_spaced(settings.steps).tolist()
@@ -220,11 +197,10 @@ def _descend(problem: Problem, W: ndarray, b: ndarray, settings: Settings) -> tu
     for step in range(settings.steps + 1):
         V, c = theta[:, : m * n].reshape(runs, m, n), theta[:, m * n :]
         errors = output_errors(V.swapaxes(-1, -2) @ V, c, problem, nodes=nodes)
-        loss = (weight * errors.value).sum(-1)
+        loss, dV, dc = errors.pull_back(V, problem.importance)
         if step == 0:
-            bound = _DIVERGED * np.maximum(loss, (weight * problem.features.value_square * problem.density).sum(-1))
-        dG = weight[..., None] * errors.dG
-        gradient = np.concatenate([(V @ (dG + dG.swapaxes(-1, -2))).reshape(runs, -1), weight * errors.db], axis=1)
+            bound = _DIVERGED * np.maximum(loss, problem.zero_loss)
+        gradient = np.concatenate([dV.reshape(runs, -1), dc], axis=1)
         lost = ~(loss <= bound) | ~np.isfinite(gradient).all(1)
         if lost.any():  # parked at zero, where their values do not disturb the others
             diverged[lost & (diverged < 0)] = step

@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.loss.enumeration import MAX_FEATURES
+from theory.loss.enumeration import max_features
 from theory.loss.population import population_loss
-from theory.model.problem import Problem, exchangeable, take
+from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.packing.best_product import best_tegum_product
 from theory.search.global_search import global_optimum
 
-__all__ = ["Reference", "exact_losses", "nearest_minima", "reference_minima", "repeated"]
+__all__ = ["Reference", "exact_losses", "nearest_minima", "reference_minima"]
 
 # Up to so many features the global optimum is searched for in full, with every geometry of the catalogue as a start;
 # above it the best solution known stands in for it.
@@ -51,26 +51,6 @@ class Reference(NamedTuple):
     b: Float[ndarray, "k n"]
     loss: Float[ndarray, " k"]
     kind: str
-
-
-def repeated(problem: Problem, count: int) -> Problem:
-    """
-    Repeat a single problem as a batch.
-
-    Parameters
-    ----------
-    problem : Problem
-        A single problem.
-    count : int
-        How often.
-
-    Returns
-    -------
-    Problem
-        A batch of shape (count,).
-    """
-    batch = Problem(m=problem.m, features=problem.features, importance=problem.importance[None])
-    return take(batch, np.zeros(count, dtype=int))
 
 
 def exact_losses(problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"]) -> Float[ndarray, " k"]:
@@ -112,7 +92,7 @@ def nearest_minima(problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndarra
     LocalMinima
         One per model, in the same order, with losses as accurate as ``exact_losses``.
     """
-    if problem.n <= MAX_FEATURES[problem.features.values]:
+    if problem.n <= max_features(problem.features.values):
         return refine(problem, W, b)
     found = refine(problem, W, b, tolerance=_TOLERANCE, iterations=_ITERATIONS)
     return replace(found, loss=exact_losses(problem, found.W, found.b))
@@ -147,14 +127,14 @@ def reference_minima(
         W, b, loss = (np.array(part) for part in zip(*points, strict=True))
         return Reference(W, b, loss, "global optimum")
     W, b = random_starts(problem, _RANDOM_STARTS, np.random.default_rng(seed))
-    if not exchangeable(problem).any():  # all features are of one kind
+    if not problem.exchangeable.any():  # all features are of one kind
         packed = best_tegum_product(problem.n, problem.m, float(problem.density[0])).embedding()
         W, b = np.concatenate([packed[0][None], W]), np.concatenate([packed[1][None], b])
-    batch = repeated(problem, len(W))
+    batch = problem.repeated(len(W))
     found = revive(batch, nearest_minima(batch, W, b), np.random.default_rng(seed))
     W, b = found.W, found.b
     if learned is not None:
         W, b = np.concatenate([W, learned[0]]), np.concatenate([b, learned[1]])
-    loss = exact_losses(repeated(problem, len(W)), W, b)
+    loss = exact_losses(problem.repeated(len(W)), W, b)
     order = np.argsort(loss, kind="stable")
     return Reference(W[order], b[order], loss[order], "best known")

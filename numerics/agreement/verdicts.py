@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from numerics.agreement.references import Reference, exact_losses, nearest_minima, reference_minima, repeated
+from numerics.agreement.references import Reference, exact_losses, nearest_minima, reference_minima
 from theory.geometry.distance import embedding_distance, rotated_distance
 from theory.geometry.recognition import recognise_many
-from theory.model.problem import Problem, exchangeable
+from theory.model.problem import Problem
 
 if TYPE_CHECKING:
     from theory.optimum.local_minima import LocalMinima
@@ -73,7 +73,7 @@ def judge(
     if problem.batch_shape:
         raise ValueError(f"judge takes a single problem, got a batch of shape {problem.batch_shape}")
     W, b = _batch(problem, W, b)
-    batch = repeated(problem, len(W))
+    batch = problem.repeated(len(W))
     minima = nearest_minima(batch, W, b)
     known = reference_minima(problem, seed, (minima.W, minima.b)) if reference is None else reference
     loss = exact_losses(batch, W, b)
@@ -117,9 +117,7 @@ def judge(
 
 def _batch(problem: Problem, W: ArrayLike, b: ArrayLike) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
     """One model as a batch of one; shapes checked."""
-    from theory.model.problem import check_parameters
-
-    matrix, bias = check_parameters(W, b, problem)
+    matrix, bias = problem.checked(W, b)
     if matrix.ndim > 3:
         raise ValueError(f"W may have one leading axis, the instances, got shape {matrix.shape}")
     return np.array(matrix.reshape(-1, problem.m, problem.n)), np.array(bias.reshape(-1, problem.n))
@@ -147,7 +145,7 @@ def _nearest_branches(
     """Number of the exact solution that each model is nearest to, and its distance."""
     if problem.n > _ORDERED:
         return np.zeros(len(W), int), np.full(len(W), np.nan)
-    kinds = exchangeable(problem)
+    kinds = problem.exchangeable
     distances = np.array([[embedding_distance(one, exact, kinds) for exact in known.W] for one in W])
     return distances.argmin(1), distances.min(1)
 

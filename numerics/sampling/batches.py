@@ -14,8 +14,9 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.special import gammainc
 
-from numerics.sampling.draws import SPARSE_DENSITY, sample, sparse_hits
-from theory.model.features import FeatureDistribution, Independent
+from numerics.sampling.draws import SPARSE_DENSITY, draw_values, sample, sparse_hits
+from theory.model.features import FeatureDistribution
+from theory.model.values import UNIFORM, ValueLaw
 
 __all__ = ["Batch", "column_batches", "row_batches"]
 
@@ -63,7 +64,7 @@ def column_batches(
     iterator of Batch
         Each a fresh batch, in a buffer that the next one may overwrite.
     """
-    if isinstance(features, Independent) and features.density.max() <= SPARSE_DENSITY:
+    if features.independent and features.feature_density.max() <= SPARSE_DENSITY:
         return _packed_columns(features, size, rng, dtype)
     return _dense_columns(features, size, rng, dtype)
 
@@ -73,7 +74,6 @@ def row_batches(
     size: int,
     rng: np.random.Generator,
     dtype: type[np.floating],
-    symmetric: bool = False,
 ) -> Iterator[Batch]:
     """
     Stream batches with samples as rows.
@@ -88,52 +88,55 @@ def row_batches(
         Source of randomness.
     dtype : type
         Either numpy.float32 or numpy.float64.
-    symmetric : bool
-        Draw active values from U[-1, 1], or from {-1, 1}.
 
     Returns
     -------
     iterator of Batch
         Each a fresh batch, in a buffer that the next one may overwrite.
     """
-    if isinstance(features, Independent) and not symmetric:
-        if features.density.max() <= SPARSE_DENSITY:
+    if features.independent and features.values.support[0] >= 0:  # signed values keep to the plain draw
+        if features.feature_density.max() <= SPARSE_DENSITY:
             return _sparse_rows(features, size, rng, dtype)
         return _dense_rows(features, size, rng, dtype)
-    return (Batch(sample(features, size, rng, symmetric, dtype), 0) for _ in iter(int, 1))
+    return (Batch(sample(features, size, rng, dtype), 0) for _ in iter(int, 1))
 
 
 def _sparse_rows(
-    features: Independent, size: int, rng: np.random.Generator, dtype: type[np.floating]
+    features: FeatureDistribution, size: int, rng: np.random.Generator, dtype: type[np.floating]
 ) -> Iterator[Batch]:
     x = np.empty((*features.density.shape[:1], size, features.n), dtype)
     flat = x.reshape(-1)
     while True:
-        cell, value = sparse_hits(features.density, size, rng)
+        cell, value = sparse_hits(features.feature_density, size, rng)
         flat.fill(0)
-        flat[cell] = value if features.values == "uniform" else 1
+        flat[cell] = draw_values(value, features.values)
         yield Batch(x, 0)
 
 
 def _dense_rows(
-    features: Independent, size: int, rng: np.random.Generator, dtype: type[np.floating]
+    features: FeatureDistribution, size: int, rng: np.random.Generator, dtype: type[np.floating]
 ) -> Iterator[Batch]:
     x = np.empty((*features.density.shape[:1], size, features.n), dtype)
-    p = features.density.astype(dtype)[:, None, :]
+    p = features.feature_density.astype(dtype)[:, None, :]
     while True:
         rng.random(out=x, dtype=dtype)
         _uniform_to_features(x, x, p, features.values)
         yield Batch(x, 0)
 
 
-def _uniform_to_features(u: ndarray, x: ndarray, p: ndarray, values: str) -> None:
+def _uniform_to_features(u: ndarray, x: ndarray, p: ndarray, law: ValueLaw) -> None:
     """Turn uniforms into features: active where u < p, and then (p - u) / p is uniform on (0, 1]."""
-    if values == "binary":
+    if law.constant is not None:
         np.less(u, p, out=x)
+        if law.constant != 1:
+            x *= law.constant
         return
+    active = None if law == UNIFORM else u < p  # of U[0, 1] the smallest value is that of an inactive feature
     np.subtract(p, u, out=x)
     np.maximum(x, 0, out=x)
     np.divide(x, p, out=x)
+    if active is not None:
+        np.multiply(draw_values(x, law), active, out=x)
 
 
 def _dense_columns(
@@ -141,12 +144,12 @@ def _dense_columns(
 ) -> Iterator[Batch]:
     runs, n = features.density.shape[0], features.n
     x = np.ones((runs, n + 1, size), dtype)
-    if not isinstance(features, Independent):
+    if not features.independent:
         while True:
             x[:, :n] = sample(features, size, rng, dtype=dtype).swapaxes(1, 2)
             yield Batch(x, 0)
     u = np.empty((runs, n, size), dtype)
-    p = features.density.astype(dtype)[:, :, None]
+    p = features.feature_density.astype(dtype)[:, :, None]
     while True:
         rng.random(out=u, dtype=dtype)
         _uniform_to_features(u, x[:, :n], p, features.values)
@@ -154,7 +157,7 @@ def _dense_columns(
 
 
 def _packed_columns(
-    features: Independent, size: int, rng: np.random.Generator, dtype: type[np.floating]
+    features: FeatureDistribution, size: int, rng: np.random.Generator, dtype: type[np.floating]
 ) -> Iterator[Batch]:
     """
     Stream batches without (most of) their empty samples.
@@ -163,7 +166,7 @@ def _packed_columns(
     number of hits: N_1 columns have at least one hit, of those N_2 at least two, and so on, each binomial
     given the one before. What a hit says (feature and value) is independent of all this.
     """
-    rate = -np.log1p(-features.density)
+    rate = -np.log1p(-features.feature_density)
     runs, n = rate.shape
     typical = size * -np.expm1(-rate.sum(1).max())
     steps = int(np.clip(_BLOCK_CELLS / (runs * (n + 1) * typical), 1, 64))
@@ -232,7 +235,7 @@ def _scatter(
     model_cells: int,
     columns: int,
     feature_of: _FeatureChoice,
-    values: str,
+    law: ValueLaw,
     rng: np.random.Generator,
     dtype: type[np.floating],
 ) -> None:
@@ -250,4 +253,4 @@ def _scatter(
     feature, value = feature_of(u, run)
     feature *= columns
     place += feature
-    flat[place] = value if values == "uniform" else 1
+    flat[place] = draw_values(value, law)

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from theory.model.features import Anticorrelated, Correlated, FeatureDistribution, Independent
+from theory.model.features import FeatureDistribution
+from theory.model.values import ValueLaw
 
-__all__ = ["SPARSE_DENSITY", "sample", "sample_sparse", "sparse_hits"]
+__all__ = ["SPARSE_DENSITY", "draw_values", "sample", "sample_sparse", "sparse_hits"]
 
 # Above this density a hit per active cell costs more than a uniform per cell: the two cross between 0.2 and 0.3 for
 # n from 2 to 400 (measured). It is also far from p = 1, where the rate of hits is infinite.
@@ -26,7 +27,6 @@ def sample(
     features: FeatureDistribution,
     size: int,
     rng: np.random.Generator,
-    symmetric: bool = False,
     dtype: type[np.floating] = np.float64,
 ) -> Float[ndarray, "*batch size n"]:
     """
@@ -40,8 +40,6 @@ def sample(
         Number of samples of each distribution in the batch, >= 0.
     rng : numpy.random.Generator
         Source of randomness; equal states give equal draws.
-    symmetric : bool
-        Draw active values from U[-1, 1] instead of U[0, 1], or from {-1, 1} instead of 1.
     dtype : type
         Either numpy.float32 or numpy.float64. In float32 densities are resolved to 2**-24.
 
@@ -50,53 +48,53 @@ def sample(
     ndarray, shape (*batch, size, n)
         The samples; 0 where a feature is inactive.
 
-    Raises
-    ------
-    TypeError
-        If the distribution is of a kind that cannot be drawn from.
-
     Examples
     --------
+    >>> from theory import Independent
     >>> sample(Independent([0.5, 1.0], values="binary"), 3, np.random.default_rng(0))
     array([[0., 1.],
            [1., 1.],
            [0., 1.]])
     """
-    p = features.density.astype(dtype)[..., None, :]
+    p = (features.feature_density if features.independent else features.density).astype(dtype)[..., None, :]
     u = rng.random((*features.batch_shape, size, p.shape[-1]), dtype=dtype)
-    if isinstance(features, Independent):
+    if features.independent:
         active = u < p
         # Given u < p, (p - u) / p is uniform on (0, 1]: one draw serves for mask and value.
-        return _values(active, (p - u) / p, features.values, symmetric)
-    owner = features.set_of_feature
-    active = (u < p)[..., owner]
-    if isinstance(features, Anticorrelated):
-        sizes = np.array([len(members) for members in features.sets])
-        chosen = np.floor(u / p * sizes)
-        active &= chosen[..., owner] == _position_in_set(features.sets)
-    elif not isinstance(features, Correlated):
-        raise TypeError(f"cannot draw from a {type(features).__name__}")
-    v = rng.random(active.shape, dtype=dtype)
-    return _values(active, v, features.values, symmetric)
+        return _values(active, np.maximum((p - u) / p, 0), features.values)
+    active = np.empty((*u.shape[:-1], features.n), bool)
+    for s, (members, law) in enumerate(features.groups):
+        # Given that the set is active, u / p is uniform on [0, 1): one draw serves for the set and its members.
+        inside = law.activate(u[..., s] / p[..., s], len(members))
+        active[..., list(members)] = inside & (u[..., s, None] < p[..., s, None])
+    return _values(active, rng.random(active.shape, dtype=dtype), features.values)
 
 
-def _position_in_set(sets: tuple[tuple[int, ...], ...]) -> Int[ndarray, " n"]:
-    position = np.empty(sum(map(len, sets)), dtype=int)
-    for members in sets:
-        position[list(members)] = np.arange(len(members))
-    return position
-
-
-def _values(
-    active: Bool[ndarray, "..."], v: Float[ndarray, "..."], values: str, symmetric: bool
-) -> Float[ndarray, "..."]:
+def _values(active: Bool[ndarray, "..."], v: Float[ndarray, "..."], law: ValueLaw) -> Float[ndarray, "..."]:
     """Give the active cells their values; ``v`` is uniform on [0, 1] where a cell is active."""
-    if values == "uniform":
-        return np.asarray(active * (2 * v - 1 if symmetric else v))
-    if symmetric:
-        # Nothing else depends on v in an active cell: the half it lies in decides the sign.
-        return np.asarray(active * np.where(v < 0.5, v.dtype.type(-1), v.dtype.type(1)))
-    return active.astype(v.dtype)
+    return np.where(active, draw_values(v, law), v.dtype.type(0))
+
+
+def draw_values(v: Float[ndarray, "..."], law: ValueLaw) -> Float[ndarray, "..."]:
+    """
+    Turn uniforms into values.
+
+    Parameters
+    ----------
+    v : ndarray
+        Uniform on [0, 1].
+    law : ValueLaw
+        Law of the values.
+
+    Returns
+    -------
+    ndarray, the same shape and precision
+        Values; finite also where the support is not.
+    """
+    if not all(map(math.isfinite, law.support)):
+        tiny = np.finfo(v.dtype).epsneg
+        v = np.clip(v, tiny, 1 - tiny)
+    return law.quantile(v).astype(v.dtype, copy=False)
 
 
 def sparse_hits(
@@ -141,10 +139,9 @@ def sparse_hits(
 
 
 def sample_sparse(
-    features: Independent,
+    features: FeatureDistribution,
     size: int,
     rng: np.random.Generator,
-    symmetric: bool = False,
     dtype: type[np.floating] = np.float64,
 ) -> Float[ndarray, "*batch size n"]:
     """
@@ -152,14 +149,12 @@ def sample_sparse(
 
     Parameters
     ----------
-    features : Independent
-        Densities below 1; worth it below about 0.2.
+    features : FeatureDistribution
+        Independent features; densities below 1; worth it below about 0.2.
     size : int
         Number of samples of each distribution in the batch, >= 0.
     rng : numpy.random.Generator
         Source of randomness; equal states give equal draws.
-    symmetric : bool
-        Draw active values from U[-1, 1] instead of U[0, 1], or from {-1, 1} instead of 1.
     dtype : type
         Either numpy.float32 or numpy.float64.
 
@@ -175,10 +170,10 @@ def sample_sparse(
     ValueError
         If a density is 1.
     """
-    if not isinstance(features, Independent):
-        raise TypeError(f"only independent features can be drawn sparsely, got {type(features).__name__}")
+    if not features.independent:
+        raise TypeError(f"only independent features can be drawn sparsely, got {features.name} ones")
     batch, n = features.batch_shape, features.n
     x = np.zeros((math.prod(batch), size, n), dtype)
-    cell, v = sparse_hits(features.density.reshape(-1, n), size, rng)
-    x.reshape(-1)[cell] = _values(np.ones(len(v), bool), v, features.values, symmetric)
+    cell, v = sparse_hits(features.feature_density.reshape(-1, n), size, rng)
+    x.reshape(-1)[cell] = draw_values(v, features.values)
     return x.reshape(*batch, size, n)

@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from numerics.models import Parameters, find_model, forward
-from theory.model.features import Independent
+from numerics.models import Model, Parameters, find_model, forward
+from numerics.sampling.draws import draw_values
+from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 
 __all__ = ["active_count_probability", "stratified_loss"]
@@ -37,7 +38,7 @@ def stratified_loss(
     problem: Problem,
     samples: int = 200_000,
     seed: int = 0,
-    model: str = "relu",
+    model: str | Model | None = None,
 ) -> tuple[float, float]:
     """
     Estimate the population loss by sampling, stratified by the number of active features.
@@ -54,8 +55,8 @@ def stratified_loss(
         Number of samples over all strata, >= 1000.
     seed : int
         Seed of the samples, >= 0.
-    model : {"relu", "linear", "relu_hidden"}
-        Which model; see ``numerics.models.find_model``.
+    model : {"relu", "linear", "relu_hidden"} or Model, optional
+        Which model; see ``numerics.models.find_model``. By default the one with the problem's activation.
 
     Returns
     -------
@@ -77,17 +78,18 @@ def stratified_loss(
     True
     """
     features = problem.features
-    if not isinstance(features, Independent) or problem.batch_shape:
+    if not features.independent or problem.batch_shape:
         raise ValueError("a stratified estimate needs one problem (no batch) with independent features")
-    if not find_model(model).tied:
-        raise ValueError(f"a stratified estimate needs a model with tied weights, not {model!r}")
+    kind = find_model(problem.activation if model is None else model)
+    if not kind.tied:
+        raise ValueError(f"a stratified estimate needs a model with tied weights, not {kind.name!r}")
     if samples < 1000:
         raise ValueError(f"samples must be at least 1000, got {samples}")
     draw = _ConditionalDraw(features, np.random.default_rng(seed))
     parameters = Parameters(np.asarray(W, float), np.asarray(b, float))
 
     def losses(x: Float[ndarray, "rows n"]) -> Float[ndarray, " rows"]:
-        return np.asarray((x - forward(parameters, x, model)) ** 2 @ problem.importance)
+        return np.asarray((x - forward(parameters, x, kind)) ** 2 @ problem.importance)
 
     strata = _strata(draw.probability)
     weight = np.array([draw.probability[ks].sum() for ks in strata])
@@ -150,10 +152,10 @@ def _suffix_counts(p: Float[ndarray, " n"]) -> Float[ndarray, "n_plus_1 n_plus_1
 class _ConditionalDraw:
     """Draws samples with a given number of active features."""
 
-    def __init__(self, features: Independent, rng: np.random.Generator) -> None:
+    def __init__(self, features: FeatureDistribution, rng: np.random.Generator) -> None:
         self.rng = rng
         self.values = features.values
-        p = features.density
+        p = features.feature_density
         table = _suffix_counts(p)
         self.probability = table[0]
         # Feature by feature: j is active with this probability if k of the features j ... n-1 are.
@@ -171,9 +173,9 @@ class _ConditionalDraw:
             np.less(self.rng.random(len(left)), probability[left], out=active[j])
             left -= active[j]
         x = np.ascontiguousarray(active.T, dtype=float)
-        if self.values == "uniform":
-            x *= self.rng.random(x.shape)
-        return x
+        if self.values.constant is None:
+            return x * draw_values(self.rng.random(x.shape), self.values)
+        return x * self.values.constant
 
     def single(self, place: Float[ndarray, " rows"]) -> Float[ndarray, "rows n"]:
         """Make samples with one active feature: a place in [0, 1) says which it is, and its uniform value."""
@@ -183,7 +185,7 @@ class _ConditionalDraw:
         index = np.minimum(np.searchsorted(end, place, side="right"), len(end) - 1)
         value = np.clip(1 - (end[index] - place) / share[possible[index]], 0, 1)
         x = np.zeros((len(place), len(share)))
-        x[np.arange(len(place)), possible[index]] = value
+        x[np.arange(len(place)), possible[index]] = draw_values(value, self.values)
         return x
 
 
@@ -203,9 +205,9 @@ def _summary(
     """Mean and variance of the loss in a stratum, from ``size`` samples (an even number)."""
     rows = max(1, _BLOCK_CELLS // len(draw.active_given))
     blocks = range(0, size, rows)
-    if ks.tolist() == [1] and draw.values == "binary":
+    if ks.tolist() == [1] and draw.values.constant is not None:
         # Nothing is left to chance but which feature it is: go through all of them.
-        values = losses(np.eye(len(draw.single_share)))
+        values = losses(draw.values.constant * np.eye(len(draw.single_share)))
         return float(draw.single_share @ values), 0.0
     if ks.tolist() == [1]:
         # Two samples in each of size / 2 cells: half the mean square of their difference is the variance in a cell.

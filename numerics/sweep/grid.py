@@ -7,7 +7,7 @@ has a seed of its own, so that the numbers depend neither on the number of worke
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,10 @@ class _Piece:
             {
                 "version": _VERSION,
                 "m": self.problem.m,
-                "features": type(features).__name__,
+                "activation": repr(self.problem.activation),
                 "sets": features.sets,
-                "values": features.values,
+                "values": repr(features.values),
+                "laws": repr(features.laws),
                 "density": features.density.tolist(),
                 "importance": self.problem.importance.tolist(),
                 "seed": self.seed,
@@ -150,8 +151,8 @@ def _pieces(problem: Problem, seed: int, instances: int, settings: dict[str, Any
     size = max(1, _PIECE_RUNS // instances)
     return [
         _Piece(
-            problem=Problem(
-                m=problem.m,
+            problem=replace(
+                problem,
                 features=features.with_density(rows[first : first + size]),
                 importance=importance[first : first + size],
             ),

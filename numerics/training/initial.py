@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from numerics.models import MODELS, Parameters
+from numerics.models import Parameters
 from numerics.training.kernels import unstack
 from numerics.training.settings import Settings
 from theory.model.problem import Problem
@@ -43,7 +43,7 @@ def initial_parameters(
     """
     n, m = problem.n, problem.m
     problems = max(1, int(np.prod(problem.batch_shape)))
-    tied = MODELS[settings.model].tied
+    tied = settings.kind.tied
     theta = np.zeros((problems, settings.instances, (m if tied else 2 * m) + 1, n))
     weights = theta[..., :-1, :]
     if isinstance(init, str):

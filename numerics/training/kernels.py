@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy import ndarray
 
-from numerics.models import MODELS, Parameters, forward, loss_and_gradient
+from numerics.models import Model, Parameters, find_model, forward, loss_and_gradient
 from numerics.sampling.batches import Batch
 
 __all__ = ["ColumnKernel", "Kernel", "ReferenceKernel", "RowKernel", "unstack"]
@@ -242,14 +242,15 @@ class ReferenceKernel:
         Weights I_i, in the precision of the training.
     m : int
         Number of hidden dimensions.
-    model : str
-        Name of the model.
+    model : str or Model
+        The model, or its name.
     """
 
-    def __init__(self, importance: ndarray, m: int, model: str) -> None:
+    def __init__(self, importance: ndarray, m: int, model: str | Model) -> None:
         self.importance = importance
         self.m, self.model = m, model
-        self.tied, self.absolute = MODELS[model].tied, MODELS[model].absolute
+        kind = find_model(model)
+        self.tied, self.absolute = kind.tied, kind.absolute
 
     def gradient(self, theta: ndarray, batch: Batch, out: ndarray) -> None:
         parameters = unstack(theta, self.m, self.tied)

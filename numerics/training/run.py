@@ -3,7 +3,9 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import joblib
 import numpy as np
@@ -11,13 +13,13 @@ import xarray as xr
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from numerics.models import MODELS
+from numerics.models import find_model
 from numerics.sampling.draws import SPARSE_DENSITY
 from numerics.training.initial import initial_parameters
 from numerics.training.kernels import unstack
-from numerics.training.settings import Settings, check_workers
+from numerics.training.settings import Settings, check_workers, settled
 from numerics.training.trajectory import Task, Trajectory, descend, segments, uses_columns
-from theory.model.features import FeatureDistribution, Independent
+from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
 from theory.tools.storage import check_output, save
@@ -31,24 +33,15 @@ _CHUNK_RUNS = 256
 
 def train(
     problem: Problem,
-    instances: int = 8,
-    steps: int = 10_000,
-    seed: int = 0,
-    batch: int = 1024,
-    optimiser: str = "adam",
-    learning_rate: float = 3e-3,
-    schedule: str = "cosine",
+    instances: int | None = None,
+    settings: Settings | None = None,
     init: str | ndarray | Sequence[ndarray] = "xavier",
-    model: str = "relu",
-    precision: str = "float32",
-    snapshots: Sequence[int] | None = None,
     workers: int = 1,
     output: str | os.PathLike[str] | None = None,
     progress: bool = True,
-    momentum: float = 0.9,
-    weight_decay: float = 0.01,
     on_divergence: str = "raise",
     overwrite: bool = False,
+    **changes: Any,
 ) -> xr.Dataset:
     """
     Train toy models by gradient descent on fresh samples.
@@ -57,48 +50,30 @@ def train(
     ----------
     problem : Problem
         One problem, or a batch of them (leading axes of density or importance).
-    instances : int
-        Models trained per problem, each from its own initial parameters and on its own samples.
-    steps : int
-        Gradient steps, >= 1.
-    seed : int
-        Seed of everything random, >= 0.
-    batch : int
-        Fresh samples per step and instance, >= 1.
-    optimiser : {"adam", "adamw", "sgd"}
-        Update rule; Adam's beta are 0.9 and 0.999.
-    learning_rate : float
-        Learning rate of the first step, > 0. The default, with its schedule, ends within 1e-4 of a minimum of
-        the loss for n = 5, m = 2, p = 0.05; a constant 1e-3 within 2e-3.
-    schedule : {"constant", "linear", "cosine"}
-        Whether and how the learning rate falls to 0.
+    instances : int, optional
+        Models trained per problem, each from its own initial parameters and on its own samples; 8 by default.
+    settings : Settings, optional
+        How to train; by default 10 000 steps of Adam at a learning rate of 3e-3 that falls to 0 along a cosine, which
+        ends within 1e-4 of a minimum of the loss for n = 5, m = 2, p = 0.05 (a constant 1e-3 within 2e-3).
     init : {"xavier", "small"} or array_like or tuple of array_like
         Initial weights: normal with standard deviation sqrt(2 / (n + m)), the Xavier rule for one model's
         matrix whatever the number of instances; normal with standard deviation 0.01; or the weights
         themselves, of shape (m, n), (instances, m, n) or (problems, instances, m, n), optionally as a tuple
         with the bias (..., n) and, for "absolute", the output weights (..., n, m). The bias starts at 0
         unless it is given.
-    model : {"relu", "linear", "relu_hidden", "absolute"}
-        x' = ReLU(W^T W x + b); x' = W^T W x + b; x' = ReLU(W^T ReLU(W x) + b); or y = ReLU(W_2 ReLU(W_1 x) +
-        b) with target |x| and active values from U[-1, 1].
-    precision : {"float32", "float64"}
-        Arithmetic of the training.
-    snapshots : sequence of int, optional
-        Steps after which parameters and loss are kept; about 25, evenly spaced in log(step), by default.
     workers : int
         Processes to share the work; the results do not depend on it.
     output : path, optional
         NetCDF file to write, complete or not at all.
     progress : bool
         Whether to show a bar on stderr (if that is a terminal and the work takes more than two seconds).
-    momentum : float
-        Momentum of "sgd", in [0, 1).
-    weight_decay : float
-        Decoupled decay of "adamw", >= 0; it acts on the bias, too.
     on_divergence : {"raise", "record"}
         Whether a run that diverges is an error, or becomes NaN with its step in ``diverged_at``.
     overwrite : bool
         Whether ``output`` may replace a file.
+    **changes
+        Fields of ``Settings`` that differ: steps, seed, batch, optimiser, learning_rate, schedule, momentum,
+        weight_decay, model, precision, snapshots.
 
     Returns
     -------
@@ -127,20 +102,8 @@ def train(
     >>> learned.W.sizes
     Frozen({'instance': 3, 'dimension': 1, 'feature': 2})
     """
-    settings = Settings(
-        instances=instances,
-        steps=steps,
-        seed=seed,
-        batch=batch,
-        optimiser=optimiser,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        model=model,
-        precision=precision,
-        snapshots=snapshots,
-    )
+    settings = settled(settings, {"instances": instances, **changes})
+    settings = replace(settings, model=find_model(problem.activation if settings.model is None else settings.model))
     workers = check_workers(workers)
     if on_divergence not in ("raise", "record"):
         raise ValueError(f"on_divergence must be 'raise' or 'record', got {on_divergence!r}")
@@ -195,10 +158,10 @@ def _tasks(
 def _chunks(features: FeatureDistribution, settings: Settings) -> list[Int[ndarray, " chunk"]]:
     """Group runs of similar density, so that a chunk's batches have similar numbers of non-empty samples."""
     highest = features.density.max(axis=1)
-    sparse = isinstance(features, Independent) & (highest <= SPARSE_DENSITY)
+    sparse = features.independent & (highest <= SPARSE_DENSITY)
     cells = np.full(len(highest), float(settings.batch * (features.n + 1)))
-    if uses_columns(features.n, settings.model):
-        non_empty = 1 - np.prod(1 - features.density, axis=1)
+    if uses_columns(features.n, settings.kind):
+        non_empty = 1 - np.prod(1 - features.feature_density, axis=1)
         cells[sparse] *= non_empty[sparse]
     order = np.argsort(highest, kind="stable")
     chunks = []
@@ -247,7 +210,7 @@ def _dataset(
         return parts.take(order, axis=axis)
 
     features, importance = _per_run(problem, settings.instances)
-    tied = MODELS[settings.model].tied
+    tied = settings.kind.tied
     final = unstack(gathered("theta"), problem.m, tied)
     course = unstack(gathered("snapshots", axis=1), problem.m, tied)
     inwards, outwards = ("instance", "dimension", "feature"), ("instance", "feature", "dimension")
@@ -276,9 +239,9 @@ def _dataset(
         "n": problem.n,
         "m": problem.m,
         "batch_shape": json.dumps(problem.batch_shape),
-        "features": type(problem.features).__name__,
+        "features": problem.features.name,
         "sets": json.dumps(problem.features.sets),
-        "values": problem.features.values,
+        "values": problem.features.values.name,
         "init": init if isinstance(init, str) else "given",
         "loss_definition": "mean over samples of sum_i importance_i (x_i - x'_i)^2, held-out samples",
     }

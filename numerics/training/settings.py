@@ -2,18 +2,20 @@
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
-from numerics.models import MODELS
+from numerics.models import Model, find_model
 from numerics.training.descent import OPTIMISERS, SCHEDULES
+from theory.model.activations import RELU
 from theory.tools.choices import choose
 
-__all__ = ["PRECISIONS", "Settings", "check_workers", "log_spaced"]
+__all__ = ["PRECISIONS", "Settings", "check_workers", "log_spaced", "settled"]
 
 PRECISIONS: dict[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
 
@@ -46,8 +48,8 @@ class Settings:
         Momentum of "sgd", in [0, 1).
     weight_decay : float
         Decoupled weight decay of "adamw", >= 0.
-    model : {"relu", "linear", "relu_hidden", "absolute"}
-        Which model is trained.
+    model : {"relu", "linear", "relu_hidden", "absolute"} or Model, optional
+        Which model is trained; by default the one with tied weights and the problem's activation.
     precision : {"float32", "float64"}
         Arithmetic of the training.
     snapshots : tuple of int
@@ -63,7 +65,7 @@ class Settings:
     schedule: str = "cosine"
     momentum: float = 0.9
     weight_decay: float = 0.01
-    model: str = "relu"
+    model: str | Model | None = None
     precision: str = "float32"
     snapshots: Sequence[int] | None = None
 
@@ -78,7 +80,8 @@ class Settings:
             raise ValueError(f"weight_decay must be finite and >= 0, got {self.weight_decay!r}")
         choose("optimiser", self.optimiser, OPTIMISERS)
         choose("schedule", self.schedule, SCHEDULES)
-        choose("model", self.model, MODELS)
+        if self.model is not None:
+            find_model(self.model)
         choose("precision", self.precision, PRECISIONS)
         object.__setattr__(self, "snapshots", _snapshot_steps(self.snapshots, self.steps))
 
@@ -86,6 +89,11 @@ class Settings:
     def dtype(self) -> type[np.floating]:
         """The NumPy type of the training's arithmetic."""
         return PRECISIONS[self.precision]
+
+    @property
+    def kind(self) -> Model:
+        """The model that is trained; the plain toy model if none is named."""
+        return find_model(RELU if self.model is None else self.model)
 
     def as_attributes(self) -> dict[str, object]:
         """
@@ -96,9 +104,44 @@ class Settings:
         dict
             JSON- and NetCDF-safe; the steps of the snapshots are a coordinate of the results and left out.
         """
-        attributes = {key: value for key, value in asdict(self).items() if key != "snapshots"}
+        attributes = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "snapshots"}
+        attributes["model"] = self.kind.name
         # NetCDF 3 holds 32-bit integers only.
         return {k: v if not isinstance(v, int) or v < 2**31 else str(v) for k, v in attributes.items()}
+
+
+def settled(settings: Settings | None, changes: Mapping[str, Any], **defaults: Any) -> Settings:
+    """
+    Give the settings of a training: those handed on, or the defaults, with what the caller changes.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Settings that were made before.
+    changes : mapping from str to object
+        Fields of ``Settings`` by name; None leaves a field as it is.
+    **defaults
+        Fields that differ from the trainer's own where no settings are given.
+
+    Returns
+    -------
+    Settings
+        Checked.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of its range or unknown; the message names the nearest.
+    """
+    known = {f.name: f for f in fields(Settings)}
+    given = {name: value for name, value in changes.items() if value is not None}
+    for name in given:
+        choose("setting", name, known)
+    if settings is None:
+        return Settings(**(defaults | given))
+    if "steps" in given:  # default snapshots are spaced anew
+        given = {"snapshots": None} | given
+    return replace(settings, **given)
 
 
 def _is_number(value: object) -> bool:

@@ -10,12 +10,14 @@ import numpy as np
 from numpy import ndarray
 from threadpoolctl import threadpool_limits
 
-from numerics.models import MODELS
+from numerics.models import Model, find_model
 from numerics.sampling.batches import Batch, column_batches, row_batches
 from numerics.training.descent import learning_rates, make_optimiser
 from numerics.training.kernels import ColumnKernel, Kernel, ReferenceKernel, RowKernel
 from numerics.training.settings import Settings
+from theory.model.activations import LINEAR, RELU
 from theory.model.features import FeatureDistribution
+from theory.model.values import Symmetrised
 
 __all__ = ["COLUMN_FEATURES", "DivergenceError", "Task", "Trajectory", "descend", "segments", "uses_columns"]
 
@@ -94,7 +96,7 @@ class Trajectory(NamedTuple):
     diverged_at: ndarray
 
 
-def uses_columns(n: int, model: str) -> bool:
+def uses_columns(n: int, model: str | Model) -> bool:
     """
     Say whether a model is trained through its couplings, features as rows.
 
@@ -102,15 +104,20 @@ def uses_columns(n: int, model: str) -> bool:
     ----------
     n : int
         Number of features.
-    model : str
-        Name of the model.
+    model : str or Model
+        The model, or its name.
 
     Returns
     -------
     bool
-        True for the small models with tied weights and no ReLU on the hidden layer.
+        True for the small models with tied weights, no ReLU on the hidden layer, and a ReLU or nothing on the output.
     """
-    return n <= COLUMN_FEATURES and MODELS[model].tied and not MODELS[model].relu_hidden
+    return n <= COLUMN_FEATURES and _is_fast(find_model(model))
+
+
+def _is_fast(kind: Model) -> bool:
+    """Whether there are kernels for the model that are faster than its plain formulas."""
+    return kind.tied and not kind.relu_hidden and kind.activation in (RELU, LINEAR)
 
 
 def segments(settings: Settings) -> list[tuple[int, int]]:
@@ -137,20 +144,22 @@ def segments(settings: Settings) -> list[tuple[int, int]]:
 
 
 def _kernel(task: Task) -> Kernel:
-    settings, kind = task.settings, MODELS[task.settings.model]
+    settings, kind = task.settings, task.settings.kind
     importance = task.importance.astype(settings.dtype)
-    if not kind.tied or kind.relu_hidden:
-        return ReferenceKernel(importance, task.m, settings.model)
-    columns = uses_columns(task.features.n, settings.model)
-    return (ColumnKernel if columns else RowKernel)(importance, task.m, settings.batch, kind.relu_output)
+    if not _is_fast(kind):
+        return ReferenceKernel(importance, task.m, kind)
+    columns = uses_columns(task.features.n, settings.kind)
+    return (ColumnKernel if columns else RowKernel)(importance, task.m, settings.batch, kind.activation == RELU)
 
 
 def _batches(task: Task, seed: np.random.SeedSequence) -> Iterable[Batch]:
     settings, rng = task.settings, np.random.Generator(np.random.SFC64(seed))
-    if uses_columns(task.features.n, settings.model):
+    if uses_columns(task.features.n, settings.kind):
         return column_batches(task.features, settings.batch, rng, settings.dtype)
-    symmetric = MODELS[settings.model].absolute
-    return row_batches(task.features, settings.batch, rng, settings.dtype, symmetric)
+    features = task.features
+    if settings.kind.absolute:
+        features = features.with_values(Symmetrised(features.values))
+    return row_batches(features, settings.batch, rng, settings.dtype)
 
 
 def descend(task: Task, watch: Callable[[list[tuple[int, int]]], Iterable[tuple[int, int]]] = iter) -> Trajectory:

@@ -13,7 +13,8 @@ from figures.absolute_value import compute, computed, draw, judge, neurons_per_f
 from figures.shared.script import Settings
 from figures.shared.verdicts import PARTLY
 from numerics import Parameters, forward, sample
-from theory import Problem, load, save, unrepresented_loss
+from theory import Independent, load, save, unrepresented_loss
+from theory.model.values import UNIFORM, Symmetrised
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -38,7 +39,7 @@ def test_a_wrong_stated_number_does_not_agree(data: xr.Dataset, monkeypatch: pyt
 def test_two_neurons_per_feature_compute_absolute_values_exactly(data: xr.Dataset) -> None:
     W = np.kron(np.eye(3), [[1.0], [-1.0]])
     exact = Parameters(W, np.zeros(3), np.abs(W).T)
-    x = sample(Problem(n=3, m=6, density=0.5).features, 100, np.random.default_rng(0), symmetric=True)
+    x = sample(Independent([0.5] * 3, Symmetrised(UNIFORM)), 100, np.random.default_rng(0))
     assert_allclose(forward(exact, x, "absolute"), np.abs(x), atol=1e-15)
     assert data["small_loss"].max() < 1e-3
     served, purity = neurons_per_feature(data)

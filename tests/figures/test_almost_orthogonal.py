@@ -12,7 +12,7 @@ from figures.almost_orthogonal import compute, draw, greedy_set, judge, phase_co
 from figures.shared.script import Settings
 from figures.shared.verdicts import PARTLY
 from theory import coherence, load, save
-from theory.bounds.directions import largest_cosine, log_upper
+from theory.frames.directions import largest_cosine, log_upper
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

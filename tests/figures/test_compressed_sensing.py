@@ -12,7 +12,7 @@ from figures.compressed_sensing import compute, draw, judge, recover
 from figures.shared.script import Settings
 from figures.shared.verdicts import HOLDS
 from theory import load, save
-from theory.bounds.recovery import l1_success
+from theory.frames.recovery import l1_success
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 

@@ -11,6 +11,7 @@ from numerics.models import MODELS
 from numerics.sampling.batches import Batch
 from numerics.training.kernels import ColumnKernel, ReferenceKernel, RowKernel, unstack
 from tests.strategies import seeds
+from theory.model.activations import RELU
 
 GRADIENT = 1e-6
 STEP = 1e-6
@@ -93,7 +94,7 @@ def test_fast_kernels_compute_what_the_plain_formulas_do(
     full = np.concatenate([x, np.zeros((runs, empty, n), precision)], axis=1)
     size = full.shape[1]
     columns = np.concatenate([x.swapaxes(1, 2), np.ones((runs, 1, x.shape[1]), precision)], axis=1)
-    relu = MODELS[model].relu_output
+    relu = MODELS[model].activation == RELU
     loss, gradient = loss_and_gradient(
         unstack(theta.astype(float), m), full.astype(float), importance.astype(float), model
     )

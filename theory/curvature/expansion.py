@@ -16,7 +16,7 @@ from numpy import ndarray
 from theory.loss.decoupled import decoupled_errors
 from theory.model.problem import Problem
 
-__all__ = ["Expansion", "chain", "clear_step", "expand", "gradients", "zero_loss"]
+__all__ = ["Expansion", "chain", "clear_step", "expand", "gradients"]
 
 # Central differences of a gradient known to 1e-16 in smooth stretches longer than this: Hessians to about 1e-9 of
 # their largest entry, less where a third derivative is large (a digon's at low density, some 1e3: 1e-7).
@@ -78,28 +78,8 @@ def gradients(
         In W, row by row, and b.
     """
     errors = decoupled_errors(W.swapaxes(-1, -2) @ W, b, problem, _NODES)
-    weight = problem.importance
-    A = weight[..., None] * errors.dG
-    dW = W @ (A + A.swapaxes(-1, -2))
-    return (weight * errors.value).sum(-1), np.concatenate([dW.reshape(len(W), -1), weight * errors.db], -1)
-
-
-def zero_loss(problem: Problem) -> float:
-    """
-    Give the loss of the zero model, W = 0 and b = 0: the unit for gradients and curvatures.
-
-    Parameters
-    ----------
-    problem : Problem
-        A single problem.
-
-    Returns
-    -------
-    float
-        sum_i I_i E x_i^2, or the smallest positive number if no feature matters.
-    """
-    size = (problem.importance * problem.features.value_square * problem.density).sum()
-    return max(float(size), float(np.finfo(float).tiny))
+    loss, dW, db = errors.pull_back(W, problem.importance)
+    return loss, np.concatenate([dW.reshape(len(W), -1), db], -1)
 
 
 def clear_step(b: Float[ndarray, " n"]) -> float:
@@ -161,7 +141,7 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
         gradient=np.concatenate([(W @ (A + A.T)).ravel(), here[:, n]]),
         hessian=chain(W, second, A),
         kinked=bool(jump > _KINK * np.abs(second).max()),
-        scale=zero_loss(problem),
+        scale=float(problem.zero_loss),
     )
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theory.curvature.expansion import Expansion, expand
-from theory.curvature.hessian import projected_spectrum, symmetry_directions
+from theory.curvature.stability import projected_spectrum, symmetry_directions
 from theory.model.problem import Problem
 
 __all__ = ["Expander", "StationaryPoint", "solve_stationary"]

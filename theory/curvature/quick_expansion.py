@@ -11,16 +11,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from theory.curvature.expansion import Expansion, chain, zero_loss
+from theory.curvature.expansion import Expansion, chain
 from theory.loss.decoupled import decoupled_errors
-from theory.loss.enumeration import MAX_FEATURES
+from theory.loss.enumeration import max_features
 from theory.loss.output_curvature import output_curvatures
 from theory.loss.population import OutputErrors, output_errors
 from theory.loss.sparse_couplings import output_error
-from theory.model.features import Independent
 from theory.model.problem import Problem
+from theory.model.values import UNIFORM
 
-__all__ = ["is_quick", "quick_expand", "separate_errors"]
+__all__ = ["quick_expand", "separate_errors"]
 
 # Couplings below this part of the largest act as a bias, their mean, and fluctuations whose effect is of the order of
 # their square: below rounding, but for the derivative, which is of the order of the coupling.
@@ -31,23 +31,6 @@ _DIGITS = 12
 _SMALL = 1e-2
 # Nodes with which second derivatives are known to about 1e-4.
 _NODES = 64
-
-
-def is_quick(problem: Problem) -> bool:
-    """
-    Tell whether ``quick_expand`` applies.
-
-    Parameters
-    ----------
-    problem : Problem
-        A single problem.
-
-    Returns
-    -------
-    bool
-        Whether features are independent, with values uniform on [0, 1].
-    """
-    return isinstance(problem.features, Independent) and problem.features.values == "uniform"
 
 
 def separate_errors(G: Float[ndarray, "n n"], b: Float[ndarray, " n"], problem: Problem) -> OutputErrors:
@@ -116,15 +99,18 @@ def quick_expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Pro
         of a kink. Whether there is one is not looked for.
     """
     G, weight = W.T @ W, problem.importance
-    integrated = rough and problem.n > MAX_FEATURES["uniform"] and np.abs(G).min() > _SMALL * np.abs(G).max()
+    integrated = (
+        rough and problem.n > max_features(problem.features.values) and np.abs(G).min() > _SMALL * np.abs(G).max()
+    )
     errors = output_errors(G[None], b[None], problem, nodes=_NODES) if integrated else separate_errors(G, b, problem)
     A = weight[:, None] * errors.dG[0]
+    loss, dW, db = errors.pull_back(W[None], weight)
     return Expansion(
-        loss=float(weight @ errors.value[0]),
-        gradient=np.concatenate([(W @ (A + A.T)).ravel(), weight * errors.db[0]]),
+        loss=float(loss[0]),
+        gradient=np.concatenate([dW.ravel(), db[0]]),
         hessian=chain(W, weight[:, None, None] * _curvatures(G, b, problem.density), A),
         kinked=False,
-        scale=zero_loss(problem),
+        scale=float(problem.zero_loss),
     )
 
 
@@ -134,7 +120,7 @@ def _variance(density: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
 
 def _few(G: Float[ndarray, "n n"]) -> bool:
     """Whether every output reads few enough features for the active sets among them to be enumerated."""
-    return bool(_reads(G).sum(1).max() <= MAX_FEATURES["uniform"])
+    return bool(_reads(G).sum(1).max() <= max_features(UNIFORM))
 
 
 def _reads(G: Float[ndarray, "n n"]) -> Bool[ndarray, "n n"]:

@@ -16,10 +16,12 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.geometry.metrics import feature_norms, superposition
-from theory.model.features import Independent, ValueLaw, density_array, locked
+from theory.model.features import Independent, density_array
 from theory.model.problem import Problem
+from theory.model.values import ValueLaw
+from theory.tools.locking import Locked, locked
 
-__all__ = ["PHASES", "Candidate", "Phase", "classify", "ideal_candidates"]
+__all__ = ["PHASES", "Candidate", "Phase", "ideal_candidates", "phase_of"]
 
 # A norm, or an overlap with the other features' embeddings, below this counts as none. Where the optimum is exactly
 # zero the search leaves about 1e-6; where a feature fades in continuously this sets where it counts as there.
@@ -30,7 +32,7 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class Candidate(Locked):
     """
     One idealised way to store n features in m dimensions.
 
@@ -61,7 +63,7 @@ class Candidate:
         """Whether each feature has a direction, shape (n,), bool."""
         return np.asarray(self.embedding.any(axis=0))
 
-    def bias(self, density: ArrayLike, values: ValueLaw = "uniform") -> Float[ndarray, "*batch n"]:
+    def bias(self, density: ArrayLike, values: ValueLaw | str = "uniform") -> Float[ndarray, "*batch n"]:
         """
         Give the idealised bias: 0 for a represented feature, E x_i for the rest.
 
@@ -69,7 +71,7 @@ class Candidate:
         ----------
         density : array_like, shape () or (*batch, n)
             Probability p_j = 1 - S_j that feature j is active, in (0, 1]; a scalar holds for every feature.
-        values : {"uniform", "binary"}
+        values : ValueLaw or {"uniform", "binary"}
             Law of an active feature's value: U[0, 1], or the constant 1.
 
         Returns
@@ -177,7 +179,7 @@ def _name(phase: Phase, other_pairs: int, remaining: int) -> str:
     return f"{fate}, {who} antipodal"
 
 
-def classify(W: Float[ndarray, "*batch m n"]) -> Int[ndarray, "*batch"]:
+def phase_of(W: Float[ndarray, "*batch m n"]) -> Int[ndarray, "*batch"]:
     """
     Say what became of the last feature.
 
@@ -193,7 +195,7 @@ def classify(W: Float[ndarray, "*batch m n"]) -> Int[ndarray, "*batch"]:
 
     Examples
     --------
-    >>> int(classify(np.array([[1.0, -1.0]])))
+    >>> int(phase_of(np.array([[1.0, -1.0]])))
     2
     """
     norm = feature_norms(W)[..., -1]

@@ -92,6 +92,12 @@ class Polytope:
         if len(self.orbits) != self.v or sorted(set(self.orbits)) != list(range(max(self.orbits) + 1)):
             raise ValueError(f"{self.name}: orbits must number {self.v} vertices from 0, got {self.orbits}")
 
+    def __reduce__(self) -> tuple[Callable[..., "Polytope"], tuple[object, ...]]:
+        """Pickle an entry of the catalogue by its name, any other by its parts."""
+        if POLYTOPES.get(self.name) is self:
+            return _catalogued, (self.name,)
+        return Polytope, (self.name, self.d, self.v, self.construct, self.orbits, dict(self.shape))
+
     @property
     def norm_names(self) -> tuple[str, ...]:
         """Names of the norms, one per orbit; none where there are no dimensions."""
@@ -335,3 +341,7 @@ def _aliases() -> dict[str, str]:
 
 POLYTOPES: Mapping[str, Polytope] = MappingProxyType(_catalogue())
 ALIASES: Mapping[str, str] = MappingProxyType(_aliases())
+
+
+def _catalogued(name: str) -> Polytope:
+    return POLYTOPES[name]

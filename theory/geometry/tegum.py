@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from theory.geometry.polytopes import ALIASES, POLYTOPES, Polytope
 
-__all__ = ["Parameters", "TegumProduct", "parse", "tegum_products"]
+__all__ = ["Parameters", "TegumProduct", "parse_geometry", "tegum_products"]
 
 Parameters = Mapping[str, Mapping[str, float]]
 
@@ -96,7 +96,7 @@ class TegumProduct:
 
     @property
     def name(self) -> str:
-        """The product in words; ``parse`` reads it back."""
+        """The product in words; ``parse_geometry`` reads it back."""
         return " + ".join(name if count == 1 else f"{count} {name}" for name, count in self.counts)
 
     def filled(self, n: int, m: int) -> "TegumProduct":
@@ -219,7 +219,7 @@ def _term(term: str, text: str) -> tuple[str, int]:
     return known, number
 
 
-def parse(text: str) -> TegumProduct:
+def parse_geometry(text: str) -> TegumProduct:
     """
     Read a tegum product.
 
@@ -243,9 +243,9 @@ def parse(text: str) -> TegumProduct:
 
     Examples
     --------
-    >>> parse("3 Digons + 2 unrepresented").name
+    >>> parse_geometry("3 Digons + 2 unrepresented").name
     '3 digon + 2 unrepresented'
-    >>> parse("pentagonal bipyramid + square").name
+    >>> parse_geometry("pentagonal bipyramid + square").name
     'pentagon + 3 digon'
     """
     if not isinstance(text, str):
@@ -256,7 +256,7 @@ def parse(text: str) -> TegumProduct:
         if not words:
             raise ValueError(f"a geometry is terms joined by '+', but one is empty in {text!r}")
         name, number = _term(words, text)
-        for factor, times in parse(ALIASES[name]).counts if name in ALIASES else ((name, 1),):
+        for factor, times in parse_geometry(ALIASES[name]).counts if name in ALIASES else ((name, 1),):
             counts[factor] = counts.get(factor, 0) + number * times
     return TegumProduct(counts)
 

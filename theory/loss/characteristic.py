@@ -6,83 +6,10 @@ import numpy as np
 from jaxtyping import Complex, Float, Int
 from numpy import ndarray
 
-from theory.model.features import Anticorrelated, Correlated, FeatureDistribution
+from theory.model.features import FeatureDistribution
+from theory.model.set_laws import SetLaw
 
-__all__ = ["Transform", "characteristic_function", "value_curvature", "value_transform"]
-
-# Below this argument the quotients of sin and cos lose digits, and four terms of their series are exact.
-_SERIES = 0.05
-# Stands for an argument of 0, which quotients would turn into NaN; small enough to change no phase.
-_NO_ZERO = 1e-300
-
-
-def value_transform(
-    a: Float[ndarray, "*shape"], values: str
-) -> tuple[Complex[ndarray, "*shape"], Complex[ndarray, "*shape"]]:
-    """
-    Give e(a) = E exp(iau) of an active feature's value u, and its derivative.
-
-    Parameters
-    ----------
-    a : ndarray
-        Arguments, any shape.
-    values : {"uniform", "binary"}
-        Law of the value: U[0, 1], or the constant 1.
-
-    Returns
-    -------
-    transform, slope : ndarray of complex
-        e(a) and de/da.
-    """
-    if values == "binary":
-        transform = np.exp(1j * a)
-        return transform, 1j * transform
-    # Real arithmetic without np.where on the whole array: this is the inner loop of every quadrature.
-    x = np.copysign(np.maximum(np.abs(0.5 * a), _NO_ZERO), a)
-    sine, cosine = np.sin(x), np.cos(x)
-    sinc = sine / x
-    sinc_slope = (cosine - sinc) / x
-    small = np.abs(x) < _SERIES
-    near = x[small]
-    square = near * near
-    sinc_slope[small] = -near / 3 * (1 - square / 10 * (1 - square / 28 * (1 - square / 54)))
-    transform, slope = np.empty(x.shape, dtype=complex), np.empty(x.shape, dtype=complex)
-    transform.real, transform.imag = cosine * sinc, sine * sinc
-    slope.real = 0.5 * (cosine * sinc_slope - transform.imag)
-    slope.imag = 0.5 * (sine * sinc_slope + transform.real)
-    return transform, slope
-
-
-def value_curvature(
-    a: Float[ndarray, "*shape"], slope: Complex[ndarray, "*shape"], values: str
-) -> Complex[ndarray, "*shape"]:
-    """
-    Give the second derivative of e(a) = E exp(iau).
-
-    Parameters
-    ----------
-    a : ndarray
-        Arguments, any shape.
-    slope : ndarray of complex, same shape
-        de/da, as ``value_transform`` gives it.
-    values : {"uniform", "binary"}
-        Law of the value: U[0, 1], or the constant 1.
-
-    Returns
-    -------
-    ndarray of complex
-        - E u^2 exp(iau).
-    """
-    if values == "binary":
-        return 1j * slope
-    near = np.abs(a) < 1  # where the quotient would lose digits
-    curvature = (1j * np.exp(1j * a) - 2 * slope) / np.where(near, 1.0, a)
-    series, power = np.zeros(int(near.sum()), dtype=complex), np.ones(int(near.sum()), dtype=complex)
-    for k in range(18):  # 1/17! is below the rounding error
-        series -= power / (k + 3)
-        power = power * (1j * a[near]) / (k + 1)
-    curvature[near] = series
-    return curvature
+__all__ = ["Transform", "characteristic_function"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,42 +71,26 @@ def characteristic_function(
     Transform
         The function and its logarithmic derivatives.
     """
-    value, slope = value_transform(a, features.values)
+    value, slope = features.values.transforms(a, 1)
     own = (..., np.arange(len(outputs)), outputs)
-    own_curvature = value_curvature(a[own], slope[own], features.values)
-    own_relative = own_curvature / slope[own]
-    if not isinstance(features, (Correlated, Anticorrelated)):
-        factor = 1 + density * (value - 1)
-        log_slope = slope * (density / _nonzero(factor))
-        return Transform(
-            value=value,
-            slope=slope,
-            own_curvature=own_curvature,
-            product=factor.prod(-1),
-            log_slope=log_slope,
-            own_log_slope=log_slope[own],
-            correction=None,
-            own_correction=own_relative - log_slope[own],
-        )
-    owner = features.set_of_feature
-    relative = slope / _nonzero(value)
-    transform = _set_transform(value, features)
-    factor = 1 + density * (transform - 1)
-    weight = (density / _nonzero(factor))[..., owner]
-    if isinstance(features, Correlated):
-        log_slope = weight * transform[..., owner] * relative
-        within = relative
-    else:
-        sizes = np.bincount(owner)[owner]
-        log_slope = weight * slope / sizes
-        within = np.zeros_like(relative)
-    correction = np.where(owner == owner[outputs][:, None], within - log_slope, 0)
-    correction[own] = 0
+    own_curvature = features.values.transform(a[own], 2)
+    own_relative = own_curvature / _nonzero(slope[own])
+    single = np.bincount(features.set_of_feature)[features.set_of_feature] == 1
+    p = density[..., features.set_of_feature] * features.activity
+    factor = 1 + p * (value - 1)
+    log_slope = slope * (p / _nonzero(factor))
+    product = factor[..., single].prod(-1)
+    correction = None
+    for s, (members, law) in enumerate(features.groups):
+        if len(members) > 1:
+            correction = np.zeros_like(log_slope) if correction is None else correction
+            inside = list(members)
+            _set_factor(density[..., s], inside, law, value, slope, outputs, product, log_slope, correction)
     return Transform(
         value=value,
         slope=slope,
         own_curvature=own_curvature,
-        product=factor.prod(-1),
+        product=product,
         log_slope=log_slope,
         own_log_slope=log_slope[own],
         correction=correction,
@@ -187,18 +98,35 @@ def characteristic_function(
     )
 
 
+def _set_factor(
+    p: Float[ndarray, "..."],
+    inside: list[int],
+    law: SetLaw,
+    value: Complex[ndarray, "... output n"],
+    slope: Complex[ndarray, "... output n"],
+    outputs: Int[ndarray, " output"],
+    product: Complex[ndarray, "... output"],
+    log_slope: Complex[ndarray, "... output n"],
+    correction: Complex[ndarray, "... output n"],
+) -> None:
+    """Multiply one set's factor into the product, and write its members' derivatives."""
+    e = value[..., inside]
+    factor = 1 + p * (law.generating(e) - 1)
+    product *= factor
+    by_member = law.slopes(e)
+    log_slope[..., inside] = (p / _nonzero(factor))[..., None] * by_member * slope[..., inside]
+    for row in np.flatnonzero(np.isin(outputs, inside)).tolist():
+        i = inside.index(int(outputs[row]))
+        mine = e[..., row, :]
+        with_own, without = mine.copy(), mine.copy()
+        with_own[..., i], without[..., i] = 1, 0
+        both = law.slopes(with_own) - law.slopes(without)  # d^2 C / de_i de_j
+        within = both * slope[..., row, inside] / _nonzero(by_member[..., row, i])[..., None]
+        within -= log_slope[..., row, inside]
+        within[..., i] = 0
+        correction[..., row, inside] = within
+
+
 def _nonzero(factor: Complex[ndarray, "*shape"]) -> Complex[ndarray, "*shape"]:
     """Replace exact zeros, which a division could not undo in the product, by something far below rounding."""
     return np.where(factor == 0, 1e-200, factor)
-
-
-def _set_transform(
-    value: Complex[ndarray, "*shape n"], features: Correlated | Anticorrelated
-) -> Complex[ndarray, "*shape n_sets"]:
-    """E exp(i sum a_j x_j) over an active set: a product if all its features are active, a mean if one is."""
-    order = np.concatenate([list(members) for members in features.sets])
-    sizes = np.array([len(members) for members in features.sets])
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    if isinstance(features, Correlated):
-        return np.multiply.reduceat(value[..., order], starts, axis=-1)
-    return np.add.reduceat(value[..., order], starts, axis=-1) / sizes

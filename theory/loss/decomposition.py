@@ -22,9 +22,12 @@ from numpy.typing import ArrayLike
 
 from theory.loss import enumeration
 from theory.loss.by_count import errors_by_count
-from theory.loss.one_sparse import interference, own_error
+from theory.loss.one_sparse import errors_alone
 from theory.loss.population import Model, output_errors, population_loss
-from theory.model.problem import Problem, check_parameters
+from theory.model.activations import Activation, activation_of
+from theory.model.features import Independent
+from theory.model.problem import Problem
+from theory.model.values import ValueLaw
 
 __all__ = ["Decomposition", "by_active_features", "decompose"]
 
@@ -68,7 +71,7 @@ class Decomposition:
     by_active: Float[ndarray, " k"]
 
 
-def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu") -> Decomposition:
+def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None = None) -> Decomposition:
     """
     Split a population loss into named parts that sum to it exactly.
 
@@ -80,8 +83,8 @@ def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu
         Output bias.
     problem : Problem
         A single problem.
-    model : {"relu", "linear"}
-        Which toy model.
+    model : Activation or {"relu", "linear"}, optional
+        The output activation; by default the problem's own.
 
     Returns
     -------
@@ -104,15 +107,15 @@ def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu
     >>> bool(np.isclose(parts.own_error.sum() + parts.interference.sum(), parts.loss))
     True
     """
-    W, b = check_parameters(W, b, problem)
+    W, b = problem.checked(W, b)
     if b.ndim != 1:
         raise ValueError(f"decompose takes a single problem and model, got a batch of shape {b.shape[:-1]}")
+    activation = problem.activation if model is None else activation_of(model)
     G = W.T @ W
-    total = output_errors(G, b, problem, model).value
-    own, pairs, bias_miss = _linear_parts(G, b, problem) if model == "linear" else _relu_parts(G, b, problem)
-    importance = problem.importance
-    mean = problem.features.mean
-    variance = np.diagonal(problem.features.second_moment) - mean**2
+    total = output_errors(G, b, problem, activation).value
+    parts = _bent_parts(G, b, problem, activation) if activation.kinks else _linear_parts(G, b, problem)
+    own, pairs, bias_miss = parts
+    importance, variance = problem.importance, problem.features.variance
     return Decomposition(
         loss=float(importance @ total),
         own_error=importance * own,
@@ -120,40 +123,51 @@ def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu
         collective=importance * (total - own - pairs.sum(1) - bias_miss),
         bias_miss=importance * bias_miss,
         benefit=importance * (variance - own),
-        by_active=by_active_features(W, b, problem, model),
+        by_active=by_active_features(W, b, problem, activation),
     )
 
 
-def _relu_parts(G: ndarray, b: ndarray, problem: Problem) -> tuple[ndarray, ndarray, ndarray]:
+def _bent_parts(G: ndarray, b: ndarray, problem: Problem, activation: Activation) -> tuple[ndarray, ndarray, ndarray]:
     """Errors of every output with its own feature alone, and with one other feature at a time."""
     features, n = problem.features, problem.n
     density, pair = features.feature_density, features.pair_activity()
     own = np.arange(n)
-    alone, _, _ = own_error(G[own, own], b, features.values)
-    single = density * alone + (1 - density) * np.maximum(b, 0) ** 2
-    couplings = np.stack([np.broadcast_to(G[own, own][:, None], (n, n)), G], axis=-1).reshape(-1, 2)
-    weight = np.stack(
-        [1 - density[:, None] - density + pair, density[:, None] - pair, density - pair, pair], axis=-1
-    ).reshape(-1, 4)
-    bias = np.repeat(b, n)
-    both = (weight * enumeration.squared_errors(couplings, bias, features.values)).sum(-1).reshape(n, n)
+    silent, alone = activation.value(b) ** 2, errors_alone(G, b, features.values, activation)[0]
+    single = density * alone[own, own] + (1 - density) * silent
+    both = (1 - density[:, None] - density + pair) * silent[:, None] + (density[:, None] - pair) * alone[own, own][
+        :, None
+    ]
+    both += (density - pair) * alone + pair * _errors_together(G, b, features.values, activation)
     pairs = both - single[:, None]
     pairs[own, own] = 0.0
     return single, pairs, np.zeros(n)
+
+
+def _errors_together(G: ndarray, b: ndarray, values: ValueLaw, activation: Activation) -> Float[ndarray, "n n"]:
+    """E[(x_i - f(z_i))^2 | i and j alone are active] for j other than i."""
+    n = len(b)
+    couplings = np.stack([np.broadcast_to(np.diag(G)[:, None], (n, n)), G], axis=-1).reshape(-1, 2)
+    bias = np.repeat(b, n)
+    if values.box is not None:
+        return enumeration.squared_errors(couplings, bias, values, activation)[:, -1].reshape(n, n)
+    always = Problem(m=2, features=Independent(np.ones(2), values), activation=activation)
+    rows = np.stack([couplings, couplings[:, ::-1]], axis=1)  # the second output is not looked at
+    return output_errors(rows, np.stack([bias, bias], axis=1), always).value[:, 0].reshape(n, n)
 
 
 def _linear_parts(G: ndarray, b: ndarray, problem: Problem) -> tuple[ndarray, ndarray, ndarray]:
     """Saxe's form: centred features contribute one by one."""
     R = np.eye(problem.n) - G
     mean = problem.features.mean
-    variance = np.diagonal(problem.features.second_moment) - mean**2
-    pairs = R**2 * variance
+    pairs = R**2 * problem.features.variance
     own = np.diagonal(pairs).copy()
     np.fill_diagonal(pairs, 0.0)
     return own, pairs, (b - R @ mean) ** 2
 
 
-def by_active_features(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model = "relu") -> Float[ndarray, " k"]:
+def by_active_features(
+    W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None = None
+) -> Float[ndarray, " k"]:
     """
     Split a population loss by the number of active features.
 
@@ -165,8 +179,8 @@ def by_active_features(W: ArrayLike, b: ArrayLike, problem: Problem, model: Mode
         Output bias.
     problem : Problem
         A single problem.
-    model : {"relu", "linear"}
-        Which toy model.
+    model : Activation or {"relu", "linear"}, optional
+        The output activation; by default the problem's own.
 
     Returns
     -------
@@ -177,42 +191,34 @@ def by_active_features(W: ArrayLike, b: ArrayLike, problem: Problem, model: Mode
     -----
     L = sum_k L_k, where L_k sums over active sets of size k, with weights p^k (1-p)^(n-k) if all densities are p.
     """
-    W, b = check_parameters(W, b, problem)
-    G, n = W.T @ W, problem.n
-    patterns = enumeration.active_patterns(n) if n <= _MAX_PATTERNS else _few_active(n)
+    W, b = problem.checked(W, b)
+    activation = problem.activation if model is None else activation_of(model)
+    G, n, values = W.T @ W, problem.n, problem.features.values
+    listed = n <= _MAX_PATTERNS and (values.box is not None or not activation.kinks)
+    patterns = enumeration.active_patterns(n) if listed else _few_active(n)
     probability = problem.features.pattern_probability(patterns)
-    if model == "linear":
+    if not activation.kinks:
         errors = _linear_errors(G, b, patterns, problem)
-    elif n <= _MAX_PATTERNS:
+    elif listed:
         order, swapped = enumeration.own_first(n)
         own = np.arange(n)[:, None]
-        errors = np.take_along_axis(
-            enumeration.squared_errors(G[own, order], b, problem.features.values), swapped, axis=1
-        )
+        errors = np.take_along_axis(enumeration.squared_errors(G[own, order], b, values, activation), swapped, axis=1)
     else:
-        errors = _few_active_errors(G, b, problem)
+        errors = np.column_stack([activation.value(b) ** 2, errors_alone(G, b, values, activation)[0]])
     losses = probability * (problem.importance @ errors)
-    if n <= _MAX_PATTERNS:
+    if listed:
         return np.bincount(patterns.sum(1), weights=losses, minlength=n + 1)
     if n <= _MAX_COUNTED:
-        by_count = problem.importance @ errors_by_count(G, b, problem.features, linear=model == "linear")
+        by_count = problem.importance @ errors_by_count(G, b, problem.features, activation)
         by_count[0], by_count[1] = losses[0], losses[1:].sum()
         return by_count
-    total = float(population_loss(W, b, problem, model))
+    total = float(population_loss(W, b, problem, activation))
     return np.array([losses[0], losses[1:].sum(), total - losses.sum()])
 
 
 def _few_active(n: int) -> ndarray:
     """No or one active feature."""
     return np.vstack([np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)])
-
-
-def _few_active_errors(G: ndarray, b: ndarray, problem: Problem) -> Float[ndarray, "n n_plus_1"]:
-    """Errors of the outputs given that no feature, or only feature j, is active."""
-    values, own = problem.features.values, np.arange(problem.n)
-    errors, _, _ = interference(G, b[:, None], values)
-    errors[own, own], _, _ = own_error(G[own, own], b, values)
-    return np.column_stack([np.maximum(b, 0) ** 2, errors])
 
 
 def _linear_errors(G: ndarray, b: ndarray, patterns: ndarray, problem: Problem) -> Float[ndarray, "n patterns"]:

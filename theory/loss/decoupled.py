@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.loss.enumeration import MAX_FEATURES, active_patterns, expected_squared_error
+from theory.loss.enumeration import active_patterns, expected_squared_error, max_features
 from theory.loss.population import OutputErrors, output_errors
-from theory.model.features import Independent
 from theory.model.problem import Problem
 
 __all__ = ["decoupled_errors"]
@@ -24,7 +23,7 @@ __all__ = ["decoupled_errors"]
 _NEGLIGIBLE = 1e-14
 # Features that one output may read and be enumerated. Beyond six the quadrature is faster, but second derivatives and
 # continuation want the last digits; from ten on enumeration takes too long.
-_MOST_COUPLED = {"uniform": 9, "binary": MAX_FEATURES["binary"]}
+_MOST_COUPLED = 9
 
 
 def _support(G: Float[ndarray, "k n n"]) -> ndarray:
@@ -35,10 +34,11 @@ def _support(G: Float[ndarray, "k n n"]) -> ndarray:
 def _enumerable(G: Float[ndarray, "k n n"], problem: Problem) -> bool:
     """Whether features are few, or independent and every output reads few of them."""
     values = problem.features.values
-    if problem.n <= MAX_FEATURES[values]:
+    most = max_features(values)
+    if problem.n <= most:
         return True
-    few = _support(G).sum(-1).max() <= _MOST_COUPLED[values]
-    return bool(few) and isinstance(problem.features, Independent)
+    few = _support(G).sum(-1).max() <= max(most, _MOST_COUPLED)
+    return bool(few) and values.box is not None and problem.features.independent
 
 
 def decoupled_errors(
@@ -67,7 +67,7 @@ def decoupled_errors(
     """
     if not _enumerable(G, problem):  # all models alike, so that differences between them mean something
         return output_errors(G, b, problem, nodes=nodes, rtol=rtol)
-    if not isinstance(problem.features, Independent):
+    if not (problem.features.independent and problem.activation.kinks):
         return output_errors(G, b, problem)
     return OutputErrors(*_enumerated(G, b, problem))
 
@@ -90,7 +90,9 @@ def _enumerated(
         p = problem.density[features][:, None, :]
         weight = np.where(active_patterns(int(size)), p, 1 - p).prod(-1)
         coupling = np.take_along_axis(rows[r], features, 1)
-        value[r], slope, db[r] = expected_squared_error(coupling, bias[r], weight, problem.features.values)
+        value[r], slope, db[r] = expected_squared_error(
+            coupling, bias[r], weight, problem.features.values, problem.activation
+        )
         dc[r] = problem.features.mean * db[r, None]
         dc[r[:, None], features] = slope
     return value.reshape(k, n), dc.reshape(k, n, n), db.reshape(k, n)

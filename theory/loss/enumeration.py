@@ -22,10 +22,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-__all__ = ["MAX_FEATURES", "active_patterns", "expected_squared_error", "own_first", "squared_errors"]
+from theory.model.activations import RELU, Activation
+from theory.model.values import Box, ValueLaw
 
-# Uniform values cost 3^n states, binary values 2^n; beyond this, quadrature (theory.loss.quadrature) is faster.
-MAX_FEATURES = {"uniform": 6, "binary": 16}
+__all__ = ["active_patterns", "expected_squared_error", "max_features", "own_first", "squared_errors"]
+
+# Filled boxes cost 3^n states, constants 2^n; beyond this, quadrature (theory.loss.quadrature) is faster.
+_MOST_FILLED, _MOST_CONSTANT = 6, 16
 
 # Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache.
 _STATE_ELEMENTS = 9_000
@@ -78,6 +81,25 @@ def _lattice(n: int) -> _Lattice:
         levels=tuple(levels),
         tops=place[active_patterns(n) @ (2 * power)],
     )
+
+
+def max_features(values: ValueLaw) -> int:
+    """
+    Say up to how many features active sets are enumerated.
+
+    Parameters
+    ----------
+    values : ValueLaw
+        Law of an active feature's value.
+
+    Returns
+    -------
+    int
+        6 where values fill an interval from 0 on, 16 where they are constant, 0 where the law is neither.
+    """
+    if values.box is None:
+        return 0
+    return _MOST_FILLED if values.box.filled else _MOST_CONSTANT
 
 
 def active_patterns(n: int) -> Bool[ndarray, "patterns n"]:
@@ -134,6 +156,7 @@ def own_first(n: int) -> tuple[Int[ndarray, "n n"], Int[ndarray, "n patterns"]]:
 class _Forward:
     """Values of the recursion on every state (s) of every row (r), kept for the backward pass."""
 
+    target: float  # what of its own feature the output should give back
     moments: ndarray  # (2, s, r): E e and E e^2
     slopes: ndarray  # (2, s, r): their derivatives in theta, x_0 at u0 held fixed, times the level + 1 and + 2
     weights: tuple[ndarray, ...]  # per level (s, level, r): u0, the weight of the face at 0
@@ -150,10 +173,11 @@ def _lowest_is_one(c: Float[ndarray, "r n"]) -> Bool[ndarray, "n r"]:
     return c.T < 0
 
 
-def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> _Forward:
+def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], target: float) -> _Forward:
+    """Run the recursion for e = target x_0 - ReLU z."""
     lattice = _lattice(c.shape[1])
     fixed, integrated = lattice.fixed, lattice.integrated
-    own_fixed, own_free = fixed[:, :1], integrated[:, :1]
+    own_fixed, own_free = target * fixed[:, :1], target * integrated[:, :1]
     y = b + fixed @ c.T
     low = y + integrated @ np.minimum(c, 0).T
     width = integrated @ np.abs(c).T
@@ -164,10 +188,10 @@ def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> _Forward:
     own_at_zero = own_fixed + own_free * np.where(flip[0], 1 - theta, theta)
 
     residual = own_fixed + 0.5 * own_free - y - 0.5 * (integrated @ c.T)
-    variance = (integrated @ (c - _own(c)).T ** 2) / 12
+    variance = (integrated @ (c - _own(c, target)).T ** 2) / 12
     moments = np.empty((2, *y.shape))
     moments[0] = np.where(positive, residual, own_fixed + own_free / 2)
-    moments[1] = np.where(positive, residual**2 + variance, own_fixed + own_free / 3)
+    moments[1] = np.where(positive, residual**2 + variance, target * (own_fixed + own_free / 3))
     slopes, weights = np.empty_like(moments), [np.empty((0, 0, 0))]
     for k, level in enumerate(lattice.levels[1:], start=1):
         s, flipped = level.states, flip[level.feature]
@@ -181,12 +205,12 @@ def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> _Forward:
         change *= 1.0 - 2.0 * flipped
         slopes[:, s] = change.sum(2)
         weights.append(u)
-    return _Forward(moments, slopes, tuple(weights), residual, positive, mixed, theta, width, own_at_zero)
+    return _Forward(target, moments, slopes, tuple(weights), residual, positive, mixed, theta, width, own_at_zero)
 
 
-def _own(c: Float[ndarray, "r n"]) -> Float[ndarray, " n"]:
-    """The coupling that would pass an output's own feature through: 1 for it, 0 for the others."""
-    return np.eye(c.shape[1])[0]
+def _own(c: Float[ndarray, "r n"], target: float) -> Float[ndarray, " n"]:
+    """The coupling that would make no error: the target's for an output's own feature, 0 for the others."""
+    return target * np.eye(c.shape[1])[0]
 
 
 def _backward(
@@ -195,7 +219,7 @@ def _backward(
     """Gradient of sum(adjoint_square * E e^2) in the couplings and the bias."""
     n = c.shape[1]
     lattice = _lattice(n)
-    own_slope = 1.0 - 2.0 * _lowest_is_one(c)[0]
+    own_slope = run.target * (1.0 - 2.0 * _lowest_is_one(c)[0])
     adjoint = np.stack([np.zeros_like(adjoint_square), adjoint_square])
     adjoint_theta = np.zeros_like(adjoint_square)
     for k in range(n, 0, -1):
@@ -234,13 +258,15 @@ def _collect(
     flip = _lowest_is_one(c)
     dc = fixed.T @ bias + integrated.T @ (0.5 * mean_z)
     dc += flip * (integrated.T @ low) + np.where(flip, -1.0, 1.0) * (integrated.T @ spread)
-    dc += (c - _own(c)).T / 6 * (integrated.T @ polynomial)
+    dc += (c - _own(c, run.target)).T / 6 * (integrated.T @ polynomial)
     return dc.T, bias.sum(0)
 
 
-def squared_errors(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], values: str) -> Float[ndarray, "r patterns"]:
+def squared_errors(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], values: ValueLaw, activation: Activation = RELU
+) -> Float[ndarray, "r patterns"]:
     """
-    Give E[(x_0 - ReLU z)^2 | A] for every set A of active features, z = b + sum_j c_j x_j.
+    Give E[(x_0 - f(z))^2 | A] for every set A of active features, z = b + sum_j c_j x_j.
 
     Parameters
     ----------
@@ -248,25 +274,38 @@ def squared_errors(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], values: st
         Couplings of r outputs, each output's own feature first.
     b : ndarray, shape (r,)
         Biases.
-    values : {"uniform", "binary"}
-        Law of an active feature's value.
+    values : ValueLaw
+        Law of an active feature's value; one with a box.
+    activation : Activation
+        The output activation f, of two straight pieces that meet at 0.
 
     Returns
     -------
     ndarray, shape (r, 2**n)
         One number per output and pattern of ``active_patterns(n)``.
     """
-    if values == "binary":
+    box = _box(values)
+    patterns = np.eye(2 ** c.shape[1])
+    if activation != RELU:
+        weight = np.tile(patterns, (len(c), 1))
+        rows, biases = np.repeat(c, len(patterns), axis=0), np.repeat(b, len(patterns))
+        return expected_squared_error(rows, biases, weight, values, activation)[0].reshape(len(c), -1)
+    bias = b / box.height
+    if not box.filled:
         active = active_patterns(c.shape[1]).astype(float)
-        return np.concatenate(
-            [(active[:, 0] - np.maximum(b[k, None] + c[k] @ active.T, 0)) ** 2 for k in _blocks(c, values)]
-        )
-    tops = _lattice(c.shape[1]).tops
-    return np.concatenate([_forward(c[k], b[k]).moments[1][tops].T for k in _blocks(c, values)])
+        errors = [(active[:, 0] - np.maximum(bias[k, None] + c[k] @ active.T, 0)) ** 2 for k in _blocks(c, box)]
+    else:
+        tops = _lattice(c.shape[1]).tops
+        errors = [_forward(c[k], bias[k], 1.0).moments[1][tops].T for k in _blocks(c, box)]
+    return box.height**2 * np.concatenate(errors)
 
 
 def expected_squared_error(
-    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"], values: str
+    c: Float[ndarray, "r n"],
+    b: Float[ndarray, " r"],
+    weight: Float[ndarray, "r patterns"],
+    values: ValueLaw,
+    activation: Activation = RELU,
 ) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
     """
     Average ``squared_errors`` over the active sets, with the gradient.
@@ -279,46 +318,95 @@ def expected_squared_error(
         Biases.
     weight : ndarray, shape (r, 2**n)
         Probability of each pattern of ``active_patterns(n)``, features in the order of the couplings.
-    values : {"uniform", "binary"}
-        Law of an active feature's value.
+    values : ValueLaw
+        Law of an active feature's value; one with a box.
+    activation : Activation
+        The output activation f, of two straight pieces that meet at 0.
 
     Returns
     -------
     value : ndarray, shape (r,)
-        E (x_0 - ReLU z)^2.
+        E (x_0 - f(z))^2.
     dc : ndarray, shape (r, n)
         Its gradient in the couplings.
     db : ndarray, shape (r,)
         Its derivative in the bias.
     """
-    block = _binary_block if values == "binary" else _uniform_block
-    value, dc, db = zip(*(block(c[k], b[k], weight[k]) for k in _blocks(c, values)), strict=True)
-    return np.concatenate(value), np.concatenate(dc), np.concatenate(db)
+    box = _box(values)
+    bias = b / box.height  # in units of the height values fill the unit cube
+    left, bend = activation.left, activation.bend
+    rectified = bend * (2 * left + bend - 1)
+    value, dc, db = np.zeros(len(c)), np.zeros(c.shape), np.zeros(len(c))
+    for share, target in ((bend, 1.0), (rectified, 0.0)):
+        if share:
+            parts = [_block(c[k], bias[k], weight[k], box, target) for k in _blocks(c, box)]
+            for total, part in zip((value, dc, db), zip(*parts, strict=True), strict=True):
+                total += share * np.concatenate(part)
+    if activation != RELU:
+        for total, part in zip((value, dc, db), _straight(c, bias, weight, box, left, bend), strict=True):
+            total += part
+    return box.height**2 * value, box.height**2 * dc, box.height * db
 
 
-def _uniform_block(
-    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"]
+def _box(values: ValueLaw) -> Box:
+    if values.box is None:
+        raise ValueError(f"active sets of {values.name} values cannot be enumerated")
+    return values.box
+
+
+def _block(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"], box: Box, target: float
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    """Expectation of (target x_0 - ReLU z)^2 and its gradient, values in units of the box's height."""
+    return (_filled_block if box.filled else _constant_block)(c, b, weight, target)
+
+
+def _filled_block(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"], target: float
 ) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
     tops = _lattice(c.shape[1]).tops
-    run = _forward(c, b)
+    run = _forward(c, b, target)
     adjoint = np.zeros_like(run.residual)
     adjoint[tops] = weight.T
     value = (weight.T * run.moments[1][tops]).sum(0)
     return value, *_backward(c, run, adjoint)
 
 
-def _binary_block(
-    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"]
+def _constant_block(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"], target: float
 ) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
     active = active_patterns(c.shape[1]).astype(float)
     z = b[:, None] + c @ active.T
-    error = active[:, 0] - np.maximum(z, 0)
+    error = target * active[:, 0] - np.maximum(z, 0)
     slope = -2 * weight * error * (z > 0)
     return (weight * error**2).sum(1), slope @ active, slope.sum(1)
 
 
-def _blocks(c: Float[ndarray, "r n"], values: str) -> list[slice]:
+def _straight(
+    c: Float[ndarray, "r n"],
+    b: Float[ndarray, " r"],
+    weight: Float[ndarray, "r patterns"],
+    box: Box,
+    left: float,
+    bend: float,
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
+    """(1 - bend) E x_0^2 - 2 left E x_0 z + left^2 E z^2 and its gradient."""
+    active = active_patterns(c.shape[1]).astype(float)
+    mean, spread = (0.5, 1 / 12) if box.filled else (1.0, 0.0)
+    first = mean * weight @ active  # E x_j
+    second = mean**2 * np.einsum("ra,aj,ak->rjk", weight, active, active, optimize=True)
+    second[:, range(c.shape[1]), range(c.shape[1])] += spread * weight @ active
+    mass = weight.sum(1)
+    mean_z = (first * c).sum(1) + b * mass
+    moment = (second @ c[..., None])[..., 0] + b[:, None] * first  # E x_j z
+    square_z = (moment * c).sum(1) + b * mean_z
+    value = (1 - bend) * second[:, 0, 0] - 2 * left * moment[:, 0] + left**2 * square_z
+    dc = -2 * left * second[:, 0] + 2 * left**2 * moment
+    return value, dc, -2 * left * first[:, 0] + 2 * left**2 * mean_z
+
+
+def _blocks(c: Float[ndarray, "r n"], box: Box) -> list[slice]:
     """Cut the rows into blocks whose states fit the cache."""
-    states = 3 ** c.shape[1] if values == "uniform" else 2 ** c.shape[1]
+    states = (3 if box.filled else 2) ** c.shape[1]
     size = max(1, _STATE_ELEMENTS // states)
     return [slice(start, start + size) for start in range(0, len(c), size)]

@@ -1,132 +1,25 @@
-"""Expected squared errors when one feature is active: the closed forms of one-dimensional couplings.
+"""The one-sparse limit of the ReLU model's loss: at most one feature is active at a time.
 
-With u uniform on [0, 1], z = b + c u and e = u - ReLU z for the active feature's own output, e = - ReLU z for another.
-Divisions are by a coupling only where z changes sign, and there the numerator is at most as large.
+With features of equal density p, and biases b <= 0, the population loss divided by p tends to
+
+    L_1 = sum_i I_i [ E (u - ReLU(g_ii u + b_i))^2 + sum_{j != i} E ReLU(g_ij u + b_i)^2 ] ,   u a value,
+
+as p -> 0. (A positive bias would cost b_i^2 / p with no feature active: in the limit there is none.) The two closed
+forms stand in the value law's record (theory.model.values).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.model.problem import Problem, check_parameters
+from theory.model.activations import RELU, Activation
+from theory.model.problem import Problem
+from theory.model.values import BINARY, UNIFORM, ValueLaw
 
-__all__ = [
-    "OneSparse",
-    "interference",
-    "limit_loss",
-    "limit_loss_and_gradient",
-    "one_sparse_loss",
-    "own_error",
-    "sign_change",
-]
-
-Triple = tuple[Float[ndarray, "*shape"], Float[ndarray, "*shape"], Float[ndarray, "*shape"]]
-
-
-def interference(c: Float[ndarray, "*#shape"], b: Float[ndarray, "*#shape"], values: str = "uniform") -> Triple:
-    """
-    Give E ReLU(c u + b)^2, what an active feature does to another feature's output.
-
-    Parameters
-    ----------
-    c : ndarray
-        Coupling g_ij of the active feature to the output.
-    b : ndarray, broadcastable
-        Bias of the output.
-    values : {"uniform", "binary"}
-        Law of the active feature's value u: U[0, 1], or 1.
-
-    Returns
-    -------
-    value, dc, db : ndarray
-        The expectation and its derivatives in coupling and bias.
-
-    References
-    ----------
-    Elhage et al. 2022, "Toy Models of Superposition", the one-sparse loss L_1, second term.
-    """
-    if values == "binary":
-        slope = 2 * np.maximum(b + c, 0)
-        return slope**2 / 4, slope, slope
-    end = b + c
-    positive = np.minimum(b, end) >= 0
-    mixed = ~positive & (np.maximum(b, end) > 0)
-    top = np.where(mixed, np.maximum(b, end), 0.0)  # the largest z, less than |c|
-    share = np.where(mixed, top / np.where(mixed, np.abs(c), 1.0), 0.0)  # the part of [0, 1] where z > 0
-    # Where z rises through 0 the mean of u over z > 0 is 1 - share/2; where it falls, share/2.
-    first_u = np.where(end > b, share * top * (0.5 - share / 6), share**2 * top / 6)
-    value = np.where(positive, b * end + c**2 / 3, share * top**2 / 3)
-    dc = np.where(positive, b + 2 * c / 3, 2 * first_u)
-    db = np.where(positive, b + end, share * top)
-    return value, dc, db
-
-
-def own_error(c: Float[ndarray, "*#shape"], b: Float[ndarray, "*#shape"], values: str = "uniform") -> Triple:
-    """
-    Give E (u - ReLU(c u + b))^2, how well an active feature is reconstructed.
-
-    Parameters
-    ----------
-    c : ndarray
-        Coupling g_ii = |W_i|^2 of the feature to its own output.
-    b : ndarray, broadcastable
-        Bias of the output.
-    values : {"uniform", "binary"}
-        Law of the active feature's value u: U[0, 1], or 1.
-
-    Returns
-    -------
-    value, dc, db : ndarray
-        The expectation and its derivatives in coupling and bias.
-
-    References
-    ----------
-    Elhage et al. 2022, "Toy Models of Superposition", the one-sparse loss L_1, first term.
-    """
-    if values == "binary":
-        z = b + c
-        slope = -2 * (1 - np.maximum(z, 0)) * (z > 0)
-        return (1 - np.maximum(z, 0)) ** 2, slope, slope
-    zero, rising = sign_change(c, b)
-    lower = np.where(rising, zero, 0.0)  # z > 0 on (lower, upper)
-    upper = np.where(rising, 1.0, zero)
-    at_lower, at_upper = (1 - c) * lower - b, (1 - c) * upper - b  # u - z at both ends
-    width = upper - lower
-    square = width * (at_lower**2 + at_lower * at_upper + at_upper**2) / 3
-    value = (lower**3 + 1 - upper**3) / 3 + square
-    db = -width * (at_lower + at_upper)
-    dc = -width * (at_lower * (2 * lower + upper) + at_upper * (lower + 2 * upper)) / 3
-    return value, dc, db
-
-
-def sign_change(
-    c: Float[ndarray, "*#shape"], b: Float[ndarray, "*#shape"]
-) -> tuple[Float[ndarray, "*shape"], Bool[ndarray, "*shape"]]:
-    """
-    Give where z = b + c u passes zero on [0, 1].
-
-    Parameters
-    ----------
-    c : ndarray
-        Coupling.
-    b : ndarray, broadcastable
-        Bias.
-
-    Returns
-    -------
-    zero : ndarray
-        That u; one of the ends, 0 or 1, if there is none inside.
-    rising : ndarray of bool
-        Whether z > 0 above it, and not below.
-    """
-    end = b + c
-    mixed = (np.minimum(b, end) < 0) & (np.maximum(b, end) > 0)
-    zero = np.where(mixed, -b / np.where(mixed, c, 1.0), np.where(np.maximum(b, end) > 0, 0.0, 1.0))
-    rising = np.where(mixed, c > 0, True)
-    return zero, rising
+__all__ = ["OneSparse", "errors_alone", "limit_loss", "limit_loss_and_gradient", "one_sparse_loss"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,13 +68,13 @@ def one_sparse_loss(W: ArrayLike, b: ArrayLike, problem: Problem) -> OneSparse:
     ----------
     Elhage et al. 2022, "Toy Models of Superposition", section "Mathematical Understanding".
     """
-    W, b = check_parameters(W, b, problem)
+    W, b = problem.checked(W, b)
     G, importance = W.T @ W, problem.importance
     own = np.arange(problem.n)
     parts = []
-    for values in ("uniform", "binary"):
-        mine, _, _ = own_error(G[own, own], b, values)
-        others, _, _ = interference(G, b[:, None], values)
+    for values in (UNIFORM, BINARY):
+        others = errors_alone(G, b, values)[0]
+        mine = others[own, own]  # a copy
         others[own, own] = 0.0
         parts.append((importance * mine, importance[:, None] * others))
     (mine, others), (mine_at_one, others_at_one) = parts
@@ -191,6 +84,58 @@ def one_sparse_loss(W: ArrayLike, b: ArrayLike, problem: Problem) -> OneSparse:
         own_error=mine,
         interference=others,
     )
+
+
+def errors_alone(
+    G: Float[ndarray, "*batch output n"],
+    b: Float[ndarray, "*batch output"],
+    values: ValueLaw,
+    activation: Activation = RELU,
+    outputs: Int[ndarray, " output"] | None = None,
+) -> tuple[Float[ndarray, "*batch output n"], Float[ndarray, "*batch output n"], Float[ndarray, "*batch output n"]]:
+    """
+    Give E[(x_i - f(z_i))^2 | only feature j is active] for every output i and feature j, with its derivatives.
+
+    Parameters
+    ----------
+    G : ndarray, shape (*batch, output, n)
+        Couplings W^T W, or some rows of it.
+    b : ndarray, shape (*batch, output)
+        Output biases.
+    values : ValueLaw
+        Law of an active feature's value.
+    activation : Activation
+        The output activation f, of at most two straight pieces that meet at 0.
+    outputs : ndarray of int, shape (output,), optional
+        The own feature of each output; all n features in order by default.
+
+    Returns
+    -------
+    value, dc, db : ndarray, shape (*batch, output, n)
+        Errors, and their derivatives in the coupling g_ij and the bias.
+    """
+    outputs = np.arange(G.shape[-1]) if outputs is None else outputs
+    own = (..., np.arange(len(outputs)), outputs)
+    left, bend, mean, square = activation.left, activation.bend, values.mean, values.square
+    errors = list(values.interference(G, b[..., None])) if bend else [np.zeros_like(G) for _ in range(3)]
+    rest = bend * (2 * left + bend)
+    mine = [(rest - bend) * part[own] for part in errors]  # of what the ReLU's own error is more than that
+    for part in errors:
+        part *= rest
+    if bend:
+        for part, more in zip(mine, values.own_error(G[own], b), strict=True):
+            part += bend * more
+    for part, of_own in zip(errors, mine, strict=True):
+        part[own] = of_own
+    if left:
+        bias = b[..., None]
+        errors[0] += left**2 * (G**2 * square + 2 * G * bias * mean + bias**2)
+        errors[1] += 2 * left**2 * (G * square + bias * mean)
+        errors[2] += 2 * left**2 * (G * mean + bias)
+        errors[0][own] += (1 - bend) * square - 2 * left * (square * G[own] + b * mean)
+        errors[1][own] -= 2 * left * square
+        errors[2][own] -= 2 * left * mean
+    return errors[0], errors[1], errors[2]
 
 
 def _checked(W: ArrayLike, b: ArrayLike | float, importance: ArrayLike | float) -> tuple[ndarray, ndarray, ndarray]:
@@ -253,9 +198,7 @@ def limit_loss(
     """
     W_, b_, weight = _checked(W, b, importance)
     gram = np.swapaxes(W_, -1, -2) @ W_
-    diagonal = np.arange(gram.shape[-1])
-    errors = interference(gram, b_[..., :, None])[0]
-    errors[..., diagonal, diagonal] = own_error(gram[..., diagonal, diagonal], b_)[0]
+    errors = errors_alone(gram, b_, UNIFORM)[0]
     total: ndarray | float = (weight * errors.sum(-1)).sum(-1)
     return total if isinstance(total, ndarray) else float(total)
 
@@ -293,8 +236,6 @@ def limit_loss_and_gradient(
     """
     W_, b_, weight = _checked(W, b, importance)
     gram = W_.T @ W_
-    errors, coupling, shift = interference(gram, b_[:, None])
-    for part, own in zip((errors, coupling, shift), own_error(np.diagonal(gram), b_), strict=True):
-        np.fill_diagonal(part, own)
+    errors, coupling, shift = errors_alone(gram, b_, UNIFORM)
     A = weight[:, None] * coupling
     return float(weight @ errors.sum(1)), W_ @ (A + A.T), weight * shift.sum(1)

@@ -19,8 +19,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 from numpy import ndarray
 
-from theory.loss.characteristic import value_curvature, value_transform
-from theory.loss.one_sparse import sign_change
+from theory.model.values import UNIFORM
 
 __all__ = ["limit_curvatures", "output_curvatures"]
 
@@ -30,8 +29,6 @@ _NODES = 128
 _TAPER, _ORDER = 8.0, 4
 # The nodes' step repeats delta(z) at this multiple of the largest |z|, at a distance from all of them.
 _MARGIN = 1.3
-# Below this argument a series replaces the quotient that gives the third derivative of E exp(iau).
-_SERIES = 1.0
 
 
 def limit_curvatures(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> Float[ndarray, "r n k k"]:
@@ -51,7 +48,7 @@ def limit_curvatures(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> Float
         For every feature that may be the active one: in its coupling and the bias. Couplings of other features do not
         matter. Where z vanishes for all values it counts as not positive.
     """
-    zero, rising = sign_change(c, b[:, None])
+    zero, rising = UNIFORM.sign_change(c, b[:, None])
     sign = np.where(rising, 1.0, -1.0)  # z > 0 from the zero up to 1, or from 0 up to the zero
     moments = [2 * (rising - sign * zero ** (k + 1)) / (k + 1) for k in range(3)]
     # The own error u - ReLU(z) has a kink of slope where z passes 0, and is u there.
@@ -118,9 +115,8 @@ def _several_active(
     h = 2 * np.pi / (_MARGIN * np.maximum(np.abs(b) + np.abs(c).sum(-1), 1e-8))
     t = (np.arange(nodes) + 0.5) * h[:, None]
     a = t[..., None] * c[:, None, :]
-    e, e1 = value_transform(a, "uniform")
-    e2 = value_curvature(a, e1, "uniform")
-    e3 = _third(a[..., 0], e2[..., 0])
+    e, e1, e2 = UNIFORM.transforms(a, 2)
+    e3 = UNIFORM.transform(a[..., 0], 3)
     psi = 1 + density[:, None, :] * (e - 1)
     ratio = density[:, None, :] / np.where(psi == 0, 1e-200, psi)
     taper = np.exp(-_TAPER * ((np.arange(nodes) + 0.5) / nodes) ** _ORDER)
@@ -152,15 +148,3 @@ def _several_active(
 def _node_sum(weight: Complex[ndarray, "r node"], values: Complex[ndarray, "r node k"]) -> Float[ndarray, "r k"]:
     """Real part of the sum over nodes of weight times values."""
     return np.asarray((weight[:, None, :] @ values)[:, 0].real)
-
-
-def _third(a: Float[ndarray, "r node"], curvature: Complex[ndarray, "r node"]) -> Complex[ndarray, "r node"]:
-    """Third derivative of e(a) = E exp(iau), which is -i E u^3 exp(iau), from the second."""
-    near = np.abs(a) < _SERIES
-    third = -(np.exp(1j * a) + 3 * curvature) / np.where(near, 1.0, a)
-    series, power = np.zeros(int(near.sum()), dtype=complex), np.ones(int(near.sum()), dtype=complex)
-    for k in range(18):
-        series -= 1j * power / (k + 4)
-        power = power * (1j * a[near]) / (k + 1)
-    third[near] = series
-    return third

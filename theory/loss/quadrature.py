@@ -25,10 +25,11 @@ from jaxtyping import Complex, Float, Int
 from numpy import ndarray
 
 from theory.loss.characteristic import characteristic_function
-from theory.loss.one_sparse import interference, own_error
+from theory.loss.one_sparse import errors_alone
+from theory.model.activations import RELU, Activation
 from theory.model.features import FeatureDistribution
 
-__all__ = ["MAX_NODES", "ROUNDING", "Quadrature", "quadrature"]
+__all__ = ["MAX_NODES", "ROUNDING", "Quadrature", "quadrature", "reach"]
 
 MAX_NODES = 2**14
 # A loss is known to this part of the zero model's at best; one that is smaller counts as accurate.
@@ -69,6 +70,55 @@ class Quadrature:
     nodes: int
 
 
+def reach(
+    G: Float[ndarray, "*batch output n"], b: Float[ndarray, "*batch output"], features: FeatureDistribution
+) -> Float[ndarray, "*batch output"]:
+    """
+    Give the largest |z| of every output, or one that is exceeded with negligible effect where there is none.
+
+    Parameters
+    ----------
+    G : ndarray, shape (*batch, output, n)
+        Couplings.
+    b : ndarray, shape (*batch, output)
+        Biases.
+    features : FeatureDistribution
+        Distribution of the n features.
+
+    Returns
+    -------
+    ndarray, shape (*batch, output)
+        Z with P(|z| > Z) = 0; for values without a bound the smallest Z for which Chernoff's bound on
+        E z^2 1(|z| > Z) falls below 1e-15 times the largest squared coupling.
+    """
+    low, high = features.values.support
+    if np.isfinite(low) and np.isfinite(high):
+        return np.abs(b) + max(abs(low), abs(high)) * np.abs(G).sum(-1)
+    size = np.maximum(np.abs(G).max(-1), 1e-8)
+    best = np.full(b.shape, np.inf)
+    owner, activity = features.set_of_feature, features.feature_density
+    for u in np.geomspace(0.02, 50, 40):
+        s = u / size
+        with np.errstate(over="ignore", invalid="ignore"):
+            # The sets' members are bounded as if each were active whenever its set is: log(1 + p (exp(sum) - 1)).
+            exponent = np.maximum(*(features.values.log_mgf(sign * s[..., None] * G) for sign in (1, -1)))
+            joint = np.zeros((*exponent.shape[:-1], len(features.sets)))
+            for j, s_of in enumerate(owner.tolist()):
+                joint[..., s_of] += np.maximum(exponent[..., j], 0)
+            p = activity if features.independent else features.density
+            log = np.logaddexp(np.log1p(-np.minimum(p, 1 - 1e-16))[..., None, :], np.log(p)[..., None, :] + joint).sum(
+                -1
+            )
+        start = log + s * np.abs(b) + 36 + 2 * np.log(2 / u)
+        far = start
+        for _ in range(3):  # u Z / size = log-bound + 2 log(u Z / size)
+            far = start + 2 * np.log(np.maximum(far, 1))
+        best = np.minimum(best, np.where(np.isfinite(far), far / s, np.inf))
+    if not np.isfinite(best).all():
+        raise ValueError(f"{features.values.name} values have tails too heavy for the exact loss")
+    return best
+
+
 def quadrature(
     G: Float[ndarray, "batch output n"],
     b: Float[ndarray, "batch output"],
@@ -78,6 +128,7 @@ def quadrature(
     nodes: int | None = None,
     outputs: Int[ndarray, " output"] | None = None,
     max_nodes: int = MAX_NODES,
+    activation: Activation = RELU,
 ) -> Quadrature:
     """
     Compute the expected squared error of outputs and its gradient.
@@ -100,13 +151,15 @@ def quadrature(
         The own feature of each output; all n features in order by default.
     max_nodes : int
         Most nodes to use; what is not known accurately by then shows in ``error``.
+    activation : Activation
+        The output activation f, of two straight pieces that meet at 0.
 
     Returns
     -------
     Quadrature
         Values, gradients, error estimates.
     """
-    frame = _Frame.build(G, b, features, np.arange(b.shape[1]) if outputs is None else outputs)
+    frame = _Frame.build(G, b, features, np.arange(b.shape[1]) if outputs is None else outputs, activation)
     total = _closed_part(frame)
     sums = _zeros_like_sums(frame)
     todo = np.arange(len(G))
@@ -147,16 +200,19 @@ class _Frame:
     mean: ndarray  # (batch, n)
     second_moment: ndarray  # (batch, n, n)
     step: ndarray  # (batch, output)
+    activation: Activation
 
     @classmethod
-    def build(cls, G: ndarray, b: ndarray, features: FeatureDistribution, outputs: ndarray) -> "_Frame":
+    def build(
+        cls, G: ndarray, b: ndarray, features: FeatureDistribution, outputs: ndarray, activation: Activation
+    ) -> "_Frame":
         batch, n = len(G), G.shape[-1]
         patterns = np.vstack([np.zeros((1, n), dtype=bool), np.eye(n, dtype=bool)])
         few = np.broadcast_to(features.pattern_probability(patterns), (batch, n + 1))
-        reach = np.abs(b) + np.abs(G).sum(-1)
+        furthest = reach(G, b, features)
         # Rounded up to a power of 2^(1/4): the step is locally constant, so that the gradient of the
         # discretised loss is the discretised gradient.
-        reach = 2.0 ** (np.ceil(4 * np.log2(np.maximum(reach, 1e-8)) + 0.01) / 4)
+        furthest = 2.0 ** (np.ceil(4 * np.log2(np.maximum(furthest, 1e-8)) + 0.01) / 4)
         return cls(
             G=G,
             b=b,
@@ -167,7 +223,8 @@ class _Frame:
             one_active=few[:, 1:],
             mean=np.broadcast_to(features.mean, (batch, n)),
             second_moment=np.broadcast_to(features.second_moment, (batch, n, n)),
-            step=2 * np.pi / reach,
+            step=2 * np.pi / furthest,
+            activation=activation,
         )
 
 
@@ -185,31 +242,33 @@ def _zeros_like_sums(frame: _Frame) -> _Sums:
 
 def _closed_part(frame: _Frame) -> _Sums:
     """Zero or one active feature in closed form, and the polynomial moments of the rest."""
-    G, b, values = frame.G, frame.b, frame.features.values
+    G, b, activation = frame.G, frame.b, frame.activation
     outputs = frame.outputs
     own = (slice(None), np.arange(len(outputs)), outputs)
     single = frame.one_active
-    other, other_dc, other_db = interference(G, b[..., None], values)
-    other[own], other_dc[own], other_db[own] = own_error(G[own], b, values)
-    rectified = np.maximum(b, 0)
-    value = frame.none_active * rectified**2 + (other @ single[..., None])[..., 0]
-    dG = other_dc * single[:, None, :]
-    db = 2 * frame.none_active * rectified + (other_db @ single[..., None])[..., 0]
+    alone, alone_dc, alone_db = errors_alone(G, b, frame.features.values, activation, outputs)
+    silent = activation.value(b)
+    value = frame.none_active * silent**2 + (alone @ single[..., None])[..., 0]
+    dG = alone_dc * single[:, None, :]
+    db = 2 * frame.none_active * silent * activation.derivative(b) + (alone_db @ single[..., None])[..., 0]
 
     mass = 1 - frame.none_active - single.sum(-1, keepdims=True)
     mean = frame.mean - frame.features.value_mean * single
     moment = frame.second_moment.copy()
     diagonal = np.arange(moment.shape[-1])
     moment[:, diagonal, diagonal] -= frame.features.value_square * single
-    linear = np.pi / frame.step  # the closed half of E|z|: pi/h times the mean
+    weight_xz, weight_zz, weight_x, weight_z = activation.weights
+    # The closed halves of E|z|: pi/h times the mean.
+    cross, square = np.pi / frame.step * weight_x, 2 * np.pi / frame.step * weight_z
     own_mean = mean[:, outputs]
     mean_z = b * mass + (G @ mean[..., None])[..., 0]
     G_moment = G @ moment
     x_z = b * own_mean + G_moment[own]
     square_z = b**2 * mass + 2 * b * (mean_z - b * mass) + (G_moment * G).sum(-1)
-    value += moment[:, outputs, outputs] - x_z + square_z / 2 + linear * (mean_z - own_mean)
-    dG += (b + linear)[..., None] * mean[:, None, :] + G_moment - moment[:, outputs]
-    db += mean_z - own_mean + linear * mass
+    value += moment[:, outputs, outputs] + weight_xz * x_z + weight_zz * square_z + square * mean_z + cross * own_mean
+    dG += (2 * weight_zz * b + square)[..., None] * mean[:, None, :] + 2 * weight_zz * G_moment
+    dG += weight_xz * moment[:, outputs]
+    db += 2 * weight_zz * mean_z + weight_xz * own_mean + square * mass
     return _Sums(value, dG, db, np.zeros_like(b))
 
 
@@ -256,8 +315,9 @@ def _block_sums(
     rows, outputs = np.ix_(models, some), frame.outputs[some]
     h = frame.step[rows]
     t = k[:, None, None] * h
-    square_weight = 2j / np.pi * h / t**3  # half of 4h / (pi t^3); Re(i phi) = - Im phi
-    cross_weight = 2 / np.pi * h / t**2
+    _, _, share_x, share_z = frame.activation.weights
+    square_weight = share_z * 4j / np.pi * h / t**3  # Re(i phi) = - Im phi
+    cross_weight = -share_x * 2 / np.pi * h / t**2
     f = characteristic_function(
         t[..., None] * frame.G[rows], frame.density[models][:, None, :], frame.features, outputs
     )
@@ -282,7 +342,7 @@ def _block_sums(
     sums = _Sums(summand.real.sum(0), dG, -(t * summand).imag.sum(0), np.zeros(h.shape))
     last = t[-1]
     size, size_x = np.abs(rest[-_TAIL_NODES:]).max(0), np.abs(rest_x[-_TAIL_NODES:]).max(0)
-    return sums, (size / (2 * last**2) + size_x / last) * 2 / np.pi
+    return sums, (share_z * size / last**2 + abs(share_x) * size_x / last) * 2 / np.pi
 
 
 def _real_sum(

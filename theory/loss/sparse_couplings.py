@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.loss.enumeration import MAX_FEATURES, active_patterns, expected_squared_error
+from theory.loss.enumeration import active_patterns, expected_squared_error, max_features
 from theory.loss.output_curvature import output_curvatures
-from theory.loss.quadrature import quadrature
+from theory.loss.quadrature import MAX_NODES, quadrature
 from theory.model.features import Independent
+from theory.model.values import UNIFORM
 
 __all__ = ["output_error", "output_expansion", "rough_output_expansion"]
 
@@ -93,7 +94,7 @@ def rough_output_expansion(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], de
     r, n = c.shape
     size = np.abs(c) / max(float(np.abs(c).max()), 1e-300)
     small = (size.max(1) < _SMALL).any() or ((size > _HARDLY) & (size < _SMALL)).any()
-    if small or n <= MAX_FEATURES["uniform"]:
+    if small or n <= max_features(UNIFORM):
         return output_expansion(c, b, density)
     found = quadrature(
         c[:, None], b[:, None], Independent(np.full(n, density)), np.ones((r, 1)),
@@ -145,25 +146,25 @@ def output_error(c: Float[ndarray, " n"], b: float, density: float | Float[ndarr
         dc = p / 2 * db + c * (p / 3 - p**2 / 4) * bend
         dc[touching] = slope
         return value, dc, db
-    return _enumerated(c, b, p) if len(c) <= MAX_FEATURES["uniform"] else _integrated(c, b, p)
+    return _enumerated(c, b, p) if len(c) <= max_features(UNIFORM) else _integrated(c, b, p)
 
 
 def _enumerated(c: Float[ndarray, " n"], b: float, p: Float[ndarray, " n"]) -> Gradient:
     """Sum over all sets of active features."""
     weight = np.where(active_patterns(len(c)), p, 1 - p).prod(1)
-    values, dcs, dbs = expected_squared_error(c[None], np.array([b]), weight[None], "uniform")
+    values, dcs, dbs = expected_squared_error(c[None], np.array([b]), weight[None], UNIFORM)
     return float(values[0]), dcs[0], float(dbs[0])
 
 
 def _integrated(c: Float[ndarray, " n"], b: float, p: Float[ndarray, " n"]) -> Gradient:
     """As many nodes as the accuracy asks for; enumeration after all if they are too many."""
-    limit = {"max_nodes": _MANY_NODES} if len(c) <= _ENUMERABLE else {}
+    limit = _MANY_NODES if len(c) <= _ENUMERABLE else MAX_NODES
     found = quadrature(
         c[None, None], np.full((1, 1), b), Independent(p), np.ones((1, 1)),
-        rtol=_ACCURACY, outputs=np.zeros(1, dtype=int), **limit,
+        rtol=_ACCURACY, outputs=np.zeros(1, dtype=int), max_nodes=limit,
     )  # fmt: skip
     value, miss = float(found.value[0, 0]), float(found.error[0, 0])
-    if miss > _ACCURACY * value and limit:
+    if miss > _ACCURACY * value and len(c) <= _ENUMERABLE:
         return _enumerated(c, b, p)
     if miss > _ACCEPTABLE * value:
         warnings.warn(f"an output's error is {value:.6e}, known to {miss:.1e} only", RuntimeWarning, stacklevel=2)

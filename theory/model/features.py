@@ -1,34 +1,25 @@
-"""Feature distributions: which features are active together, and the values they take.
+"""Feature distributions: features come in independent sets, each with a density, a set law and a value law.
 
-Features come in independent sets. A set is active with its own density and then switches on one feature
-(``Independent``: every set has one member), all of its features (``Correlated``) or exactly one of them, chosen
-uniformly (``Anticorrelated``). An active feature takes a value of its own: uniform on [0, 1], or 1 ("binary").
+A set is active with its own density and then switches on its one feature (``Independent``: every set has one member),
+all of its features (``Correlated``), exactly one of them, chosen uniformly (``Anticorrelated``), or what its set law
+says (``FeatureDistribution``). An active feature takes a value of its own, from the value law.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-__all__ = ["Anticorrelated", "Correlated", "FeatureDistribution", "Independent", "ValueLaw", "density_array"]
+from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
+from theory.model.values import ValueLaw, value_law
+from theory.tools.locking import Locked, locked
 
-ValueLaw = Literal["uniform", "binary"]
-
-_MEAN = {"uniform": 1 / 2, "binary": 1.0}
-_SQUARE = {"uniform": 1 / 3, "binary": 1.0}
-
-
-def locked(values: ArrayLike) -> ndarray:
-    """Copy an array as float64 and make the copy read-only."""
-    array = np.array(values, dtype=float)
-    array.flags.writeable = False
-    return array
+__all__ = ["Anticorrelated", "Correlated", "FeatureDistribution", "Independent", "density_array"]
 
 
 def density_array(density: ArrayLike) -> Float[ndarray, "..."]:
@@ -76,31 +67,73 @@ def _validate_sets(sets: tuple[tuple[int, ...], ...]) -> None:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class FeatureDistribution(ABC):
+class FeatureDistribution(Locked):
     """
-    What every feature distribution can say about itself.
+    Independent sets of features.
 
-    Leading axes of the density, if any, are a batch of distributions over the same sets.
+    Parameters
+    ----------
+    sets : sequence of sequences of int
+        The features 0 ... n-1, each in exactly one set.
+    density : array_like, shape (n_sets,) or (*batch, n_sets)
+        Probability that a set is active, in (0, 1]; a scalar holds for every set. Leading axes are a batch of
+        distributions over the same sets.
+    law : SetLaw or sequence of SetLaw
+        What an active set switches on: one law for all sets, or one for each.
+    values : ValueLaw or {"uniform", "binary"}
+        Law of an active feature's value: a record, or U[0, 1], or the constant 1.
+
+    Raises
+    ------
+    ValueError
+        If the sets overlap or leave a feature out, or the density lies outside (0, 1].
+    TypeError
+        If an argument is of the wrong kind.
+
+    Examples
+    --------
+    >>> from theory.model.set_laws import AllOrNone, ExactlyOne
+    >>> FeatureDistribution([[0, 1], [2, 3]], 0.1, [AllOrNone(), ExactlyOne()]).feature_density
+    array([0.1 , 0.1 , 0.05, 0.05])
     """
 
     density: Float[ndarray, "*batch n_sets"]
     sets: tuple[tuple[int, ...], ...]
+    laws: tuple[SetLaw, ...]
     values: ValueLaw
 
-    def __init__(self, sets: tuple[tuple[int, ...], ...], density: ArrayLike, values: ValueLaw) -> None:
+    def __init__(
+        self,
+        sets: Sequence[Sequence[int]],
+        density: ArrayLike,
+        law: SetLaw | Sequence[SetLaw] = ALL_OR_NONE,
+        values: ValueLaw | str = "uniform",
+    ) -> None:
+        try:
+            members = tuple(tuple(int(j) for j in s) for s in sets)
+        except TypeError:
+            raise TypeError(f"sets must be a list of lists of feature numbers, got {sets!r}") from None
         p = density_array(density)
-        if values not in _MEAN:
-            raise ValueError(f"values must be 'uniform' or 'binary', got {values!r}")
-        _validate_sets(sets)
+        _validate_sets(members)
+        laws = (law,) * len(members) if isinstance(law, SetLaw) else tuple(law)
+        if len(laws) != len(members) or not all(isinstance(one, SetLaw) for one in laws):
+            raise TypeError(f"law must be a SetLaw, or one for each of the {len(members)} sets, got {law!r}")
         if p.ndim == 0:
-            p = locked(np.full(len(sets), p))
-        if p.shape[-1] != len(sets):
+            p = locked(np.full(len(members), p))
+        if p.shape[-1] != len(members):
             raise ValueError(
-                f"density must be a scalar or have shape ({len(sets)},), one number per "
-                f"{'feature' if isinstance(self, Independent) else 'set'}, got shape {p.shape}"
+                f"density must be a scalar or have shape ({len(members)},), one number per set, got shape {p.shape}"
             )
-        for name, value in (("sets", sets), ("density", p), ("values", values)):
+        for name, value in (("sets", members), ("density", p), ("laws", laws), ("values", value_law(values))):
             object.__setattr__(self, name, value)
+
+    def __init_subclass__(cls) -> None:
+        """Refuse further subclasses: what they override would be ignored where densities are batched."""
+        if cls.__module__ != __name__:
+            raise TypeError(
+                "a feature distribution is its sets, their laws and values: write a SetLaw or a ValueLaw and pass it "
+                "to FeatureDistribution instead of a subclass"
+            )
 
     @property
     def n(self) -> int:
@@ -108,9 +141,24 @@ class FeatureDistribution(ABC):
         return sum(len(members) for members in self.sets)
 
     @property
+    def groups(self) -> tuple[tuple[tuple[int, ...], SetLaw], ...]:
+        """The sets with their laws."""
+        return tuple(zip(self.sets, self.laws, strict=True))
+
+    @property
     def batch_shape(self) -> tuple[int, ...]:
         """Shape of the batch of distributions; () for a single one."""
         return self.density.shape[:-1]
+
+    @property
+    def name(self) -> str:
+        """How results and messages call the distribution."""
+        return "Independent" if self.independent else type(self).__name__
+
+    @property
+    def independent(self) -> bool:
+        """Whether every set has a single feature."""
+        return all(len(members) == 1 for members in self.sets)
 
     def reshaped(self, batch: tuple[int, ...]) -> "FeatureDistribution":
         """Broadcast the distribution over a batch of problems, and flatten that batch to one axis."""
@@ -119,45 +167,82 @@ class FeatureDistribution(ABC):
         n_sets = len(self.sets)
         return self.with_density(np.broadcast_to(self.density, (*batch, n_sets)).reshape(-1, n_sets))
 
-    @abstractmethod
     def with_density(self, density: ArrayLike) -> "FeatureDistribution":
-        """Return the same sets at another density."""
+        """Return the same sets at another density, shape () or (n_sets,) or (*batch, n_sets)."""
+        p = density_array(density)
+        if p.ndim == 0:
+            p = locked(np.full(len(self.sets), p))
+        if p.shape[-1] != len(self.sets):
+            raise ValueError(f"density must be a scalar or have shape ({len(self.sets)},), got shape {p.shape}")
+        other = object.__new__(type(self))
+        other.__setstate__({"density": p, "sets": self.sets, "laws": self.laws, "values": self.values})
+        return other
+
+    def with_values(self, values: ValueLaw | str) -> "FeatureDistribution":
+        """Return the same sets with another value law."""
+        other = object.__new__(type(self))
+        other.__setstate__({"density": self.density, "sets": self.sets, "laws": self.laws, "values": value_law(values)})
+        return other
 
     @property
     def value_mean(self) -> float:
         """Mean of an active feature's value."""
-        return _MEAN[self.values]
+        return self.values.mean
 
     @property
     def value_square(self) -> float:
         """Mean square of an active feature's value."""
-        return _SQUARE[self.values]
+        return self.values.square
 
-    @property
-    def set_of_feature(self) -> ndarray:
+    @cached_property
+    def set_of_feature(self) -> Int[ndarray, " n"]:
         """Index of the set that each feature belongs to, shape (n,)."""
         owner = np.empty(self.n, dtype=int)
         for s, members in enumerate(self.sets):
             owner[list(members)] = s
+        owner.flags.writeable = False
         return owner
 
-    @property
-    @abstractmethod
+    @cached_property
+    def activity(self) -> Float[ndarray, " n"]:
+        """Probability that each feature is active, given that its set is."""
+        share = np.empty(self.n)
+        for members, law in self.groups:
+            share[list(members)] = law.slopes(np.ones(len(members)))
+        return share
+
+    @cached_property
     def feature_density(self) -> Float[ndarray, "*batch n"]:
         """Probability that each feature is active."""
+        return locked(self.density[..., self.set_of_feature] * self.activity)
 
-    @abstractmethod
     def pair_activity(self) -> Float[ndarray, "*batch n n"]:
         """Probability that features i and j are both active; the feature density on the diagonal."""
+        p = self.feature_density
+        pair = p[..., :, None] * p[..., None, :]
+        for s, (members, law) in enumerate(self.groups):
+            inside = np.ix_(members, members)
+            pair[..., inside[0], inside[1]] = self.density[..., s, None, None] * law.pair_activity(len(members))
+        return pair
 
-    @abstractmethod
     def pattern_probability(self, active: Bool[ndarray, "patterns n"]) -> Float[ndarray, "*batch patterns"]:
         """Probability that the active features are exactly those of each pattern."""
+        probability = np.ones((*self.batch_shape, len(active)))
+        for s, (members, law) in enumerate(self.groups):
+            p = self.density[..., s, None]
+            inside = active[:, list(members)]
+            probability *= np.where(inside.any(-1), 0.0, 1 - p) + p * law.pattern_probability(inside)
+        return probability
 
     @property
     def mean(self) -> Float[ndarray, "*batch n"]:
         """E x."""
         return self.value_mean * self.feature_density
+
+    @property
+    def variance(self) -> Float[ndarray, "*batch n"]:
+        """Var x: the loss of a feature of importance 1 that is not represented, at its best bias E x."""
+        return self.value_square * self.feature_density - self.mean**2
 
     @property
     def second_moment(self) -> Float[ndarray, "*batch n n"]:
@@ -168,7 +253,6 @@ class FeatureDistribution(ABC):
         return moment
 
 
-@dataclass(frozen=True, eq=False, init=False)
 class Independent(FeatureDistribution):
     """
     Features that are active independently of one another.
@@ -177,8 +261,8 @@ class Independent(FeatureDistribution):
     ----------
     density : array_like, shape (n,) or (*batch, n)
         Probability p_j = 1 - S_j that feature j is active, in (0, 1].
-    values : {"uniform", "binary"}
-        Law of an active feature's value: U[0, 1], or the constant 1.
+    values : ValueLaw or {"uniform", "binary"}
+        Law of an active feature's value: a record, or U[0, 1], or the constant 1.
 
     Raises
     ------
@@ -191,54 +275,16 @@ class Independent(FeatureDistribution):
     array([0.05, 0.1 ])
     """
 
-    def __init__(self, density: ArrayLike, values: ValueLaw = "uniform") -> None:
+    def __init__(self, density: ArrayLike, values: ValueLaw | str = "uniform") -> None:
         p = density_array(density)
         if p.ndim == 0:
             raise ValueError(
                 "Independent needs one density per feature, shape (n,); Problem(n=...) broadcasts a scalar"
             )
-        super().__init__(tuple((j,) for j in range(p.shape[-1])), p, values)
-
-    def with_density(self, density: ArrayLike) -> "Independent":
-        """Return the same features at another density, shape (n,) or (*batch, n)."""
-        return Independent(density, self.values)
-
-    @property
-    def feature_density(self) -> Float[ndarray, "*batch n"]:
-        """Probability that each feature is active."""
-        return self.density
-
-    def pair_activity(self) -> Float[ndarray, "*batch n n"]:
-        """Probability that features i and j are both active; the feature density on the diagonal."""
-        p = self.density
-        pair = p[..., :, None] * p[..., None, :]
-        diagonal = np.arange(self.n)
-        pair[..., diagonal, diagonal] = p
-        return pair
-
-    def pattern_probability(self, active: Bool[ndarray, "patterns n"]) -> Float[ndarray, "*batch patterns"]:
-        """Probability that the active features are exactly those of each pattern."""
-        p = self.density[..., None, :]
-        return np.asarray(np.prod(np.where(active, p, 1 - p), axis=-1))
+        super().__init__([(j,) for j in range(p.shape[-1])], p, ALL_OR_NONE, values)
 
 
-@dataclass(frozen=True, eq=False, init=False)
-class _Sets(FeatureDistribution):
-    """Feature distributions that are given by their sets."""
-
-    def __init__(self, sets: Sequence[Sequence[int]], density: ArrayLike, values: ValueLaw = "uniform") -> None:
-        try:
-            members = tuple(tuple(int(j) for j in s) for s in sets)
-        except TypeError:
-            raise TypeError(f"sets must be a list of lists of feature numbers, got {sets!r}") from None
-        super().__init__(members, density, values)
-
-    def with_density(self, density: ArrayLike) -> "FeatureDistribution":
-        """Return the same sets at another density, shape () or (n_sets,) or (*batch, n_sets)."""
-        return type(self)(self.sets, density, self.values)
-
-
-class Correlated(_Sets):
+class Correlated(FeatureDistribution):
     """
     Sets of features of which either all are active or none; the values stay independent.
 
@@ -248,8 +294,8 @@ class Correlated(_Sets):
         The features 0 ... n-1, each in exactly one set.
     density : array_like, shape (n_sets,) or (*batch, n_sets)
         Probability that a set is active, in (0, 1]; a scalar holds for every set.
-    values : {"uniform", "binary"}
-        Law of an active feature's value: U[0, 1], or the constant 1.
+    values : ValueLaw or {"uniform", "binary"}
+        Law of an active feature's value: a record, or U[0, 1], or the constant 1.
 
     Raises
     ------
@@ -262,28 +308,11 @@ class Correlated(_Sets):
     array([0.1, 0.1, 0.1, 0.1])
     """
 
-    @property
-    def feature_density(self) -> Float[ndarray, "*batch n"]:
-        """Probability that each feature is active."""
-        return self.density[..., self.set_of_feature]
-
-    def pair_activity(self) -> Float[ndarray, "*batch n n"]:
-        """Probability that features i and j are both active; the feature density on the diagonal."""
-        owner = self.set_of_feature
-        p = self.feature_density
-        return np.where(owner[:, None] == owner, p[..., None], p[..., :, None] * p[..., None, :])
-
-    def pattern_probability(self, active: Bool[ndarray, "patterns n"]) -> Float[ndarray, "*batch patterns"]:
-        """Probability that the active features are exactly those of each pattern."""
-        probability = np.ones((*self.batch_shape, len(active)))
-        for s, members in enumerate(self.sets):
-            p = self.density[..., s, None]
-            inside = active[:, list(members)]
-            probability *= np.where(inside.all(-1), p, np.where(inside.any(-1), 0.0, 1 - p))
-        return probability
+    def __init__(self, sets: Sequence[Sequence[int]], density: ArrayLike, values: ValueLaw | str = "uniform") -> None:
+        super().__init__(sets, density, ALL_OR_NONE, values)
 
 
-class Anticorrelated(_Sets):
+class Anticorrelated(FeatureDistribution):
     """
     Sets of features of which at most one is active: exactly one, chosen uniformly, when the set is.
 
@@ -294,8 +323,8 @@ class Anticorrelated(_Sets):
     density : array_like, shape (n_sets,) or (*batch, n_sets)
         Probability that a set is active, in (0, 1]; a scalar holds for every set. The density of a
         feature is that of its set divided by the set's size.
-    values : {"uniform", "binary"}
-        Law of an active feature's value: U[0, 1], or the constant 1.
+    values : ValueLaw or {"uniform", "binary"}
+        Law of an active feature's value: a record, or U[0, 1], or the constant 1.
 
     Raises
     ------
@@ -308,26 +337,5 @@ class Anticorrelated(_Sets):
     array([0.05, 0.05, 0.05, 0.05])
     """
 
-    @property
-    def feature_density(self) -> Float[ndarray, "*batch n"]:
-        """Probability that each feature is active."""
-        sizes = np.array([len(members) for members in self.sets])
-        return (self.density / sizes)[..., self.set_of_feature]
-
-    def pair_activity(self) -> Float[ndarray, "*batch n n"]:
-        """Probability that features i and j are both active; the feature density on the diagonal."""
-        owner = self.set_of_feature
-        p = self.feature_density
-        pair = np.where(owner[:, None] == owner, 0.0, p[..., :, None] * p[..., None, :])
-        diagonal = np.arange(self.n)
-        pair[..., diagonal, diagonal] = p
-        return pair
-
-    def pattern_probability(self, active: Bool[ndarray, "patterns n"]) -> Float[ndarray, "*batch patterns"]:
-        """Probability that the active features are exactly those of each pattern."""
-        probability = np.ones((*self.batch_shape, len(active)))
-        for s, members in enumerate(self.sets):
-            p = self.density[..., s, None]
-            count = active[:, list(members)].sum(-1)
-            probability *= np.select([count == 0, count == 1], [1 - p, p / len(members)], 0.0)
-        return probability
+    def __init__(self, sets: Sequence[Sequence[int]], density: ArrayLike, values: ValueLaw | str = "uniform") -> None:
+        super().__init__(sets, density, EXACTLY_ONE, values)

@@ -8,9 +8,12 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.model.features import FeatureDistribution, Independent, ValueLaw, density_array, locked
+from theory.model.activations import RELU, Activation, activation_of
+from theory.model.features import FeatureDistribution, Independent, density_array
+from theory.model.values import UNIFORM, ValueLaw
+from theory.tools.locking import Locked, locked
 
-__all__ = ["Problem", "all_runs", "check_parameters", "exchangeable", "take"]
+__all__ = ["Problem"]
 
 
 def _count(name: str, value: object) -> int:
@@ -23,7 +26,7 @@ def _count(name: str, value: object) -> int:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Problem:
+class Problem(Locked):
     """
     A toy model's task: store n features in m dimensions, weighted by importance.
 
@@ -39,8 +42,10 @@ class Problem:
         Weight I_j of feature j in the loss, >= 0.
     features : FeatureDistribution, optional
         Given instead of ``density``: correlated or anticorrelated sets, or independent features.
-    values : {"uniform", "binary"}
+    values : ValueLaw or {"uniform", "binary"}
         Law of an active feature's value when ``density`` is given.
+    activation : Activation or {"relu", "linear"}
+        What the model does to W^T W x + b.
 
     Attributes
     ----------
@@ -50,6 +55,8 @@ class Problem:
         How the features are distributed.
     importance : ndarray, shape (*batch, n)
         Weight of each feature.
+    activation : Activation
+        The output activation.
     batch_shape : tuple of int
         () for a single problem.
 
@@ -70,6 +77,7 @@ class Problem:
     m: int
     features: FeatureDistribution
     importance: Float[ndarray, "*batch n"]
+    activation: Activation
 
     def __init__(
         self,
@@ -78,7 +86,8 @@ class Problem:
         density: ArrayLike | None = None,
         importance: ArrayLike = 1.0,
         features: FeatureDistribution | None = None,
-        values: ValueLaw = "uniform",
+        values: ValueLaw | str = "uniform",
+        activation: Activation | str = RELU,
     ) -> None:
         if m is None:
             raise TypeError("Problem needs m, the number of hidden dimensions")
@@ -107,6 +116,7 @@ class Problem:
         object.__setattr__(self, "m", _count("m", m))
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "importance", locked(np.broadcast_to(weight, (*batch, features.n))))
+        object.__setattr__(self, "activation", activation_of(activation))
 
     @property
     def n(self) -> int:
@@ -137,10 +147,7 @@ class Problem:
         Problem
             A new problem; this one is left as it is.
         """
-        p = density_array(density)
-        if p.ndim == 0:
-            p = np.full(len(self.features.sets), p)
-        return replace(self, features=self.features.with_density(p))
+        return replace(self, features=self.features.with_density(density))
 
     def with_importance(self, importance: ArrayLike) -> "Problem":
         """
@@ -156,7 +163,136 @@ class Problem:
         Problem
             A new problem; this one is left as it is.
         """
-        return Problem(m=self.m, features=self.features, importance=importance)
+        return replace(self, importance=_importance_array(importance))
+
+    def take(self, which: Int[ndarray, " k"]) -> "Problem":
+        """
+        Select problems from a batch.
+
+        Parameters
+        ----------
+        which : ndarray of int, shape (k,)
+            Numbers of the problems in a batch with one axis; repetitions allowed.
+
+        Returns
+        -------
+        Problem
+            A batch of k problems.
+        """
+        features = self.features
+        if features.batch_shape:
+            features = features.with_density(features.density[which])
+        return replace(self, features=features, importance=self.importance[which])
+
+    def repeated(self, count: int) -> "Problem":
+        """
+        Repeat every problem of a batch, or a single one.
+
+        Parameters
+        ----------
+        count : int
+            How often.
+
+        Returns
+        -------
+        Problem
+            A batch with one axis; repetitions of the same problem are neighbours.
+        """
+        flat = replace(
+            self,
+            features=self.features.reshaped(self.batch_shape or (1,)),
+            importance=self.importance.reshape(-1, self.n),
+        )
+        return flat.take(np.repeat(np.arange(len(flat.importance)), count))
+
+    def single(self, caller: str) -> None:
+        """
+        Refuse a batch, for those who take one problem at a time.
+
+        Parameters
+        ----------
+        caller : str
+            Who takes a single problem, for the message.
+
+        Raises
+        ------
+        ValueError
+            If this is a batch of problems.
+        """
+        if self.batch_shape:
+            raise ValueError(f"{caller} takes a single problem, got a batch of shape {self.batch_shape}")
+
+    @property
+    def zero_loss(self) -> Float[ndarray, "*batch"] | float:
+        """Loss of the zero model, sum_i I_i E x_i^2: the unit for gradients and curvatures; positive."""
+        size = (self.importance * self.features.value_square * self.density).sum(-1)
+        floored = np.maximum(size, np.finfo(float).tiny)
+        return floored if self.batch_shape else float(floored)
+
+    @property
+    def exchangeable(self) -> Int[ndarray, " n"]:
+        """Kinds of features of a single problem: equal numbers are alike, and in no set with others; shape (n,)."""
+        owner = self.features.set_of_feature
+        alone = np.bincount(owner)[owner] == 1
+        own = np.where(alone, -1, np.arange(self.n))
+        kinds = np.stack([self.density, self.importance, own], axis=1)
+        return np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
+
+    @property
+    def textbook(self) -> bool:
+        """Whether closed forms for independent features, uniform on [0, 1], and the ReLU apply."""
+        return self.features.independent and self.features.values == UNIFORM and self.activation == RELU
+
+    def checked(self, W: ArrayLike, b: ArrayLike) -> tuple[Float[ndarray, "*b m n"], Float[ndarray, "*b n"]]:
+        """
+        Refuse parameters that do not fit the problem; broadcast their batches together.
+
+        Parameters
+        ----------
+        W : array_like, shape (m, n) or (*batch, m, n)
+            Embedding.
+        b : array_like, shape (n,) or (*batch, n)
+            Output bias.
+
+        Returns
+        -------
+        W, b : ndarray
+            Float64, with a common batch shape that includes the problem's.
+
+        Raises
+        ------
+        TypeError
+            If an array is not numeric.
+        ValueError
+            If shapes do not fit, or an entry is not finite.
+        """
+        W_, b_ = _numbers("W", W), _numbers("b", b)
+        if W_.ndim < 2 or W_.shape[-2:] != (self.m, self.n):
+            slip = "; did you pass W transposed?" if W_.shape[-2:] == (self.n, self.m) else ""
+            raise ValueError(f"W must have shape (m, n) = {(self.m, self.n)}, got {W_.shape}{slip}")
+        if b_.ndim < 1 or b_.shape[-1] != self.n:
+            raise ValueError(f"b must have shape (n,) = {(self.n,)}, got {b_.shape}")
+        if not (np.isfinite(W_).all() and np.isfinite(b_).all()):
+            raise ValueError("W and b must be finite, got NaN or infinity")
+        try:
+            batch = np.broadcast_shapes(W_.shape[:-2], b_.shape[:-1], self.batch_shape)
+        except ValueError:
+            raise ValueError(
+                f"the batches of W {W_.shape[:-2]}, b {b_.shape[:-1]} and the problem {self.batch_shape} "
+                "do not broadcast"
+            ) from None
+        return np.broadcast_to(W_, (*batch, *W_.shape[-2:])), np.broadcast_to(b_, (*batch, self.n))
+
+
+def _numbers(name: str, array: ArrayLike) -> Float[ndarray, "..."]:
+    """Bring W or b to real numbers; a mask or an imaginary part would get lost silently."""
+    if np.ma.isMaskedArray(array) or np.iscomplexobj(array):
+        kind = "masked" if np.ma.isMaskedArray(array) else "complex"
+        raise TypeError(f"{name} must be an array of real numbers, got a {kind} one")
+    try:
+        return np.asarray(array, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError("W and b must be arrays of numbers") from None
 
 
 def _importance_array(importance: ArrayLike) -> Float[ndarray, "..."]:
@@ -188,116 +324,3 @@ def _per_feature(
             f"density must be a scalar or have shape ({count},), one number per feature, got shape {p.shape}"
         )
     return p if p.ndim else np.full(count, p)
-
-
-def check_parameters(W: ArrayLike, b: ArrayLike, problem: Problem) -> tuple[ndarray, ndarray]:
-    """
-    Refuse parameters that do not fit the problem; broadcast their batches together.
-
-    Parameters
-    ----------
-    W : array_like, shape (m, n) or (*batch, m, n)
-        Embedding.
-    b : array_like, shape (n,) or (*batch, n)
-        Output bias.
-    problem : Problem
-        What they should fit.
-
-    Returns
-    -------
-    W, b : ndarray
-        Float64, with a common batch shape that includes the problem's.
-
-    Raises
-    ------
-    TypeError
-        If an array is not numeric.
-    ValueError
-        If shapes do not fit, or an entry is not finite.
-    """
-    try:
-        W, b = np.asarray(W, dtype=float), np.asarray(b, dtype=float)
-    except (TypeError, ValueError):
-        raise TypeError("W and b must be arrays of numbers") from None
-    if W.ndim < 2 or W.shape[-2:] != (problem.m, problem.n):
-        slip = "; did you pass W transposed?" if W.shape[-2:] == (problem.n, problem.m) else ""
-        raise ValueError(f"W must have shape (m, n) = {(problem.m, problem.n)}, got {W.shape}{slip}")
-    if b.ndim < 1 or b.shape[-1] != problem.n:
-        raise ValueError(f"b must have shape (n,) = {(problem.n,)}, got {b.shape}")
-    if not (np.isfinite(W).all() and np.isfinite(b).all()):
-        raise ValueError("W and b must be finite, got NaN or infinity")
-    try:
-        batch = np.broadcast_shapes(W.shape[:-2], b.shape[:-1], problem.batch_shape)
-    except ValueError:
-        raise ValueError(
-            f"the batches of W {W.shape[:-2]}, b {b.shape[:-1]} and the problem {problem.batch_shape} do not broadcast"
-        ) from None
-    return np.broadcast_to(W, (*batch, *W.shape[-2:])), np.broadcast_to(b, (*batch, problem.n))
-
-
-def take(problem: Problem, which: Int[ndarray, " k"]) -> Problem:
-    """
-    Select problems from a batch.
-
-    Parameters
-    ----------
-    problem : Problem
-        A batch with one axis.
-    which : ndarray of int, shape (k,)
-        Numbers of the problems; repetitions allowed.
-
-    Returns
-    -------
-    Problem
-        A batch of k problems.
-    """
-    features = problem.features
-    if features.batch_shape:
-        features = features.with_density(features.density[which])
-    return Problem(m=problem.m, features=features, importance=problem.importance[which])
-
-
-def all_runs(problem: Problem, instances: int) -> Problem:
-    """
-    Repeat every problem for its instances, in the order of ``numerics.train``.
-
-    Parameters
-    ----------
-    problem : Problem
-        One problem or a batch of them.
-    instances : int
-        Runs per problem.
-
-    Returns
-    -------
-    Problem
-        A batch with one axis; instances of the same problem are neighbours.
-    """
-    rows = int(np.prod(problem.batch_shape, dtype=int))
-    flat = Problem(
-        m=problem.m,
-        features=problem.features.reshaped((*problem.batch_shape,) or (1,)),
-        importance=problem.importance.reshape(-1, problem.n),
-    )
-    return take(flat, np.repeat(np.arange(rows), instances))
-
-
-def exchangeable(problem: Problem) -> Int[ndarray, " n"]:
-    """
-    Say which features may change places without changing the problem.
-
-    Parameters
-    ----------
-    problem : Problem
-        A single problem.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-        Features of equal number are of equal density and importance, and in no set with others.
-    """
-    owner = problem.features.set_of_feature
-    alone = np.bincount(owner)[owner] == 1
-    own = np.where(alone, -1, np.arange(problem.n))
-    kinds = np.stack([problem.density, problem.importance, own], axis=1)
-    return np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)

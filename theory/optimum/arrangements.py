@@ -14,8 +14,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from theory.geometry.tegum import TegumProduct
-from theory.model.features import Independent
-from theory.model.problem import Problem, exchangeable
+from theory.model.problem import Problem
 from theory.optimum.factor_losses import FactorLosses, Place
 from theory.optimum.landscape import Landscape
 from theory.optimum.symmetric_start import symmetric_start
@@ -49,9 +48,9 @@ def arrangements(problem: Problem, product: TegumProduct) -> list[Int[ndarray, "
         each no exchange of two features leads to a lower one.
     """
     n = problem.n
-    if len(set(exchangeable(problem).tolist())) == 1:
+    if len(set(problem.exchangeable.tolist())) == 1:
         return [np.arange(n)]
-    rank = _RankByFactors(problem, product) if isinstance(problem.features, Independent) else _RankWhole(problem, product)
+    rank = _RankByFactors(problem, product) if problem.features.independent else _RankWhole(problem, product)
     found: list[tuple[float, ndarray]] = []
     for start in _starting_orders(problem):
         loss, order = _exchanged(rank, start)

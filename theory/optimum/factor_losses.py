@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from theory.geometry.polytopes import POLYTOPES
 from theory.model.features import Independent
-from theory.model.problem import Problem, exchangeable
+from theory.model.problem import Problem
 from theory.optimum.local_minima import refine
 from theory.optimum.polytope import optimise_polytope
 
@@ -39,7 +39,7 @@ class FactorLosses:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._kinds = exchangeable(problem)
+        self._kinds = problem.exchangeable
         self._known: dict[Place, float] = {}
         self._alone = problem.importance * (np.diag(problem.features.second_moment) - problem.features.mean**2)
 

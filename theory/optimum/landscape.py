@@ -10,16 +10,14 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from theory.curvature.expansion import zero_loss
-from theory.curvature.quick_expansion import is_quick, separate_errors
-from theory.loss.enumeration import MAX_FEATURES
+from theory.curvature.quick_expansion import separate_errors
+from theory.loss.enumeration import max_features
 from theory.loss.output_curvature import output_curvatures
 from theory.loss.population import OutputErrors, output_errors
-from theory.model.features import Independent
-from theory.model.problem import Problem, take
+from theory.model.problem import Problem
 from theory.optimum.local_minima import row_errors
 
-__all__ = ["Landscape", "as_batch"]
+__all__ = ["Landscape"]
 
 # Nodes with which second derivatives are known to a few digits, and arrays of so many numbers at once.
 _NODES, _BLOCK_ELEMENTS = 48, 60_000
@@ -27,12 +25,6 @@ _NODES, _BLOCK_ELEMENTS = 48, 60_000
 _HESSIAN_ELEMENTS = 2_000_000
 # Step of the differences that give second derivatives where there is no formula.
 _STEP = 1e-5
-
-
-def as_batch(problem: Problem, count: int = 1) -> Problem:
-    """Repeat a single problem as a batch."""
-    batch = Problem(m=problem.m, features=problem.features, importance=problem.importance[None])
-    return take(batch, np.zeros(count, dtype=int))
 
 
 class Landscape:
@@ -57,7 +49,7 @@ class Landscape:
 
     def __init__(self, problem: Problem, rtol: float | None = None) -> None:
         self.problem = problem
-        self.scale = zero_loss(problem)
+        self.scale = float(problem.zero_loss)
         self._rtol = rtol
         self._weight = problem.importance / self.scale
 
@@ -68,21 +60,21 @@ class Landscape:
 
     @cached_property
     def _formula(self) -> bool:
-        return is_quick(self.problem)
+        return self.problem.textbook
 
     @property
     def smooth(self) -> bool:
         """Whether the gradient is continuous: not where values come in atoms."""
-        return self.problem.features.values == "uniform"
+        return not self.problem.features.values.atoms
 
     @property
     def enumerated(self) -> bool:
         """Whether losses are exact to rounding."""
-        return self.problem.n <= MAX_FEATURES[self.problem.features.values]
+        return self.problem.n <= max_features(self.problem.features.values)
 
     @cached_property
     def _search_errors(self):  # type: ignore[no-untyped-def]
-        return row_errors(as_batch(self.problem))
+        return row_errors(self.problem.repeated(1))
 
     def split(self, x: Float[ndarray, "k d"]) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
         """W and b of every point."""
@@ -98,14 +90,14 @@ class Landscape:
         if self._rtol is None or self.enumerated:
             return self._search_errors(G, b, np.zeros(len(b), dtype=int))
         if not self._formula:
-            return output_errors(G, b, as_batch(self.problem, len(b)), rtol=self._rtol)
+            return output_errors(G, b, self.problem.repeated(len(b)), rtol=self._rtol)
         found = [separate_errors(one, bias, self.problem) for one, bias in zip(G, b, strict=True)]
         return OutputErrors(*(np.concatenate([getattr(e, part) for e in found]) for part in ("value", "dG", "db")))
 
     @cached_property
     def alike(self) -> bool:
         """Whether features differ in importance alone, so that an exchange of two exchanges the outputs' errors."""
-        return isinstance(self.problem.features, Independent) and np.ptp(self.problem.density) == 0
+        return self.problem.features.independent and np.ptp(self.problem.density) == 0
 
     def rearranged(
         self, x: Float[ndarray, " d"], orders: Int[ndarray, "p n"]

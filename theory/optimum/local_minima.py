@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from theory.loss.enumeration import MAX_FEATURES, active_patterns
+from theory.loss.enumeration import active_patterns, max_features
 from theory.loss.population import OutputErrors, enumerated_errors, output_errors
-from theory.model.problem import Problem, take
+from theory.model.problem import Problem
 from theory.tools.quasi_newton import minimise
 
 __all__ = ["LocalMinima", "random_starts", "refine", "revive", "row_errors"]
@@ -125,18 +125,14 @@ def refine(
     """
     k, m, n = W.shape
     importance = problem.importance
-    features = problem.features
-    scale = (importance * features.value_square * problem.density).sum(-1)
+    scale = np.asarray(problem.zero_loss)
     errors = row_errors(problem)
 
     def objective(x: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
         V, c = x[:, : m * n].reshape(-1, m, n), x[:, m * n :]
         weight = importance[which] / scale[which, None]
-        error = errors(V.swapaxes(-1, -2) @ V, c, which)
-        dG = weight[..., None] * error.dG
-        dV = V @ (dG + dG.swapaxes(-1, -2))
-        gradient = np.concatenate([dV.reshape(len(x), -1), weight * error.db], axis=1)
-        return (weight * error.value).sum(-1), gradient
+        loss, dV, dc = errors(V.swapaxes(-1, -2) @ V, c, which).pull_back(V, weight)
+        return loss, np.concatenate([dV.reshape(len(x), -1), dc], axis=1)
 
     found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), tolerance, iterations, inverse)
     return LocalMinima(
@@ -165,12 +161,12 @@ def row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], Output
         where they are enumerated, else with as many nodes at every point, so that differences mean something.
     """
     n, values = problem.n, problem.features.values
-    if n <= MAX_FEATURES[values]:
+    if n <= max_features(values):
         probability = problem.features.pattern_probability(active_patterns(n))
         probability = np.broadcast_to(probability, (len(problem.importance), probability.shape[-1]))
-        return lambda G, b, which: enumerated_errors(G, b, probability[which], values)
+        return lambda G, b, which: enumerated_errors(G, b, probability[which], values, problem.activation)
     nodes = max(_SEARCH_NODES, _NODES_PER_FEATURE * n)
-    return lambda G, b, which: output_errors(G, b, take(problem, which), nodes=nodes)
+    return lambda G, b, which: output_errors(G, b, problem.take(which), nodes=nodes)
 
 
 def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:
@@ -199,7 +195,7 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
     if not len(ill):
         return minima
     W, b = minima.W[ill].copy(), minima.b[ill].copy()
-    patients = take(problem, ill)
+    patients = problem.take(ill)
     mean = np.broadcast_to(patients.features.mean, b.shape)
     small = 0.05 * rng.standard_normal(W.shape)
     b = np.where(dead[ill], mean, b)

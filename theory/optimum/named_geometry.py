@@ -14,18 +14,17 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.curvature.expansion import zero_loss
-from theory.curvature.hessian import Stability, classify
 from theory.curvature.newton import StationaryPoint, solve_stationary
-from theory.curvature.quick_expansion import is_quick, quick_expand, separate_errors
+from theory.curvature.quick_expansion import quick_expand, separate_errors
+from theory.curvature.stability import Stability, stability_of
 from theory.geometry.distance import distance
 from theory.geometry.recognition import recognise
-from theory.geometry.tegum import TegumProduct, parse
+from theory.geometry.tegum import TegumProduct, parse_geometry
 from theory.loss.decoupled import decoupled_errors
-from theory.model.features import Independent, locked
 from theory.model.problem import Problem
 from theory.optimum.arrangements import arrangements
 from theory.optimum.symmetric_start import equal_problem, symmetric_start
+from theory.tools.locking import Locked, locked
 
 __all__ = ["Optimum", "certified", "optimise"]
 
@@ -43,7 +42,7 @@ _FIRST_STEP, _LEAST_STEP, _LEAP = 0.5, 1e-3, 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Optimum:
+class Optimum(Locked):
     """
     A stationary point of the population loss.
 
@@ -84,7 +83,7 @@ class Optimum:
     @cached_property
     def details(self) -> Stability:
         """Curvature at the solution; computed when first asked for."""
-        return classify(self.W, self.b, self.problem)
+        return stability_of(self.W, self.b, self.problem)
 
     @property
     def stability(self) -> str:
@@ -114,7 +113,7 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | No
         A tegum product such as "pentagon + digon"; features that it does not mention are unrepresented.
     order : array_like of int, shape (n,), optional
         ``order[k]`` is the feature at vertex k. Vertices are numbered factor by factor, factors in the canonical order
-        of ``parse(geometry).name`` (most dimensions first), and within a factor as in its catalogue entry,
+        of ``parse_geometry(geometry).name`` (most dimensions first), and within a factor as in its catalogue entry,
         ``POLYTOPES[name].directions()`` (polygons by angle); unrepresented features come last. By default features are
         exchanged, from several orders, until no exchange of two lowers the loss. The result says which order it is.
 
@@ -143,7 +142,7 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | No
     """
     if problem.batch_shape:
         raise ValueError(f"optimise takes a single problem, got a batch of shape {problem.batch_shape}")
-    product = parse(geometry).filled(problem.n, problem.m)
+    product = parse_geometry(geometry).filled(problem.n, problem.m)
     if order is not None:
         return _optimise_arranged(problem, product, _permutation(order, problem.n))
     choices = arrangements(problem, product)
@@ -162,11 +161,10 @@ def _optimise_arranged(problem: Problem, product: TegumProduct, order: Int[ndarr
     """Optimise with every feature at its vertex."""
     equal = equal_problem(problem, product, order)
     W, b = symmetric_start(equal, product, order)
-    independent = all(len(members) == 1 for members in problem.features.sets)
-    same = independent and np.array_equal(equal.density, problem.density)
+    same = problem.textbook and np.array_equal(equal.density, problem.density)
     note = ""
     # A factor's optimum depends on the ratios of importances within it only, and these are equal if they are.
-    if not (same and np.array_equal(equal.importance, problem.importance) and problem.features.values == "uniform"):
+    if not (same and np.array_equal(equal.importance, problem.importance)):
         W, b, note = _carried_over(equal, problem, W, b)
     return replace(certified(W, b, problem, product.name, note), order=tuple(order.tolist()))
 
@@ -176,9 +174,9 @@ def _carried_over(
 ) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"], str]:
     """Follow a stationary point from one problem to another; return it, and what went wrong."""
     share, step = 0.0, _FIRST_STEP
-    if not isinstance(end.features, Independent):  # no straight line leads there: the first step is the whole way
-        start = Problem(m=end.m, features=end.features, importance=start.importance)
-    on_the_way, at_the_end = (_rough_solve, _quick_solve) if is_quick(end) else (solve_stationary, solve_stationary)
+    if not end.textbook:  # no straight line leads to another law: the first step is the whole way
+        start = end.with_importance(start.importance)
+    on_the_way, at_the_end = (_rough_solve, _quick_solve) if end.textbook else (solve_stationary, solve_stationary)
     first = on_the_way(W, b, start)
     W, b = first.W, first.b
     while share < 1:
@@ -237,12 +235,11 @@ def certified(
     G = W.T @ W
     errors = (
         separate_errors(G, b, problem)
-        if is_quick(problem) and problem.n <= _SEPARATE
+        if problem.textbook and problem.n <= _SEPARATE
         else decoupled_errors(G[None], b[None], problem, rtol=_CERTIFIED)
     )
-    A = problem.importance[:, None] * errors.dG[0]
-    slopes = np.abs(W @ (A + A.T)).max(), np.abs(problem.importance * errors.db[0]).max()
-    size = float(max(slopes)) / zero_loss(problem)
+    loss, dW, db = errors.pull_back(W[None], problem.importance)
+    size = float(max(np.abs(dW).max(), np.abs(db).max()) / problem.zero_loss)
     name, notes = recognise(W).name, [note] if note else []
     if size > _GRADIENT:
         notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {_GRADIENT:g}")
@@ -251,7 +248,7 @@ def certified(
     return Optimum(
         W=locked(W),
         b=locked(b),
-        loss=float(problem.importance @ errors.value[0]),
+        loss=float(loss[0]),
         geometry=name,
         converged=not notes,
         message="; ".join(notes).capitalize() + "." if notes else f"The gradient vanishes to {size:.1e}.",

@@ -6,6 +6,7 @@ hidden dimension earns. ``python -m theory.optimum.one_sparse`` prints the table
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.geometry.polytopes import POLYTOPES, Polytope, regular_polygon
-from theory.geometry.tegum import parse
-from theory.loss.one_sparse import interference, own_error
+from theory.geometry.tegum import parse_geometry
+from theory.loss.one_sparse import errors_alone
 from theory.loss.output_curvature import limit_curvatures
+from theory.model.values import UNIFORM
 from theory.optimum.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts
 from theory.tools.command import Parser, count, make_folder, run_command, writable_directory
 
@@ -40,10 +42,8 @@ def _optimum(polytope: Polytope) -> SymmetricMinimum:
 
 def _limit_errors(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> tuple[ndarray, ndarray, ndarray]:
     """Errors of outputs to second order in the limit: with each feature the only active one, summed."""
-    n, parts = c.shape[1], interference(c, b[:, None])
-    for part, own in zip(parts, own_error(c[:, 0], b), strict=True):
-        part[:, 0] = own
-    value, dc, db = parts
+    n = c.shape[1]
+    value, dc, db = (part[:, 0] for part in errors_alone(c[:, None], b[:, None], UNIFORM, outputs=np.zeros(1, int)))
     bend, feature = limit_curvatures(c, b), np.arange(n)
     curvature = np.zeros((len(c), n + 1, n + 1))
     curvature[:, feature, feature] = bend[..., 0, 0]
@@ -82,10 +82,11 @@ def one_sparse_optimum(name: str) -> SymmetricMinimum:
     >>> {key: round(value, 5) for key, value in one_sparse_optimum("pentagon").parameters.items()}
     {'norm': 1.17046, 'bias': -0.2823}
     """
-    polytopes = parse(name).polytopes
+    polytopes = parse_geometry(name).polytopes
     if len(polytopes) != 1:
         raise ValueError(f"{name!r} is a product of {len(polytopes)} polytopes; in the limit their losses add")
-    return _optimum(polytopes[0])
+    found = _optimum(polytopes[0])
+    return replace(found, parameters=dict(found.parameters))  # the cached one stays as it is
 
 
 def one_sparse_table(k_max: int = 24) -> "xr.Dataset":

@@ -12,11 +12,12 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theory.geometry.polytopes import Polytope
-from theory.geometry.tegum import parse
+from theory.geometry.tegum import parse_geometry
 from theory.loss.sparse_couplings import output_expansion, rough_output_expansion
-from theory.model.features import density_array, locked
+from theory.model.features import density_array
 from theory.optimum.one_sparse import one_sparse_optimum
 from theory.optimum.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts, symmetric_losses
+from theory.tools.locking import Locked, locked
 
 __all__ = ["PolytopeOptimum", "optimise_polytope", "unrepresented_loss"]
 
@@ -28,7 +29,7 @@ _ROUGH_STEP, _SAME, _ROUGH_LOSS = 1e-3, 1e-4, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class PolytopeOptimum:
+class PolytopeOptimum(Locked):
     """
     The best a polytope can do at one density, under its symmetry.
 
@@ -159,7 +160,7 @@ def optimise_polytope(name: str, density: float) -> PolytopeOptimum:
     (True, (2, 5))
     """
     p = float(density_array(density))
-    polytopes = parse(name).polytopes
+    polytopes = parse_geometry(name).polytopes
     if len(polytopes) != 1:
         raise ValueError(f"{name!r} is a product of {len(polytopes)} polytopes; optimise each, their losses add")
     polytope = polytopes[0]

@@ -23,7 +23,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.model.features import Independent, density_array
+from theory.model.features import density_array
 from theory.model.problem import Problem
 
 __all__ = ["Pairing", "best_pairing", "pair_pays"]
@@ -122,10 +122,10 @@ def best_pairing(problem: Problem) -> Pairing:
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
 
-    if problem.batch_shape or not isinstance(problem.features, Independent) or problem.features.values != "uniform":
+    if problem.batch_shape or not problem.textbook:
         raise ValueError(f"best_pairing takes a single problem, and {_VALUE_LAW}")
     n, p, importance = problem.n, problem.density, problem.importance
-    left_out = importance * (p / 3 - p**2 / 4)
+    left_out = importance * problem.features.variance
     first, second = np.triu_indices(n, 1)
     pair_cost = (importance[first] + importance[second]) * p[first] * p[second] / 6
     saving = np.concatenate([left_out, left_out[first] + left_out[second] - pair_cost])

@@ -70,7 +70,7 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: int = 1) ->
     grid : Grid
         Global optimum in every cell.
     phase : ndarray of int, shape (P, R)
-        Phase of every cell, as ``classify`` gives it.
+        Phase of every cell, as ``phase_of`` gives it.
     workers : int
         Processes to use; the result does not depend on it.
 

@@ -13,7 +13,7 @@ from numpy import ndarray
 from theory.geometry.phases import ideal_candidates
 from theory.geometry.tegum import tegum_products
 from theory.loss.population import output_errors
-from theory.model.problem import Problem, take
+from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.tools.command import progress
 
@@ -47,7 +47,7 @@ def rough_losses(problem: Problem, cells: ndarray, W: ndarray, b: ndarray) -> Fl
     ndarray, shape (k,)
         Losses, to 1e-4 where quadrature is needed.
     """
-    some = take(problem, cells)
+    some = problem.take(cells)
     errors = output_errors(W.swapaxes(-1, -2) @ W, b, some, rtol=1e-4)
     return (some.importance * errors.value).sum(-1)
 
@@ -89,7 +89,7 @@ def search_cells(
     chunks = [np.arange(k, min(k + _CHUNK, len(cells))) for k in range(0, len(cells), _CHUNK)]
     jobs = (
         delayed(_search_chunk)(
-            take(problem, cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows]
+            problem.take(cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows]
         )
         for k, rows in enumerate(chunks)
     )

@@ -93,7 +93,7 @@ def exact_phase_diagram(
     check_axes(n, m, resolution, density, importance)
     from threadpoolctl import threadpool_limits
 
-    from theory.geometry.phases import classify
+    from theory.geometry.phases import phase_of
     from theory.phase_diagram.boundaries import find_boundaries
     from theory.phase_diagram.grid import search_grid
     from theory.phase_diagram.results import assemble
@@ -101,7 +101,7 @@ def exact_phase_diagram(
     p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
     with threadpool_limits(1):  # matrices of a few columns: BLAS threads would only get in each other's way
         grid = search_grid(n, m, p, r, seed, workers, **_effort(n))
-        phase = classify(grid.W)
+        phase = phase_of(grid.W)
         return assemble(grid, phase, find_boundaries(grid, phase, workers), seed)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from theory.geometry.phases import classify
+from theory.geometry.phases import phase_of
 from theory.loss.population import output_errors
 from theory.model.extra_feature import extra_feature_problem
 from theory.optimum.local_minima import LocalMinima, refine
@@ -195,7 +195,7 @@ class Edges:
         one, two = self._refine(fraction, first, second, tolerance=tolerance)
         distance = np.abs(signature(one.W, one.b) - signature(two.W, two.b)).max(-1, initial=0.0)
         coexist = distance > _COEXISTING
-        merged_side = np.where(self.changes_phase, classify(one.W) == self.phase, _nearer(one, self.first, self.second))
+        merged_side = np.where(self.changes_phase, phase_of(one.W) == self.phase, _nearer(one, self.first, self.second))
         return Comparison(
             first=one,
             second=two,
@@ -242,7 +242,7 @@ class Edges:
         tracks += [self._followed(places[::-1], tracks[0][-1])[::-1], self._followed(places, tracks[1][0])]
         best = [self._best_at(place, *found) for place, *found in zip(places, *tracks, strict=True)]
         best[0], best[-1] = self.first, self.second
-        phases = [self.phase, *(classify(solution[0]) for solution in best[1:-1]), self.next_phase]
+        phases = [self.phase, *(phase_of(solution[0]) for solution in best[1:-1]), self.next_phase]
         along = self.end - self.start
         return Edges.joined(
             [

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from numpy import ndarray
 
 from theory.model.extra_feature import extra_feature_problem
-from theory.model.problem import Problem, take
+from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, refine
 from theory.phase_diagram.cells import many_starts, rough_losses, search_cells
 from theory.phase_diagram.solutions import SAME_BRANCH, distinct, signature
@@ -240,7 +240,7 @@ def _polish(problem: Problem, best: LocalMinima, pool: Parallel) -> LocalMinima:
     """Converge the winners as far as rounding allows."""
     halves = np.array_split(np.arange(len(best.loss)), 2)
     parts = pool(
-        delayed(refine)(take(problem, rows), best.W[rows], best.b[rows], inverse=best.inverse[rows]) for rows in halves
+        delayed(refine)(problem.take(rows), best.W[rows], best.b[rows], inverse=best.inverse[rows]) for rows in halves
     )
     return LocalMinima.joined(list(parts))
 

@@ -52,9 +52,9 @@ def summary(data: xr.Dataset) -> str:
             if here.any():
                 p, r = data["boundary_density"].values[here], data["boundary_importance"].values[here]
                 jump = np.abs(data["boundary_slope_jump"].values[here]).max()
-                pair = PHASES[low] if low == high else f"{PHASES[low]} | {PHASES[high]}"
-                name = f"{'within ' if low == high else ''}{pair}, {word}"
-                lines.append(f"{name:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
+                sides = " | ".join(dict.fromkeys((str(PHASES[low]), str(PHASES[high]))))
+                kind = f"{'within ' if low == high else ''}{sides}, {word}"
+                lines.append(f"{kind:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
     return "\n".join([*lines, "", *closed_forms(n, m)])
 
 

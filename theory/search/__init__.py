@@ -1,1 +1,1 @@
-"""The global optimum of a problem."""
+"""Searches over all of (W, b): the global optimum, and tables that take many of them."""

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from theory.model.problem import exchangeable
 from theory.optimum.landscape import Landscape
 from theory.search.minima import Pool, settle
 from theory.tools.trust_region import first_step
@@ -25,7 +24,7 @@ _FEW, _STEPS, _WHOLE = 6, 3, 2
 def _pairs(landscape: Landscape) -> list[tuple[int, int]]:
     """Pairs of features whose exchange makes a difference: not equal ones alone, nor equal ones of the same set."""
     problem = landscape.problem
-    kinds, owner, weight = exchangeable(problem), problem.features.set_of_feature, problem.importance
+    kinds, owner, weight = problem.exchangeable, problem.features.set_of_feature, problem.importance
     same = (kinds[:, None] == kinds) | ((owner[:, None] == owner) & (weight[:, None] == weight))
     return [(i, j) for i, j in combinations(range(problem.n), 2) if not same[i, j]]
 

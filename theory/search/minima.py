@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.optimum.local_minima import refine
-from theory.optimum.landscape import Landscape, as_batch
+from theory.optimum.landscape import Landscape
 from theory.tools.trust_region import descend
 
 __all__ = ["Ends", "Pool", "settle"]
@@ -89,7 +89,7 @@ def _descended(landscape: Landscape, x: Float[ndarray, "k d"], tolerance: float,
         found = descend(landscape, x, landscape.kinks, tolerance, steps)
         return Ends(found.x, found.value, found.gradient_norm)
     W, b = landscape.split(x)
-    end = refine(as_batch(landscape.problem, len(x)), W, b, tolerance, min(_MANY_STEPS, 3 * steps))
+    end = refine(landscape.problem.repeated(len(x)), W, b, tolerance, min(_MANY_STEPS, 3 * steps))
     return Ends(landscape.join(end.W, end.b), end.loss / landscape.scale, end.gradient_norm)
 
 

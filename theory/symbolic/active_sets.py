@@ -17,7 +17,7 @@ from itertools import combinations
 
 import sympy
 
-from theory.model.features import ValueLaw
+from theory.model.values import ValueLaw, value_law
 from theory.symbolic.algebra.symbols import ReLU, density
 from theory.symbolic.moments import expect_value
 
@@ -76,7 +76,7 @@ def derive_expansion(
     W: sympy.MatrixBase,
     b: Sequence[sympy.Expr | int],
     importance: Sequence[sympy.Expr | int],
-    values: ValueLaw = "uniform",
+    values: ValueLaw | str = "uniform",
 ) -> Expansion:
     """
     Derive the ReLU model's exact population loss for a symbolic embedding and equal densities.
@@ -89,7 +89,7 @@ def derive_expansion(
         Biases, real.
     importance : sequence of Expr, length n
         Weight of each feature in the loss.
-    values : {"uniform", "binary"}
+    values : ValueLaw or {"uniform", "binary"}
         Law of an active feature's value: U[0, 1], or the constant 1.
 
     Returns
@@ -129,7 +129,7 @@ def derive_expansion(
 
 
 def derive_output(
-    own: sympy.Expr, others: Sequence[sympy.Expr], b: sympy.Expr | int, values: ValueLaw = "uniform"
+    own: sympy.Expr, others: Sequence[sympy.Expr], b: sympy.Expr | int, values: ValueLaw | str = "uniform"
 ) -> Expansion:
     """
     Derive the exact loss of one output of the ReLU model, E (x_i - ReLU(z))^2.
@@ -142,7 +142,7 @@ def derive_output(
         Couplings g_ij to the other features that matter; the same holds for each.
     b : Expr
         Bias.
-    values : {"uniform", "binary"}
+    values : ValueLaw or {"uniform", "binary"}
         Law of an active feature's value: U[0, 1], or the constant 1.
 
     Returns
@@ -165,14 +165,19 @@ def derive_output(
             raise ValueError(f"the coupling {coupling} may vanish; declare its symbols positive, or put 0")
     if len(others) >= MAX_COUPLED:
         raise ValueError(f"an output is coupled to {len(others) + 1} features; the limit is {MAX_COUPLED}")
+    law = value_law(values)
+    if law.box is None or law.box.height != 1:
+        raise ValueError(
+            f"sums over active sets are derived for values uniform on [0, 1] or 1, not for {law.name} ones"
+        )
     bias = sympy.sympify(b)
     terms = [sympy.S.Zero] * (len(others) + 2)
     for size in range(len(others) + 1):
         for chosen in combinations(others, size):
             # sorted: equal couplings in another order are the same integral
             key = tuple(sorted(chosen, key=sympy.default_sort_key))
-            terms[size] += _conditional_loss(None, key, bias, values)
-            terms[size + 1] += _conditional_loss(own, key, bias, values)
+            terms[size] += _conditional_loss(None, key, bias, law)
+            terms[size + 1] += _conditional_loss(own, key, bias, law)
     return Expansion(tuple(_collected(term) for term in terms))
 
 
@@ -211,7 +216,7 @@ def _mean_power(
     """Average weight(u) ReLU(b + own u + sum_j c_j u_j)^power over the values of the active features."""
     couplings = [(weight, own)] if own is not None else []
     couplings += [(sympy.S.One, c) for c in others]
-    if values == "binary":
+    if values.box is not None and not values.box.filled:
         z = b + sympy.Add(*(c for _, c in couplings))
         return sympy.Mul(*(w.subs(u, 1) for w, _ in couplings)) * ReLU(z) ** power
     powers: _Powers = {(b, power): sympy.S.One}

@@ -103,7 +103,6 @@ def _by_importance(loss: sympy.Expr) -> sympy.Expr:
     return (ratio + r) * slope if ratio.is_number else constant + r * slope
 
 
-@lru_cache(maxsize=64)
 def derive_candidates(n: int, m: int) -> dict[str, CandidateLoss]:
     """
     Derive the exact losses of the named candidates for n features in m dimensions.
@@ -136,6 +135,11 @@ def derive_candidates(n: int, m: int) -> dict[str, CandidateLoss]:
     >>> derive_candidates(2, 1)["antipodal"].ideal.expression
     p**2*(r + 1)/6
     """
+    return dict(_candidates(n, m))
+
+
+@lru_cache(maxsize=64)
+def _candidates(n: int, m: int) -> dict[str, CandidateLoss]:
     derived = {}
     for name, candidate in ideal_candidates(n, m).items():
         signs = sympy.Matrix(m, n, [int(entry) for entry in candidate.embedding.flat])

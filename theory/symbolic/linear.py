@@ -7,12 +7,12 @@ parts sum to the loss.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import sympy
 
-from theory.model.features import ValueLaw
+from theory.model.values import ValueLaw, value_law
 from theory.symbolic.algebra.symbols import biases, couplings, densities, importances
 from theory.symbolic.moments import expect_polynomial
 
@@ -75,8 +75,7 @@ class LinearLoss:
         return self.total.xreplace({symbol[i, j]: gram[i, j] for i in range(n) for j in range(i, n)})
 
 
-@lru_cache(maxsize=32)
-def derive_linear_loss(n: int, values: ValueLaw = "uniform") -> LinearLoss:
+def derive_linear_loss(n: int, values: ValueLaw | str = "uniform") -> LinearLoss:
     """
     Derive the linear model's population loss for independent features.
 
@@ -84,7 +83,7 @@ def derive_linear_loss(n: int, values: ValueLaw = "uniform") -> LinearLoss:
     ----------
     n : int
         Number of features, >= 1; the number of hidden dimensions only limits the rank of the couplings.
-    values : {"uniform", "binary"}
+    values : ValueLaw or {"uniform", "binary"}
         Law of an active feature's value: U[0, 1], or the constant 1.
 
     Returns
@@ -108,10 +107,16 @@ def derive_linear_loss(n: int, values: ValueLaw = "uniform") -> LinearLoss:
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
+    found = _linear_loss(n, value_law(values))
+    return replace(found, interference=dict(found.interference))  # the cached one stays as it is
+
+
+@lru_cache(maxsize=32)
+def _linear_loss(n: int, law: ValueLaw) -> LinearLoss:
     benefit, mean_error, bias = [], [], []
     interference = {}
     for i in range(n):
-        error = _output_loss(i, n, values)
+        error = _output_loss(i, n, law)
         mean_part, optimum, error = _complete_square(error, biases(n)[i])
         mean_error.append(mean_part)
         bias.append(optimum)

@@ -5,12 +5,12 @@ from functools import lru_cache
 
 import sympy
 
-from theory.model.features import ValueLaw
+from theory.model.values import ValueLaw, value_law
 
 __all__ = ["expect_polynomial", "expect_value", "feature_moment"]
 
 
-def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLaw = "uniform") -> sympy.Expr:
+def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLaw | str = "uniform") -> sympy.Expr:
     """
     Average over the value u of an active feature.
 
@@ -20,13 +20,13 @@ def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLaw = "uni
         Polynomial in u.
     u : Symbol
         The value.
-    values : {"uniform", "binary"}
-        Law of the value: U[0, 1], or the constant 1.
+    values : ValueLaw or {"uniform", "binary"}
+        Law of the value: a record, or U[0, 1], or the constant 1.
 
     Returns
     -------
     Expr
-        Int_0^1 f(u) du, or f(1).
+        Int f(u) times the density of u, or a sum over atoms.
 
     Raises
     ------
@@ -39,15 +39,11 @@ def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLaw = "uni
     >>> expect_value(u**2, u), expect_value(u**2, u, "binary")
     (1/3, 1)
     """
-    if values == "uniform":
-        return sympy.integrate(sympy.expand(integrand), (u, 0, 1))
-    if values == "binary":
-        return integrand.subs(u, 1)
-    raise ValueError(f"values must be 'uniform' or 'binary', got {values!r}")
+    return value_law(values).expect(integrand, u)
 
 
 @lru_cache(maxsize=256)
-def feature_moment(power: int, p: sympy.Expr, values: ValueLaw = "uniform") -> sympy.Expr:
+def feature_moment(power: int, p: sympy.Expr, values: ValueLaw | str = "uniform") -> sympy.Expr:
     """
     Average a power of a feature, which is 0 with probability 1 - p.
 
@@ -57,7 +53,7 @@ def feature_moment(power: int, p: sympy.Expr, values: ValueLaw = "uniform") -> s
         Exponent k >= 0.
     p : Expr
         Density of the feature.
-    values : {"uniform", "binary"}
+    values : ValueLaw or {"uniform", "binary"}
         Law of an active feature's value.
 
     Returns
@@ -77,7 +73,7 @@ def feature_moment(power: int, p: sympy.Expr, values: ValueLaw = "uniform") -> s
 
 
 def expect_polynomial(
-    polynomial: sympy.Expr, x: Sequence[sympy.Symbol], p: Sequence[sympy.Expr], values: ValueLaw = "uniform"
+    polynomial: sympy.Expr, x: Sequence[sympy.Symbol], p: Sequence[sympy.Expr], values: ValueLaw | str = "uniform"
 ) -> sympy.Expr:
     """
     Average a polynomial in independent features.
@@ -90,7 +86,7 @@ def expect_polynomial(
         The features.
     p : sequence of Expr
         Their densities.
-    values : {"uniform", "binary"}
+    values : ValueLaw or {"uniform", "binary"}
         Law of an active feature's value.
 
     Returns

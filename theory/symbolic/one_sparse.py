@@ -1,16 +1,16 @@
 """The one-sparse loss L_1 of the ReLU model for any W, piecewise in the signs of couplings and biases.
 
-With only feature j active, output i sees z = b_i + g_ij u for a value u in [0, 1]. The sign of z at u = 0 and
-at u = 1 tells where the ReLU lets it through: everywhere, nowhere, beyond the zero u0 = -b_i/g_ij, or before
+With only feature j active, output i sees z = b_i + g_ij u for a value u, in [0, 1] say. The sign of z at both ends
+tells where the ReLU lets it through: everywhere, nowhere, beyond the zero u0 = -b_i/g_ij, or before
 it. On each of these stretches the integrand is a polynomial.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import sympy
 
-from theory.model.features import ValueLaw
+from theory.model.values import ValueLaw, value_law
 from theory.symbolic.algebra.regions import shortest
 from theory.symbolic.algebra.symbols import ReLU, biases, couplings, importances
 from theory.symbolic.moments import expect_value
@@ -71,8 +71,7 @@ class OneSparseLoss:
         return self.total.xreplace(point | dict(zip(biases(n), b, strict=True)))
 
 
-@lru_cache(maxsize=32)
-def derive_one_sparse_loss(n: int, values: ValueLaw = "uniform") -> OneSparseLoss:
+def derive_one_sparse_loss(n: int, values: ValueLaw | str = "uniform") -> OneSparseLoss:
     """
     Derive the ReLU model's loss with exactly one active feature.
 
@@ -80,7 +79,7 @@ def derive_one_sparse_loss(n: int, values: ValueLaw = "uniform") -> OneSparseLos
     ----------
     n : int
         Number of features, >= 1.
-    values : {"uniform", "binary"}
+    values : ValueLaw or {"uniform", "binary"}
         Law of an active feature's value. "uniform" gives L_1; "binary" its simplification at x = 1.
 
     Returns
@@ -106,10 +105,16 @@ def derive_one_sparse_loss(n: int, values: ValueLaw = "uniform") -> OneSparseLos
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
+    found = _one_sparse_loss(n, value_law(values))
+    return replace(found, interference=dict(found.interference))  # the cached one stays as it is
+
+
+@lru_cache(maxsize=32)
+def _one_sparse_loss(n: int, law: ValueLaw) -> OneSparseLoss:
     g, b, importance = couplings(n), biases(n), importances(n)
     generic, bias = couplings(2), biases(2)[0]
-    own = _average(True, generic[0, 0], bias, values)
-    other = _average(False, generic[0, 1], bias, values)
+    own = _average(True, generic[0, 0], bias, law)
+    other = _average(False, generic[0, 1], bias, law)
     benefit = tuple(importance[i] * own.xreplace({generic[0, 0]: g[i, i], bias: b[i]}) for i in range(n))
     interference = {
         (i, j): importance[i] * other.xreplace({generic[0, 1]: g[i, j], bias: b[i]})
@@ -122,17 +127,30 @@ def derive_one_sparse_loss(n: int, values: ValueLaw = "uniform") -> OneSparseLos
 
 def _average(own: bool, g: sympy.Expr, b: sympy.Expr, values: ValueLaw) -> sympy.Expr:
     """Average the squared error of one output over the active feature's value u."""
-    u = sympy.Dummy("u", nonnegative=True)
+    u = sympy.Dummy("u", nonnegative=True) if values.support[0] >= 0 else sympy.Dummy("u", real=True)
     target = u if own else sympy.S.Zero
-    if values != "uniform":
+    density = values.sympy_density(u)
+    if density is None:
         return expect_value((target - ReLU(g * u + b)) ** 2, u, values)
-    through, silent = (target - g * u - b) ** 2, target**2
-    return _piecewise(through, silent, u, g, b)
+    through, silent = (target - g * u - b) ** 2 * density, target**2 * density
+    low, high = (sympy.nsimplify(end) for end in values.support)
+    return _piecewise(through, silent, u, g, b, (low, high))
 
 
-def _piecewise(through: sympy.Expr, silent: sympy.Expr, u: sympy.Symbol, g: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
-    """Integrate over u in [0, 1], given the integrand where z = g u + b > 0 and where z < 0."""
-    start, end, kink = sympy.S.Zero, sympy.S.One, -b / g
+def _piecewise(
+    through: sympy.Expr,
+    silent: sympy.Expr,
+    u: sympy.Symbol,
+    g: sympy.Expr,
+    b: sympy.Expr,
+    ends: tuple[sympy.Expr, sympy.Expr],
+) -> sympy.Expr:
+    """Integrate over u between the ends, given the integrand where z = g u + b > 0 and where z < 0."""
+    start, end = ends
+    kink = -b / g
+    # The sign of z at the ends: that of its slope where they are infinite.
+    at_start = -g if start.is_infinite else b + g * start
+    at_end = g if end.is_infinite else b + g * end
 
     def stretches(first: sympy.Expr, second: sympy.Expr) -> sympy.Expr:
         return _simple(_integral(first, u, start, kink) + _integral(second, u, kink, end))
@@ -140,19 +158,24 @@ def _piecewise(through: sympy.Expr, silent: sympy.Expr, u: sympy.Symbol, g: symp
     everywhere = _simple(_integral(through, u, start, end))
     nowhere = _simple(_integral(silent, u, start, end))
     beyond, before = stretches(silent, through), stretches(through, silent)
-    if g.is_nonnegative:  # then z is lowest at u = 0
-        return sympy.Piecewise((everywhere, b >= 0), (nowhere, b + g <= 0), (beyond, True))
+    if g.is_nonnegative:  # then z is lowest at the start
+        silenced = [] if end.is_infinite else [(nowhere, at_end <= 0)]
+        return sympy.Piecewise((everywhere, at_start >= 0), *silenced, (beyond, True))
     return sympy.Piecewise(
-        (everywhere, sympy.And(b >= 0, b + g >= 0)),
-        (nowhere, sympy.And(b <= 0, b + g <= 0)),
-        (beyond, b < 0),
+        (everywhere, sympy.And(at_start >= 0, at_end >= 0)),
+        (nowhere, sympy.And(at_start <= 0, at_end <= 0)),
+        (beyond, at_start < 0),
         (before, True),
     )
 
 
 def _integral(integrand: sympy.Expr, u: sympy.Symbol, start: sympy.Expr, end: sympy.Expr) -> sympy.Expr:
     antiderivative = sympy.integrate(sympy.expand(integrand), u)
-    return antiderivative.subs(u, end) - antiderivative.subs(u, start)
+    return _at(antiderivative, u, end) - _at(antiderivative, u, start)
+
+
+def _at(antiderivative: sympy.Expr, u: sympy.Symbol, place: sympy.Expr) -> sympy.Expr:
+    return sympy.limit(antiderivative, u, place) if place.is_infinite else antiderivative.subs(u, place)
 
 
 def _simple(rational: sympy.Expr) -> sympy.Expr:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theory.geometry.tegum import parse
+from theory.geometry.tegum import parse_geometry
 from theory.tools.command import make_folder
 from theory.transitions.crossing_table import DENSITIES, UniformCrossing
 
@@ -136,7 +136,7 @@ def markdown(table: Sequence[UniformCrossing], command: str) -> str:
 
 def _without_common(crossing: UniformCrossing) -> tuple[str, str]:
     """Both geometries without the factors that they share."""
-    below, above = (Counter(dict(parse(name).counts)) for name in (crossing.below, crossing.above))
+    below, above = (Counter(dict(parse_geometry(name).counts)) for name in (crossing.below, crossing.above))
 
     def written(rest: Counter[str]) -> str:
         return " + ".join(f"{count} {name}" if count > 1 else name for name, count in rest.items())

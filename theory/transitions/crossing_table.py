@@ -7,7 +7,7 @@ found by following them (theory.transitions.branches).
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -178,7 +178,7 @@ def uniform_crossings(
             t = _rough_root(between[i], between[j], densities[k : k + 2])
             rank = 1 + sum(float(between[q](t)) < float(between[i](t)) * (1 - _RANKED) for q in there)
             ends = float(densities[k]), float(densities[k + 1])
-            found.append(_replaced(_crossing(n, m, products[i], products[j], *ends), rank=rank))
+            found.append(replace(_crossing(n, m, products[i], products[j], *ends), rank=rank))
     found = sorted(found, key=lambda c: (c.rank > 1, c.density))
     return [_with_spinodals(c) if metastable and c.rank == 1 else c for c in found]
 
@@ -207,10 +207,6 @@ def _rough_root(one: CubicSpline, two: CubicSpline, bracket: Float[ndarray, "2"]
     return float(brentq(gap, low, high))
 
 
-def _replaced(crossing: UniformCrossing, **changes: float | str | int) -> UniformCrossing:
-    return UniformCrossing(**{**asdict(crossing), **changes})
-
-
 def _exchanged(
     low: Float[ndarray, " products"], high: Float[ndarray, " products"], among: list[int]
 ) -> list[tuple[int, int]]:
@@ -229,7 +225,7 @@ def _with_spinodals(crossing: UniformCrossing) -> UniformCrossing:
     """Follow the geometry above downward, and the geometry below upward, as long as they are minima."""
     lower, lower_end = _survival(crossing, crossing.above, float(DENSITIES[0]))
     upper, upper_end = _survival(crossing, crossing.below, float(DENSITIES[-1]))
-    return _replaced(crossing, lower_spinodal=lower, lower_end=lower_end, upper_spinodal=upper, upper_end=upper_end)
+    return replace(crossing, lower_spinodal=lower, lower_end=lower_end, upper_spinodal=upper, upper_end=upper_end)
 
 
 def _survival(crossing: UniformCrossing, geometry: str, stop: float) -> tuple[float, str]:

@@ -118,8 +118,9 @@ def _same_path(one: ProblemPath, two: ProblemPath) -> bool:
     a, b = one.problem, two.problem
     return (
         (one.parameter, one.index, a.m, a.features.sets) == (two.parameter, two.index, b.m, b.features.sets)
-        and type(a.features) is type(b.features)
+        and a.features.laws == b.features.laws
         and a.features.values == b.features.values
+        and a.activation == b.activation
         and np.array_equal(a.features.density, b.features.density)
         and np.array_equal(a.importance, b.importance)
     )

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theory.loss.decoupled import decoupled_errors
-from theory.model.features import locked
 from theory.model.problem import Problem
+from theory.tools.locking import locked
 
 __all__ = ["ProblemPath"]
 
@@ -152,6 +152,5 @@ class ProblemPath:
     def _terms(self, W: Float[ndarray, "m n"], b: Float[ndarray, " n"], value: float) -> tuple[float, ndarray]:
         problem = self.at(value)
         errors = decoupled_errors((W.T @ W)[None], b[None], problem, nodes=256)
-        weight = problem.importance
-        A = weight[:, None] * errors.dG[0]
-        return float(weight @ errors.value[0]), np.concatenate([(W @ (A + A.T)).ravel(), weight * errors.db[0]])
+        loss, dW, db = errors.pull_back(W[None], problem.importance)
+        return float(loss[0]), np.concatenate([dW.ravel(), db[0]])

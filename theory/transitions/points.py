@@ -8,15 +8,15 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theory.curvature.expansion import Expansion
-from theory.curvature.hessian import Stability, classify, projected_spectrum, symmetry_directions
 from theory.curvature.newton import solve_stationary
+from theory.curvature.stability import Stability, projected_spectrum, stability_of, symmetry_directions
 from theory.geometry.distance import distance
 from theory.model.problem import Problem
 from theory.transitions.paths import ProblemPath
 
 __all__ = ["BranchPoint", "correct"]
 
-# A curvature below minus this part of the zero model's loss makes a saddle, as in theory.curvature.hessian.
+# A curvature below minus this part of the zero model's loss makes a saddle, as in theory.curvature.stability.
 _UNSTABLE = 1e-6
 # Directions whose curvature is below this part of the zero model's loss are left out of the tangent.
 _SINGULAR = 1e-9
@@ -71,7 +71,7 @@ class BranchPoint:
         """Curvature."""
         known = None if self.neighbour is None else self.neighbour.__dict__.get("details")
         near = None if known is None else known.direction
-        return classify(self.W, self.b, self.problem, self.expansion, near)
+        return stability_of(self.W, self.b, self.problem, self.expansion, near)
 
     @property
     def curvature(self) -> float:

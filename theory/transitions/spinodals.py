@@ -8,7 +8,7 @@ from numpy import ndarray
 from scipy.optimize import brentq
 
 from theory.curvature.expansion import expand
-from theory.curvature.hessian import projected_spectrum, symmetry_directions
+from theory.curvature.stability import projected_spectrum, symmetry_directions
 from theory.geometry.symmetries import generators
 from theory.transitions.points import BranchPoint, correct
 

@@ -14,13 +14,12 @@ import theory
 from numerics.agreement.__main__ import main
 from numerics.agreement.basins import basin_statistics, wilson_interval
 from numerics.agreement.compare import train_and_judge
-from numerics.agreement.references import Reference, nearest_minima, reference_minima, repeated
+from numerics.agreement.references import Reference, nearest_minima, reference_minima
 from numerics.agreement.verdicts import VERDICTS, judge, run_verdicts
 from numerics.agreement.weights import arrange_weights, read_weights
 from tests.strategies import seeds
 from theory import Problem, optimise_polytope
 from theory.geometry.distance import embedding_distance, rotated_distance
-from theory.model.problem import exchangeable
 from theory.tools.command import run_command
 from theory.tools.storage import load
 
@@ -57,7 +56,7 @@ def test_a_noisy_pentagon_is_at_the_optimum_and_as_far_from_it_as_its_noise(refe
 
 
 def test_another_minimum_is_metastable_and_a_start_is_not_converged(reference: Reference) -> None:
-    digons = theory.parse("2 digon").filled(5, 2).embedding(m=2)
+    digons = theory.parse_geometry("2 digon").filled(5, 2).embedding(m=2)
     digons[:, 4] = 0
     W = np.array([digons, 0.5 * digons + 0.2])
     data = judge(FIVE, W, np.zeros((2, 5)), reference=reference)
@@ -90,7 +89,7 @@ def test_beyond_the_enumerated_features_minima_are_no_worse_than_their_starts() 
     problem = Problem(n=8, m=3, density=0.1, importance=0.8 ** np.arange(8))
     rng = np.random.default_rng(0)
     W = 0.6 * rng.standard_normal((3, 3, 8))
-    batch = repeated(problem, 3)
+    batch = problem.repeated(3)
     found = nearest_minima(batch, W, np.zeros((3, 8)))
     again = nearest_minima(batch, found.W + 1e-3 * rng.standard_normal(W.shape), found.b)
     _, dW, db = theory.population_loss_and_gradient(found.W, found.b, batch)
@@ -121,11 +120,11 @@ def test_features_of_different_kinds_do_not_change_places() -> None:
 
 
 def test_only_equal_features_may_be_exchanged() -> None:
-    kinds = exchangeable(Problem(n=4, m=2, density=[0.1, 0.1, 0.2, 0.1], importance=[1, 1, 1, 2.0]))
+    kinds = Problem(n=4, m=2, density=[0.1, 0.1, 0.2, 0.1], importance=[1, 1, 1, 2.0]).exchangeable
     assert kinds[0] == kinds[1]
     assert len(set(kinds.tolist())) == 3
     paired = Problem(m=2, features=theory.Correlated(sets=[[0, 1], [2, 3]], density=0.1))
-    assert len(set(exchangeable(paired).tolist())) == 4
+    assert len(set(paired.exchangeable.tolist())) == 4
 
 
 def test_wilson_intervals_are_those_of_the_textbook() -> None:

@@ -10,7 +10,6 @@ from numerics.agreement.compare import compare_losses
 from numerics.agreement.exact_descent import descend_exactly, initial_parameters, train_exactly
 from numerics.agreement.tables import describe_comparison
 from theory import Problem, optimise_polytope
-from theory.model.problem import all_runs
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -30,7 +29,7 @@ def test_one_step_of_sgd_goes_down_the_exact_gradient() -> None:
     problem = Problem(n=3, m=2, density=0.3, importance=[1, 1, 0.5])
     W, b = initial_parameters(problem, instances=2, seed=4)
     settings = Settings(steps=1, optimiser="sgd", learning_rate=0.05, schedule="constant", precision="float64")
-    moved = descend_exactly(all_runs(problem, 2), W, b, settings)
+    moved = descend_exactly(problem.repeated(2), W, b, settings)
     _, dW, db = theory.population_loss_and_gradient(W, b, problem)
     assert_allclose(moved.W, W - 0.05 * dW, rtol=1e-12)
     assert_allclose(moved.b, b - 0.05 * db, atol=1e-15)
@@ -47,10 +46,10 @@ def test_initial_parameters_are_those_of_the_trainer() -> None:
 
 def test_runs_are_repeated_in_the_order_of_the_trainer() -> None:
     grid = Problem(m=1, density=np.array([[[0.1, 0.1]], [[0.4, 0.4]]]), importance=np.array([[1, 2.0], [1, 3], [1, 4]]))
-    runs, trained = all_runs(grid, 2), train(grid, instances=2, steps=2, progress=False)
+    runs, trained = grid.repeated(2), train(grid, instances=2, steps=2, progress=False)
     assert_allclose(runs.density, trained.density)
     assert_allclose(runs.importance, trained.importance)
-    assert all_runs(PAIR, 3).batch_shape == (3,)
+    assert PAIR.repeated(3).batch_shape == (3,)
 
 
 def test_results_do_not_depend_on_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,10 +71,10 @@ def test_the_loss_on_the_way_is_exact_and_falls() -> None:
 def test_a_run_that_leaves_for_infinity_is_recorded_and_the_others_go_on() -> None:
     W = np.array([[[0.5, -0.5]], [[40.0, -40.0]], [[0.7, -0.6]]])
     settings = Settings(steps=60, optimiser="sgd", learning_rate=0.3, precision="float64")
-    learned = descend_exactly(all_runs(PAIR, 3), W, np.zeros((3, 2)), settings)
+    learned = descend_exactly(PAIR.repeated(3), W, np.zeros((3, 2)), settings)
     assert (learned.diverged_at.values >= 0).tolist() == [False, True, False]
     assert np.isfinite(learned.loss.values).tolist() == [True, False, True]
-    alone = descend_exactly(all_runs(PAIR, 1), W[:1], np.zeros((1, 2)), settings)
+    alone = descend_exactly(PAIR.repeated(1), W[:1], np.zeros((1, 2)), settings)
     assert_allclose(learned.loss[0], alone.loss[0], rtol=1e-12)
 
 

@@ -10,6 +10,7 @@ from numerics.sampling.batches import column_batches, row_batches
 from numerics.sampling.draws import sample, sample_sparse
 from tests.strategies import distributions, seeds
 from theory import Anticorrelated, Correlated, FeatureDistribution, Independent
+from theory.model.values import UNIFORM, Symmetrised
 
 SAMPLES = 40_000
 # A correct sampler fails a test at this level once in 10^5 runs; seeds are fixed, so either always or never.
@@ -51,7 +52,7 @@ def check_law(x: ndarray, features: FeatureDistribution) -> None:
     spread = products.std(axis=0) / np.sqrt(len(x))
     np.testing.assert_array_less(np.abs(products.mean(0) - features.second_moment), 5 * spread + 1e-12)
     active = x[x > 0]
-    if features.values == "uniform":
+    if features.values == UNIFORM:
         assert stats.kstest(active, "uniform").pvalue > LEVEL
     else:
         assert (active == 1).all()
@@ -114,9 +115,10 @@ def test_the_test_of_the_law_rejects_a_slightly_wrong_one() -> None:
 @pytest.mark.parametrize("p", [0.1, 0.7])
 def test_symmetric_values_have_mean_zero_and_the_same_square(values: str, p: float) -> None:
     features = Independent([p, p], values=values)
+    signed = features.with_values(Symmetrised(features.values))
     draws = [sample] if p > 0.5 else [sample, sample_sparse]
     for draw in draws:
-        x = draw(features, SAMPLES, np.random.default_rng(5), symmetric=True)
+        x = draw(signed, SAMPLES, np.random.default_rng(5))
         active = x[x != 0]
         assert abs(active.mean()) < 5 / np.sqrt(len(active))
         assert pattern_p_value(np.abs(x), features) > LEVEL

@@ -8,7 +8,7 @@ from numpy import ndarray
 from numpy.testing import assert_allclose
 
 import theory
-from theory.bounds.frames import frame_potential_bound
+from theory.frames.bounds import frame_potential_bound
 
 ROUNDING = 1e-12
 

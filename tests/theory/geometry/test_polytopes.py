@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 import theory
 from theory.geometry import vertices
 from theory.geometry.polytopes import ALIASES, POLYTOPES, Polytope, from_record, polygon_name, simplex_name
-from theory.geometry.tegum import TegumProduct, parse, tegum_products
+from theory.geometry.tegum import TegumProduct, parse_geometry, tegum_products
 
 ROUNDING = 1e-12
 NAMES = list(POLYTOPES)
@@ -124,14 +124,14 @@ def test_names_of_polygons_and_simplices_agree_where_they_meet() -> None:
 
 @given(products)
 def test_canonical_text_reads_back_as_the_same_product(product: TegumProduct) -> None:
-    assert parse(product.name) == product
-    assert parse(product.name.upper().replace(" + ", "  +")) == product
+    assert parse_geometry(product.name) == product
+    assert parse_geometry(product.name.upper().replace(" + ", "  +")) == product
 
 
 @given(products)
 def test_the_order_of_terms_does_not_matter(product: TegumProduct) -> None:
     terms = product.name.split(" + ")
-    assert parse(" + ".join(reversed(terms))) == product
+    assert parse_geometry(" + ".join(reversed(terms))) == product
 
 
 @given(products)
@@ -167,12 +167,12 @@ def test_the_gram_matrix_of_a_product_is_block_diagonal(product: TegumProduct) -
     ],
 )
 def test_products_are_read_as_people_write_them(text: str, name: str) -> None:
-    assert parse(text).name == name
+    assert parse_geometry(text).name == name
 
 
 @pytest.mark.parametrize("alias", list(ALIASES))
 def test_every_alias_stands_for_a_product_of_entries(alias: str) -> None:
-    assert parse(alias) == parse(ALIASES[alias])
+    assert parse_geometry(alias) == parse_geometry(ALIASES[alias])
 
 
 @pytest.mark.parametrize(
@@ -187,18 +187,18 @@ def test_every_alias_stands_for_a_product_of_entries(alias: str) -> None:
 )
 def test_a_product_that_cannot_be_read_is_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse(text)
+        parse_geometry(text)
 
 
 def test_a_product_is_filled_up_with_unrepresented_features_or_refused() -> None:
-    assert parse("pentagon").filled(7, 3).name == "pentagon + 2 unrepresented"
+    assert parse_geometry("pentagon").filled(7, 3).name == "pentagon + 2 unrepresented"
     with pytest.raises(ValueError, match="'pentagon' has 5 features, more than the problem's n = 4"):
-        parse("pentagon").filled(4, 2)
+        parse_geometry("pentagon").filled(4, 2)
     with pytest.raises(ValueError, match="'pentagon' spans 2 dimensions, more than the problem's m = 1"):
-        parse("pentagon").filled(5, 1)
+        parse_geometry("pentagon").filled(5, 1)
     with pytest.raises(ValueError, match="'pentagon' spans 2 dimensions, more than m = 1"):
-        parse("pentagon").embedding(m=1)
-    assert parse("digon").embedding(m=3).shape == (3, 2)
+        parse_geometry("pentagon").embedding(m=1)
+    assert parse_geometry("digon").embedding(m=3).shape == (3, 2)
     with pytest.raises(ValueError, match="cannot occur -1 times"):
         TegumProduct({"digon": -1})
 

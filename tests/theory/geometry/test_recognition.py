@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from theory.geometry.polytopes import POLYTOPES
 from theory.geometry.recognition import recognise, recognise_many
-from theory.geometry.tegum import TegumProduct, parse, tegum_products
+from theory.geometry.tegum import TegumProduct, parse_geometry, tegum_products
 
 NOISE = 0.02  # of the norm of a represented feature, on every entry of W
 # Cosines of noisy directions are off by about NOISE * sqrt(2); in m dimensions the relative error of the Gram
@@ -110,7 +110,7 @@ def test_a_deformed_polytope_is_called_by_its_name(name: str, degrees: float, se
 @pytest.mark.parametrize("seed", range(5))
 def test_factors_that_are_not_quite_orthogonal_stay_factors(seed: int) -> None:
     for text in ("2 digon", "pentagon + digon", "triangle + digon + dedicated", "2 pentagon", "3 digon"):
-        W = deformed(parse(text).embedding(), seed, 6, 0.2)
+        W = deformed(parse_geometry(text).embedding(), seed, 6, 0.2)
         assert recognise(W).name == text
 
 
@@ -146,7 +146,7 @@ def test_the_scale_of_represented_features_does_not_matter(product: TegumProduct
 
 
 def test_a_large_product_is_taken_apart() -> None:
-    product = parse("20 digon + 2 pentagon + 3 tetrahedron + 300 unrepresented")
+    product = parse_geometry("20 digon + 2 pentagon + 3 tetrahedron + 300 unrepresented")
     assert recognise(scrambled(product.embedding(), 0, noise=0.01)[0]).name == product.name
 
 

@@ -11,7 +11,9 @@ import theory
 from tests.strategies import Model, models
 from theory import Anticorrelated, Correlated, Independent, Problem
 from theory.loss.by_count import errors_by_count
+from theory.model.activations import activation_of
 from theory.model.features import FeatureDistribution
+from theory.model.values import UNIFORM
 
 ROUNDING = 1e-12
 
@@ -55,9 +57,9 @@ def test_counting_active_features_agrees_with_enumerating_them(features: Feature
     W[:, 3] = 0.0
     problem = Problem(m=3, features=features, importance=importance)
     enumerated = theory.decompose(W, b, problem, model=kind).by_active  # type: ignore[arg-type]
-    counted = importance @ errors_by_count(W.T @ W, b, features, linear=kind == "linear")
+    counted = importance @ errors_by_count(W.T @ W, b, features, activation_of(kind))
     # Binary values give integrands that do not decay; uniform ones decay with the number of active features.
-    tolerance = 1e-9 if features.values == "uniform" else 1e-6
+    tolerance = 1e-9 if features.values == UNIFORM else 1e-6
     assert_allclose(counted[2:], enumerated[2:], atol=tolerance * enumerated.max())
 
 

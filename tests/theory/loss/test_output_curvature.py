@@ -8,11 +8,11 @@ from numpy.testing import assert_allclose
 
 from theory import Problem
 from theory.curvature.expansion import expand
-from theory.curvature.quick_expansion import is_quick, quick_expand, separate_errors
+from theory.curvature.quick_expansion import quick_expand, separate_errors
 from theory.geometry.polytopes import POLYTOPES
 from theory.loss.enumeration import active_patterns, expected_squared_error
-from theory.loss.one_sparse import interference, own_error
 from theory.loss.output_curvature import limit_curvatures, output_curvatures
+from theory.model.values import UNIFORM
 from theory.optimum.embedding_derivatives import embedding_derivatives
 
 # Central differences over this step; gradients are enumerated to 1e-16.
@@ -23,7 +23,7 @@ ROUGH, FINE = 2e-3, 1e-5
 
 def gradient(x: np.ndarray, density: np.ndarray) -> np.ndarray:
     weight = np.where(active_patterns(len(density)), density, 1 - density).prod(-1)
-    _, dc, db = expected_squared_error(x[None, :-1], x[-1:], weight[None], "uniform")
+    _, dc, db = expected_squared_error(x[None, :-1], x[-1:], weight[None], UNIFORM)
     return np.r_[dc[0], db]
 
 
@@ -58,7 +58,7 @@ def test_curvatures_with_one_active_feature_are_those_of_the_closed_forms() -> N
     c = np.array([[0.9, 0.7, -0.5, 0.1], [-0.6, 0.4, -0.5, 0.0]])
     found = limit_curvatures(c, b)
     for k in range(c.shape[1]):
-        form = own_error if k == 0 else interference
+        form = UNIFORM.own_error if k == 0 else UNIFORM.interference
         up, down = form(c[:, k] + STEP, b), form(c[:, k] - STEP, b)
         assert_allclose(found[:, k, 0, 0], (up[1] - down[1]) / (2 * STEP), atol=1e-8)
         up, down = form(c[:, k], b + STEP), form(c[:, k], b - STEP)
@@ -102,8 +102,8 @@ def test_faint_couplings_act_through_mean_and_variance() -> None:
 def test_only_independent_uniform_features_are_quick() -> None:
     from theory import Correlated
 
-    assert is_quick(Problem(n=2, m=1, density=0.1))
-    assert not is_quick(Problem(m=1, features=Correlated([[0, 1]], density=0.1)))
+    assert Problem(n=2, m=1, density=0.1).textbook
+    assert not Problem(m=1, features=Correlated([[0, 1]], density=0.1)).textbook
 
 
 @pytest.mark.parametrize("name", ["pentagon", "square antiprism", "7 in 3"])

@@ -16,6 +16,7 @@ from tests.strategies import Model, distributions, models, random_rotation, seed
 from theory import Anticorrelated, Correlated, Independent, Problem
 from theory.loss.population import output_errors
 from theory.loss.quadrature import ROUNDING as KNOWN_TO
+from theory.model.values import BINARY
 
 # Enumeration carries a few hundred roundings of numbers of order one.
 ROUNDING = 1e-12
@@ -63,7 +64,7 @@ def test_tiny_and_zero_couplings_cost_no_accuracy(power: int | None) -> None:
 
 @given(distributions(max_features=5), seeds)
 def test_quadrature_agrees_with_enumeration_within_its_own_error_estimate(features, seed: int) -> None:  # type: ignore[no-untyped-def]
-    if features.values == "binary":
+    if features.values == BINARY:
         return  # atoms: the characteristic function does not decay, and enumeration serves up to 16 features
     rng = np.random.default_rng(seed)
     W, b = rng.normal(size=(2, features.n)), 0.3 * rng.normal(size=features.n)

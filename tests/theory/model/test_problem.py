@@ -12,6 +12,7 @@ import theory
 from tests.strategies import distributions
 from theory import Anticorrelated, Correlated, FeatureDistribution, Independent, Problem
 from theory.loss.enumeration import active_patterns
+from theory.model.values import BINARY, UNIFORM
 
 ROUNDING = 1e-12
 
@@ -28,7 +29,7 @@ def test_probabilities_of_all_patterns_give_the_moments(features: FeatureDistrib
 @given(distributions())
 def test_moments_are_those_of_the_value_law(features: FeatureDistribution) -> None:
     p, pair = features.feature_density, features.pair_activity()
-    mean, square = (1 / 2, 1 / 3) if features.values == "uniform" else (1.0, 1.0)
+    mean, square = (1 / 2, 1 / 3) if features.values == UNIFORM else (1.0, 1.0)
     assert_allclose(features.mean, mean * p)
     expected = mean**2 * pair
     np.fill_diagonal(expected, square * p)
@@ -65,7 +66,7 @@ def test_replacing_a_part_keeps_the_rest() -> None:
     problem = Problem(m=2, features=Anticorrelated([[0, 1], [2, 3]], 0.2, "binary"), importance=[1, 2, 3, 4])
     other = problem.with_density(0.4)
     assert isinstance(other.features, Anticorrelated)
-    assert other.features.values == "binary"
+    assert other.features.values == BINARY
     assert_allclose(other.density, 0.2)
     assert_allclose(other.importance, problem.importance)
     assert_allclose(problem.with_importance(2).importance, 2)

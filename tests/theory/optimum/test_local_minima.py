@@ -8,7 +8,6 @@ from numpy.testing import assert_allclose
 import theory
 from tests.strategies import seeds
 from theory import Problem
-from theory.model.problem import take
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.tools.quasi_newton import minimise
 
@@ -84,6 +83,6 @@ def test_dead_features_are_revived() -> None:
 
 def test_taking_rows_of_a_batch() -> None:
     problem = Problem(m=1, density=np.array([[0.1, 0.2], [0.3, 0.4]]), importance=np.array([[1.0, 2.0], [3.0, 4.0]]))
-    some = take(problem, np.array([1, 1, 0]))
+    some = problem.take(np.array([1, 1, 0]))
     assert_allclose(some.density[:, 0], [0.3, 0.3, 0.1])
     assert_allclose(some.importance[:, 1], [4.0, 4.0, 2.0])

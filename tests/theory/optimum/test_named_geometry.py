@@ -19,7 +19,7 @@ from theory import (
     tegum_products,
 )
 from theory.geometry.phases import ideal_candidates
-from theory.geometry.tegum import parse
+from theory.geometry.tegum import parse_geometry
 from theory.optimum.arrangements import _losses, equal_problem, symmetric_start
 
 
@@ -186,7 +186,7 @@ def test_arrangements_are_ranked_by_their_population_losses(
     rng = np.random.default_rng(n)
     p = rng.uniform(0.02, 0.3, n) if density is None else density
     problem = Problem(n=n, m=m, density=p, importance=rng.uniform(0.5, 1, n))
-    product = parse(geometry).filled(n, m)
+    product = parse_geometry(geometry).filled(n, m)
     orders = np.array([rng.permutation(n) for _ in range(5)])
     W, b = symmetric_start(equal_problem(problem, product, orders[0]), product, np.arange(n))
     where = np.argsort(orders, axis=1)

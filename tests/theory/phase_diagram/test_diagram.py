@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import theory
-from theory.geometry.phases import PHASES, classify
+from theory.geometry.phases import PHASES, phase_of
 from theory.model.extra_feature import extra_feature_problem
 from theory.optimum.local_minima import random_starts, refine, revive
 from theory.phase_diagram.__main__ import main
@@ -111,7 +111,7 @@ def test_crossings_are_where_two_optimised_branches_are_equal(pair: xr.Dataset) 
     assert len(p) == 1
     problem = extra_feature_problem(2, 1, p, np.array([0.1]))
     antipodal = refine(problem, np.array([[[1.0, -0.7]]]), np.zeros((1, 2)), tolerance=1e-11)
-    assert classify(antipodal.W)[0] == 2
+    assert phase_of(antipodal.W)[0] == 2
     assert_allclose(antipodal.loss, 0.1 * (p / 3 - p**2 / 4), rtol=1e-8)
     assert_allclose(p, 0.181247, atol=1e-6)
 

@@ -1,0 +1,114 @@
+"""Power sums give what feature by feature gives, within their own part of the error."""
+
+import numpy as np
+import pytest
+
+from theory.loss.engine import bulk
+from theory.loss.engine.engine import row_errors
+from theory.loss.engine.estimate import RowEstimate
+from theory.loss.engine.laws import AllActive, Binary, Uniform, ValueLaw
+from theory.loss.engine.rows import Features, Rows
+
+pytestmark = pytest.mark.usefixtures("at_full_speed")
+
+N, M = 80, 10
+
+
+def model(seed: int = 0, n: int = N) -> Rows:
+    rng = np.random.default_rng(seed)
+    W = rng.normal(size=(M, n))
+    W /= np.linalg.norm(W, axis=0)
+    which = np.arange(0, n, 9)
+    return Rows(W[:, which].T @ W, np.full(len(which), -0.1), which, np.zeros(len(which)))
+
+
+def one_by_one(monkeypatch: pytest.MonkeyPatch, rows: Rows, features: Features, rtol: float) -> RowEstimate:
+    with monkeypatch.context() as patch:
+        patch.setattr(bulk, "LEAST_FEATURES", 10**9)
+        return row_errors(rows, features, rtol=rtol)
+
+
+def agree(ours: RowEstimate, theirs: RowEstimate) -> None:
+    assert (np.abs(ours.value - theirs.value) <= ours.error + theirs.error).all()
+    allowed = (ours.gradient_error + theirs.gradient_error)[:, None]
+    assert (np.abs(ours.dG - theirs.dG) <= allowed).all()
+    assert (np.abs(ours.db - theirs.db) <= allowed[:, 0]).all()
+
+
+DENSITIES = {
+    "0.003": np.full(N, 0.003),
+    "0.05": np.full(N, 0.05),
+    "0.5": np.full(N, 0.5),
+    "0.95": np.full(N, 0.95),
+    "power law": 1 / np.arange(1.0, N + 1),
+    "some zero couplings": np.full(N, 0.05),
+    "random": np.random.default_rng(5).uniform(0.001, 1, size=N),
+}
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+@pytest.mark.parametrize("rtol", [1e-4, 1e-7])
+def test_sums_over_all_features_agree_with_one_by_one(name: str, rtol: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = model()
+    if name == "some zero couplings":
+        G = rows.G.copy()
+        G[:, ::3] = 0.0
+        G[::2, 5:9] *= 30
+        rows = Rows(G, rows.b, rows.own, rows.noise)
+    features = Features(Uniform(), DENSITIES[name])
+    ours = row_errors(rows, features, rtol=rtol)
+    agree(ours, one_by_one(monkeypatch, rows, features, min(rtol, 1e-6)))
+    assert (ours.path == "sums").all()
+    assert (ours.error <= 1.01 * rtol * ours.value).all()
+
+
+@pytest.mark.parametrize("p", [0.1, 0.4])
+def test_discrete_values_are_summed_too(p: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = Features(Binary(), np.full(N, p))
+    ours = row_errors(model(), features, rtol=1e-4, max_nodes=512)
+    theirs = one_by_one(monkeypatch, model(), features, 1e-4)
+    assert (np.abs(ours.value - theirs.value) <= ours.error + theirs.error).all()
+
+
+def test_a_lattice_of_discrete_values_is_noticed() -> None:
+    """Couplings that are multiples of 0.02: phi comes back at 2 pi / 0.02, where no node has been."""
+    rng = np.random.default_rng(1)
+    signs = rng.choice([-1.0, 1.0], size=(100, N)) / 10
+    which = np.arange(8)
+    rows = Rows(signs[:, which].T @ signs, np.full(8, -0.11), which, np.zeros(8))
+    features = Features(Binary(), np.full(N, 0.45))
+    rough, fine = (row_errors(rows, features, rtol=rtol, max_nodes=k) for rtol, k in ((1e-5, 64), (1e-9, 16384)))
+    assert (np.abs(rough.value - fine.value) <= rough.error + fine.error).all()
+
+
+def test_values_of_one_model_do_not_depend_on_others_beside_it() -> None:
+    rows, other = model(0), model(1)
+    both = Rows(*(np.concatenate([getattr(r, name) for r in (rows, other)]) for name in ("G", "b", "own", "noise")))
+    p = np.stack([np.full(N, 0.05)] * len(rows.b) + [np.full(N, 0.2)] * len(other.b))
+    together = row_errors(both, Features(Uniform(), p), rtol=1e-6)
+    alone = row_errors(rows, Features(Uniform(), np.full(N, 0.05)), rtol=1e-6)
+    np.testing.assert_allclose(together.value[: len(rows.b)], alone.value, rtol=1e-12)
+    assert (together.nodes[: len(rows.b)] == alone.nodes).all()
+
+
+def test_a_set_among_many_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = model()
+    features = Features(Uniform(), np.full(N, 0.05), (AllActive((0, 3, 18), 0.2), AllActive((1, 2), 0.4)))
+    ours = row_errors(rows, features, rtol=1e-5)
+    agree(ours, one_by_one(monkeypatch, rows, features, 1e-6))
+    assert (ours.path == "sums").all()
+
+
+@pytest.mark.parametrize("law", [Uniform(), Binary()])
+def test_gradient_is_that_of_the_sums(law: ValueLaw) -> None:
+    rows, features = model(), Features(law, np.full(N, 0.2))
+    direction = np.random.default_rng(3).normal(size=rows.G.shape)
+    eps = 1e-5
+
+    def at(s: float) -> RowEstimate:
+        return row_errors(
+            Rows(rows.G + s * direction, rows.b, rows.own, rows.noise), features, rtol=1e-5, max_nodes=128
+        )
+
+    slope = (at(eps).value - at(-eps).value) / (2 * eps)
+    np.testing.assert_allclose(slope, (at(0.0).dG * direction).sum(1), rtol=1e-5, atol=1e-7)

@@ -1,0 +1,120 @@
+"""Set laws: probabilities, derivatives and draws of a record against its generating function."""
+
+import copy
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import sympy
+from numpy import ndarray
+from numpy.testing import assert_allclose
+
+from tests.records import PartialCorrelation
+from theory import Anticorrelated, Correlated, FeatureDistribution, Independent
+from theory.loss.enumeration import active_patterns
+from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
+
+LAWS = [ALL_OR_NONE, EXACTLY_ONE, PartialCorrelation(0.7), PartialCorrelation(1.0)]
+MEMBERS = 4
+
+
+@pytest.mark.parametrize("law", LAWS, ids=repr)
+def test_patterns_make_up_the_generating_function(law: SetLaw) -> None:
+    rng = np.random.default_rng(0)
+    e = rng.normal(size=(5, MEMBERS)) + 1j * rng.normal(size=(5, MEMBERS))
+    patterns = active_patterns(MEMBERS)
+    chance = law.pattern_probability(patterns)
+    assert_allclose(chance.sum(), 1)
+    terms = np.where(patterns, e[:, None, :], 1).prod(-1)
+    assert_allclose(law.generating(e), terms @ chance, rtol=1e-13)
+    listed = sum(q * e[:, active].prod(-1) for active, q in law.patterns(MEMBERS))
+    assert_allclose(law.generating(e), listed, rtol=1e-13)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=repr)
+def test_slopes_and_pairs_are_derivatives_of_it(law: SetLaw) -> None:
+    symbols = np.array(sympy.symbols(f"e_:{MEMBERS}"), dtype=object)
+    C = sympy.expand(law.generating(symbols).item())
+    point = np.array([0.3, -0.2, 1.1, 0.7])
+    at = dict(zip(symbols, point, strict=True))
+    assert_allclose(law.slopes(point), [float(sympy.diff(C, s).subs(at)) for s in symbols], atol=1e-14)
+    ones = dict.fromkeys(symbols, 1)
+    pairs = [[float(sympy.diff(C, s, *([] if s is t else [t])).subs(ones)) for t in symbols] for s in symbols]
+    assert_allclose(law.pair_activity(MEMBERS), pairs, atol=1e-14)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=repr)
+def test_draws_have_the_probabilities_of_the_patterns(law: SetLaw) -> None:
+    count = 40_000
+    uniform = (np.arange(count) + 0.5) / count  # stratified: no chance left
+    number = law.activate(uniform, MEMBERS) @ (1 << np.arange(MEMBERS))
+    share = np.bincount(number, minlength=2**MEMBERS) / count
+    assert_allclose(share, law.pattern_probability(active_patterns(MEMBERS)), atol=2 / count)
+
+
+def test_partial_correlation_lies_between_independence_and_sets() -> None:
+    sets, c = [[0, 1], [2, 3]], 0.3
+    loose = FeatureDistribution(sets, 1.0, PartialCorrelation(c))
+    free = Independent([c] * 4)
+    for name in ("feature_density", "second_moment"):
+        assert_allclose(getattr(loose, name), getattr(free, name), rtol=1e-14)
+    patterns = active_patterns(4)
+    assert_allclose(loose.pattern_probability(patterns), free.pattern_probability(patterns), atol=1e-15)
+    tight = FeatureDistribution(sets, 0.2, PartialCorrelation(1.0))
+    sets_of_two = Correlated(sets, 0.2)
+    assert_allclose(tight.pattern_probability(patterns), sets_of_two.pattern_probability(patterns), atol=1e-15)
+
+
+def test_laws_may_be_mixed() -> None:
+    mixed = FeatureDistribution([[0, 1], [2, 3], [4]], [0.1, 0.2, 0.3], [ALL_OR_NONE, EXACTLY_ONE, ALL_OR_NONE])
+    assert_allclose(mixed.feature_density, [0.1, 0.1, 0.1, 0.1, 0.3])
+    pair = mixed.pair_activity()
+    assert pair[0, 1] == 0.1
+    assert pair[2, 3] == 0
+    assert_allclose(pair[0, 2], 0.01)
+
+
+@dataclass(frozen=True)
+class _NoLaw(SetLaw):
+    """Generates probabilities that do not sum to 1."""
+
+    def generating(self, e: ndarray) -> ndarray:
+        return np.asarray(1.1 * e.prod(-1))
+
+
+@dataclass(frozen=True)
+class _BareLaw(SetLaw):
+    """Nothing but a generating function."""
+
+    def generating(self, e: ndarray) -> ndarray:
+        return np.asarray(e.mean(-1))
+
+
+def test_what_is_not_a_law_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not that of a law"):
+        FeatureDistribution([[0, 1]], 0.1, _NoLaw()).pattern_probability(active_patterns(2))
+    with pytest.raises(ValueError, match="patterns can be listed for sets of up to 16 features, not 17"):
+        FeatureDistribution([range(17)], 0.1, _BareLaw()).pattern_probability(np.ones((1, 17), bool))
+
+
+def test_a_subclass_of_a_distribution_is_refused_in_one_sentence() -> None:
+    with pytest.raises(TypeError, match="write a SetLaw or a ValueLaw and pass it to FeatureDistribution"):
+
+        class Heavier(Independent):
+            @property
+            def value_mean(self) -> float:
+                return 2.0
+
+
+@pytest.mark.parametrize(
+    "features",
+    [Independent([0.1, 0.2]), Correlated([[0, 1]], 0.3), Anticorrelated([[0, 1]], 0.3, "binary")],
+    ids=lambda features: features.name,
+)
+def test_distributions_stay_locked_when_pickled_and_copied(features: FeatureDistribution) -> None:
+    assert features.feature_density is not None
+    for twin in (pickle.loads(pickle.dumps(features)), copy.deepcopy(features), copy.copy(features)):
+        assert (twin.sets, twin.laws, twin.values) == (features.sets, features.laws, features.values)
+        for array in (twin.density, twin.feature_density):
+            assert not array.flags.writeable

@@ -1,0 +1,171 @@
+"""Value laws: every member of a record against the others, by numerical integration over its quantiles."""
+
+import copy
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import sympy
+from numpy import ndarray
+from numpy.testing import assert_allclose
+
+from tests.records import Exponential
+from theory.model.values import BINARY, UNIFORM, Symmetrised, Uniform, ValueLaw, value_law
+
+LAWS = [UNIFORM, BINARY, Symmetrised(UNIFORM), Symmetrised(BINARY), Exponential(), Symmetrised(Exponential())]
+ARGUMENTS = np.array([-7.3, -0.9, -1e-3, 0.0, 1e-9, 0.04, 0.2, 0.99, 1.01, 3.0, 40.0])
+# Gauss-Legendre rules on pieces that shrink towards both ends, where quantiles may have logarithms.
+ACCURACY = 1e-9
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
+ENDS = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0), np.linspace(0.125, 0.5, 8)])
+
+
+def mean(law: ValueLaw, f: Callable[[ndarray], ndarray], *places: float) -> complex:
+    """E f(u), integrated over the quantiles; f may jump at the places."""
+    jumps = [_share_below(law, place) for place in places]
+    cuts = np.unique(np.concatenate([ENDS, 1 - ENDS[1:], jumps]))
+    low, width = cuts[:-1, None], np.diff(cuts)[:, None]
+    q = low + width * (NODES + 1) / 2
+    return complex((width / 2 * WEIGHTS * f(law.quantile(q))).sum())
+
+
+def _share_below(law: ValueLaw, place: float) -> float:
+    low, high = 0.0, 1 - 1e-16
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if law.quantile(np.array([middle]))[0] <= place else (low, middle)
+    return high
+
+
+def mismatches(law: ValueLaw) -> Iterator[str]:
+    """What a record says that its quantiles do not."""
+
+    def differs(said: ndarray | complex, found: ndarray | complex) -> bool:
+        return not np.allclose(said, found, rtol=ACCURACY, atol=ACCURACY)
+
+    for k in range(5):
+        if differs(law.moment(k), mean(law, lambda u, k=k: u**k)):
+            yield f"moment {k}"
+    slow = [a for a in ARGUMENTS.tolist() if abs(a) < 10]
+    for order in range(4):
+        found = [mean(law, lambda u, a=a, k=order: (1j * u) ** k * np.exp(1j * a * u)) for a in slow]
+        if differs(law.transform(np.array(slow), order), np.array(found)):
+            yield f"transform of order {order}"
+    low, high = law.support
+    for x in (-0.7, -0.2, 0.0, 0.3, 0.9, 1.7):
+        for k in range(3):
+            if differs(law.partial(k, np.array([x]))[0], mean(law, lambda u, x=x, k=k: u**k * (u > x), x)):
+                yield f"partial moment {k} beyond {x}"
+            beyond = mean(law, lambda u, x=x, k=k: abs(u) ** k * (abs(u) > x), x, -x)
+            if x >= 0 and differs(law.tail(k, np.array([x]))[0], beyond):
+                yield f"tail {k} beyond {x}"
+    for s in (-2.0, -0.3, 0.3):
+        bound = float(law.log_mgf(np.array([s]))[0])
+        if bound < np.log(mean(law, lambda u, s=s: np.exp(s * u)).real) - ACCURACY:
+            yield f"logarithm of the moment generating function at {s}"
+    drawn = law.quantile(np.linspace(0, 1 - 1e-9, 1001))
+    if drawn.min() < low - 1e-12 or drawn.max() > high + 1e-12 or (np.diff(drawn) < 0).any():
+        yield "support"
+    if abs(sum(share for _, share in law.atoms) - _share_of_atoms(law)) > 1e-4:
+        yield "atoms"
+    u = sympy.Symbol("u", real=True)
+    try:
+        formula = law.expect(u**2, u)
+    except ValueError:
+        return
+    if differs(complex(formula), law.moment(2)):
+        yield "density"
+
+
+def _share_of_atoms(law: ValueLaw) -> float:
+    q = np.linspace(0, 1 - 1e-9, 100_001)
+    return float((np.diff(law.quantile(q)) == 0).mean()) if law.atoms else 0.0
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_the_members_of_a_law_agree(law: ValueLaw) -> None:
+    assert list(mismatches(law)) == []
+
+
+@dataclass(frozen=True)
+class _WrongMoment(Uniform):
+    def moment(self, k: int) -> float:
+        return 0.34 if k == 2 else super().moment(k)
+
+
+@dataclass(frozen=True)
+class _WrongSlope(Uniform):
+    def transforms(self, a: ndarray, order: int) -> tuple[ndarray, ...]:
+        return tuple(1.001 * part if k else part for k, part in enumerate(super().transforms(a, order)))
+
+
+@dataclass(frozen=True)
+class _WrongQuantile(Uniform):
+    def quantile(self, q: ndarray) -> ndarray:
+        return q**1.01
+
+
+@dataclass(frozen=True)
+class _WrongPartial(Uniform):
+    def partial(self, k: int, x: ndarray) -> ndarray:
+        return 1.001 * super().partial(k, x)
+
+
+@pytest.mark.parametrize("law", [_WrongMoment(), _WrongSlope(), _WrongQuantile(), _WrongPartial()])
+def test_a_perturbed_member_is_noticed(law: ValueLaw) -> None:
+    assert list(mismatches(law))
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_transforms_together_are_those_one_by_one(law: ValueLaw) -> None:
+    for k, together in enumerate(law.transforms(ARGUMENTS, 3)):
+        assert_allclose(together, law.transform(ARGUMENTS, k), rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+@pytest.mark.parametrize(("c", "b"), [(0.9, -0.2), (-0.6, 0.3), (0.7, 0.1), (-0.4, -0.1), (0.0, 0.2), (1.0, 0.0)])
+def test_one_active_feature_errs_as_integration_says(law: ValueLaw, c: float, b: float) -> None:
+    coupling, bias = np.array([c]), np.array([b])
+    places = [-b / c] if c else []
+    for form, own in ((law.interference, 0), (law.own_error, 1)):
+        expected = mean(law, lambda u, own=own: (own * u - np.maximum(c * u + b, 0)) ** 2, *places).real
+        assert_allclose(form(coupling, bias)[0], expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("law", [UNIFORM, Exponential(), Symmetrised(UNIFORM)], ids=lambda law: law.name)
+@pytest.mark.parametrize(("c", "b"), [(0.9, -0.2), (-0.6, 0.3), (0.7, 0.1)])
+def test_its_derivatives_are_those_of_the_errors(law: ValueLaw, c: float, b: float) -> None:
+    h = 1e-6
+    for form in (law.interference, law.own_error):
+        _, dc, db = form(np.array([c]), np.array([b]))
+        for step, slope in (((h, 0.0), dc), ((0.0, h), db)):
+            up = form(np.array([c + step[0]]), np.array([b + step[1]]))[0]
+            down = form(np.array([c - step[0]]), np.array([b - step[1]]))[0]
+            assert_allclose((up - down) / (2 * h), slope, rtol=1e-6, atol=1e-8)
+
+
+def test_the_general_formulas_reproduce_the_special_ones() -> None:
+    rng = np.random.default_rng(0)
+    c, b = rng.normal(size=200), rng.normal(size=200)
+    for special in (UNIFORM, BINARY):
+        for name in ("interference", "own_error"):
+            general = getattr(ValueLaw, name)(special, c, b)
+            for one, two in zip(general, getattr(special, name)(c, b), strict=True):
+                assert_allclose(one, two, atol=1e-14)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_records_can_be_pickled_copied_and_compared(law: ValueLaw) -> None:
+    assert pickle.loads(pickle.dumps(law)) == law
+    assert copy.deepcopy(law) == law
+    assert len({law, pickle.loads(pickle.dumps(law))}) == 1
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_unknown_laws_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"^values must be 'uniform' or 'binary', got 'normal'$"):
+        value_law("normal")
+    with pytest.raises(TypeError, match="values must be the name of a law or a ValueLaw"):
+        value_law(3)

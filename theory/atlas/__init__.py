@@ -1,1 +1,0 @@
-"""Tables over many problems: criterion, products, irreducible optima."""

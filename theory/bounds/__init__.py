@@ -1,1 +1,0 @@
-"""Bounds and known results on directions: Welch, Rankin, Thomson, recovery from projections."""

@@ -1,0 +1,220 @@
+"""Which features of a row are summed together and which one by one, and the sums over a group of rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from theory.loss.engine.densities import DensityBasis, density_basis
+from theory.loss.engine.frame import Frame
+from theory.loss.engine.power_sums import Series, evaluate, moments_of, pull_back, series
+
+__all__ = ["LEAST_FEATURES", "Plan", "Split", "plan"]
+
+# From so many features on, sums over all of them pay.
+LEAST_FEATURES = 64
+# From so many nodes on, this part of a row's couplings, the largest ones, get a series of their own: it is longer.
+_FEW_NODES, _OUTER_PART = 32, 8
+# Terms beyond the largest argument X, and in units of X^(1/3): Bessel functions J_q(X) are below 1e-13 from there on.
+_MORE_TERMS, _MORE_CUBE_ROOTS = 20, 5.0
+_MOST_TERMS = 6000
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """
+    How a block of rows is computed.
+
+    Attributes
+    ----------
+    order : ndarray of int, shape (rows, n)
+        Features by falling size of coupling; those that are never summed, and the own one, first.
+    fixed : int
+        Number of features that are never summed.
+    basis, weights
+        Series in p (theory.loss.engine.densities).
+    odds : ndarray, shape (n,)
+        p/(1-p) of the summed features, else 0.
+    shared : bool
+        Whether one column of weights serves log phi and e.
+    """
+
+    order: Int[ndarray, "rows n"]
+    fixed: int
+    basis: DensityBasis
+    weights: Float[ndarray, "n columns"]
+    odds: Float[ndarray, " n"]
+    shared: bool
+
+    def take(self, which: Int[ndarray, " some"]) -> "Plan":
+        """Return the plan of some of the rows."""
+        return Plan(self.order[which], self.fixed, self.basis, self.weights, self.odds, self.shared)
+
+    def choose(
+        self, G: Float[ndarray, "rows n"], h: Float[ndarray, " rows"], last: int
+    ) -> tuple[int, Int[ndarray, "rows 2"]]:
+        """Number of outer couplings, and the exponents of Y = 2^(exponent/2) of inner and outer ones."""
+        n = G.shape[1]
+        outer = 0 if last < _FEW_NODES else min(n // _OUTER_PART, self.order.shape[1] - self.fixed - 1)
+        exponents = []
+        for rank in (self.fixed + outer, self.fixed):
+            largest = np.abs(G[np.arange(len(G)), self.order[:, rank]]) * h
+            exponents.append(np.ceil(2 * np.log2(np.maximum(largest, 1e-12)) - 1e-9))
+        inner, whole = np.array(exponents, dtype=int)
+        return outer, np.stack([inner, 2 * -(-whole // 2)], axis=1)
+
+
+def plan(f: Frame, tolerance: float) -> Plan | None:
+    """
+    Plan the sums of rows that share their densities.
+
+    Parameters
+    ----------
+    f : Frame
+        The rows.
+    tolerance : float
+        What the series in p may miss per feature.
+
+    Returns
+    -------
+    Plan or None
+        None where features are few, or none of them may be summed.
+    """
+    n = f.rows.G.shape[1]
+    if n < LEAST_FEATURES:
+        return None
+    density = f.features.density if f.features.density.ndim == 1 else f.features.density[0]
+    p = density.copy()
+    members = [j for s in f.features.sets for j in s.members]
+    p[members] = 0.0
+    basis, weights, part = density_basis(f.features.values, p, tolerance)
+    if part.sum() < LEAST_FEATURES // 2:
+        return None
+    odds = np.where(part, p / np.where(part, 1 - p, 1.0), 0.0)
+    size = np.abs(f.rows.G)
+    alone = (p > 0) & ~part
+    size = np.where(alone, np.inf, size)
+    size[:, members] = 0.0  # sets are computed elsewhere
+    r = np.arange(len(size))
+    size[r, f.rows.own] = -1.0
+    kept = n // _OUTER_PART + 2 + int(alone.sum())
+    if kept < n:
+        top = np.argpartition(-size, kept, axis=1)[:, :kept]
+    else:
+        top = np.tile(np.arange(n), (len(r), 1))
+    order = np.take_along_axis(top, np.argsort(-np.take_along_axis(size, top, 1), axis=1, kind="stable"), 1)
+    shared = len(basis.nodes) == 1
+    columns = weights if shared else np.hstack([weights, odds[:, None]])
+    return Plan(order, int(alone.sum()), basis, columns, odds, shared)
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """Couplings of about one size."""
+
+    x: Float[ndarray, "rows some"]  # h g / Y, 0 for those that belong elsewhere
+    weights: Float[ndarray, "..."]
+    scale: Float[ndarray, " rows"]  # dx/dg
+    left_out: Float[ndarray, " rows"]  # odds of all that are set to 0: their e is 1 in the sum
+    series: Series
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """
+    A group of rows with the same nodes, the same Y and the same number of outer couplings.
+
+    Attributes
+    ----------
+    plan : Plan
+        The group's plan.
+    outside : ndarray of int, shape (rows, fixed + outer)
+        Features that are never summed, then the outer ones.
+    none : ndarray, shape (rows,)
+        P(z = b).
+    levels : tuple
+        Inner couplings, all features wide; outer ones, if any.
+    """
+
+    plan: Plan
+    outside: Int[ndarray, "rows some"]
+    none: Float[ndarray, " rows"]
+    levels: tuple[_Level, ...]
+
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        f: Frame,
+        h: Float[ndarray, " rows"],
+        outer: int,
+        exponents: tuple[int, int],
+        nodes: tuple[int, int],
+        more: float,
+    ) -> "Split | None":
+        """Prepare a group of rows; ``more`` multiplies the number of Chebyshev polynomials."""
+        G, law = f.rows.G, f.features.values
+        outside = plan.order[:, : plan.fixed + outer]
+        Y, wide = (2.0 ** (exponent / 2) for exponent in exponents)
+        terms, wide_terms = (_terms(more, y * nodes[1]) for y in (Y, wide))
+        if max(terms, wide_terms if outer else 0) > _MOST_TERMS:
+            return None
+        x = G * (h / Y)[:, None]
+        np.put_along_axis(x, outside, 0.0, axis=1)
+        x[np.arange(len(x)), f.rows.own] = 0.0
+        unsummed = plan.odds == 0
+        if unsummed.any():
+            x[:, unsummed] = 0.0
+        left_out = (x == 0) @ plan.odds
+        levels = [_Level(x, plan.weights, h / Y, left_out, series(law, plan.basis, Y, *nodes, terms))]
+        if outer:
+            which = outside[:, plan.fixed :]
+            x = np.take_along_axis(G, which, 1) * (h / wide)[:, None]
+            odds = plan.odds[which]
+            x[odds == 0] = 0.0
+            left_out = (odds * (x == 0)).sum(1)
+            s = series(law, plan.basis, wide, *nodes, wide_terms)
+            levels.append(_Level(x, plan.weights[which], h / wide, left_out, s))
+        return cls(plan, outside, f.none, tuple(levels))
+
+    @property
+    def tail(self) -> Float[ndarray, " nodes"]:
+        """What the sum of log(1 - p + p e) misses at each node."""
+        inner = float((self.plan.odds > 0).sum()) * self.levels[0].series.tail
+        return inner + sum(level.x.shape[1] * level.series.tail for level in self.levels[1:])
+
+    def tail_slope(self) -> Float[ndarray, "rows nodes"]:
+        """What its derivative in any coupling misses."""
+        return np.max([level.scale[:, None] * level.series.tail_slope for level in self.levels], axis=0)
+
+    def sums(self) -> tuple[ndarray, ndarray]:
+        """Sums of log(1 - p + p e) and of P(only j) e_j, shape (rows, nodes)."""
+        log_phi, single = 0.0, 0.0
+        factor = float(self.plan.odds.max()) if self.plan.shared else 1.0
+        for level in self.levels:
+            M = moments_of(level.x, level.weights, level.series.terms)
+            some_log_phi, some_single = evaluate(level.series, M, self.plan.shared)
+            log_phi = log_phi + some_log_phi
+            single = single + some_single * factor - level.left_out[:, None]
+        # P(only j) = P(none) odds_j for every feature that is summed
+        return np.asarray(log_phi), single * self.none[:, None]
+
+    def gradient(self, to_log_phi: ndarray, to_single: ndarray) -> Float[ndarray, "rows n"]:
+        """Derivatives in the couplings; 0 for features that are not summed."""
+        factor = self.none * (float(self.plan.odds.max()) if self.plan.shared else 1.0)
+        to_single = to_single * factor[:, None]
+        slopes = []
+        for level in self.levels:
+            slope = pull_back(level.series, level.x, level.weights, to_log_phi, to_single, self.plan.shared)
+            slope *= level.scale[:, None]
+            slope[level.x == 0] = 0.0
+            slopes.append(slope)
+        if len(slopes) > 1:
+            np.put_along_axis(slopes[0], self.outside[:, self.plan.fixed :], slopes[1], axis=1)
+        return slopes[0]
+
+
+def _terms(more: float, X: float) -> int:
+    """Number of Chebyshev polynomials for arguments up to X, even."""
+    return 2 * int(np.ceil(more * (X + _MORE_TERMS + _MORE_CUBE_ROOTS * X ** (1 / 3)) / 2))

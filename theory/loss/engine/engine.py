@@ -1,0 +1,134 @@
+"""Expected squared errors of rows by quadrature, to a requested accuracy and with an error that holds.
+
+Every row has its own step, its own nodes and its own test of convergence, so that its result does not depend on the
+rows computed beside it.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+
+import numpy as np
+
+from theory.loss.engine.activation import SquaredError, leaky_relu
+from theory.loss.engine.bulk import LEAST_FEATURES
+from theory.loss.engine.estimate import Parts, RowEstimate
+from theory.loss.engine.integrate import integrate
+from theory.loss.engine.moments import extremes, moments, never_switches, polynomial
+from theory.loss.engine.rows import Features, Rows
+
+__all__ = ["MAX_NODES", "row_errors"]
+
+MAX_NODES = 2**14
+# Couplings in a block of rows: some thirty arrays of that size live at once in every thread.
+_BLOCK = 400_000
+_EPS = float(np.finfo(float).eps)
+
+
+def row_errors(
+    rows: Rows,
+    features: Features,
+    error: SquaredError | None = None,
+    rtol: float = 1e-7,
+    max_nodes: int = MAX_NODES,
+    threads: int = 1,
+) -> RowEstimate:
+    """
+    Compute the expected squared error of every row, its gradient, and how far both can be wrong.
+
+    Parameters
+    ----------
+    rows : Rows
+        Outputs z_i = b_i + G_i . x + N(0, noise_i).
+    features : Features
+        Distribution of x.
+    error : SquaredError, optional
+        The activation; ReLU by default.
+    rtol : float
+        Nodes are added until the error of a row falls below this part of its value, or below what rounding costs.
+    max_nodes : int
+        Most nodes of a row; what is not known accurately by then shows in ``error``.
+    threads : int
+        Blocks of rows computed at the same time.
+
+    Returns
+    -------
+    RowEstimate
+        Values, gradients and errors.
+
+    Raises
+    ------
+    ValueError
+        If ``rtol`` does not lie in (0, 1).
+    """
+    if not 0 < rtol < 1:
+        raise ValueError(f"rtol must lie in (0, 1), got {rtol!r}")
+    error = leaky_relu() if error is None else error
+    blocks = _blocks(rows, features)
+
+    def compute(block: slice) -> RowEstimate:
+        which = np.arange(block.start, block.stop)
+        return _block(rows.take(which), features.take(which), error, rtol, max_nodes)
+
+    if threads == 1 or len(blocks) == 1:
+        parts = [compute(block) for block in blocks]
+    else:  # NumPy releases the lock in its loops
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(compute, blocks))
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _blocks(rows: Rows, features: Features) -> list[slice]:
+    """Cut rows into blocks; rows of a block share their densities where features are many."""
+    count, n = rows.G.shape
+    cuts = {0, count}
+    if n >= LEAST_FEATURES and features.density.ndim == 2:
+        cuts |= set((np.flatnonzero((features.density[1:] != features.density[:-1]).any(1)) + 1).tolist())
+    size = max(1, _BLOCK // n)
+    edges = sorted(cuts)
+    return [
+        slice(start, min(start + size, stop))
+        for first, stop in zip(edges[:-1], edges[1:], strict=True)
+        for start in range(first, stop, size)
+    ]
+
+
+def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max_nodes: int) -> RowEstimate:
+    m = moments(rows, features)
+    low, high = extremes(rows, features, m)
+    sign = never_switches(low, high, error)
+    base = polynomial(rows, m, error, sign)
+    value, dG, db = base.value, base.dG, base.db
+    zero = np.zeros_like(value)
+    dnoise = np.where(rows.noise > 0, base.dnoise, 0.0)
+    truncation, step, series = zero.copy(), zero.copy(), zero.copy()
+    rounding = 4 * _EPS * base.size
+    gradient_error = 4 * _EPS * base.slope_size
+    nodes = np.zeros(len(value), dtype=int)
+    path = np.full(len(value), "closed", dtype="<U6")
+    used = np.array([any(kink[1:]) for kink in error.kinks])
+    todo = np.flatnonzero(((sign == 0) & used).any(1))
+    if len(todo):
+        some, seen = (rows, features) if len(todo) == len(value) else (rows.take(todo), features.take(todo))
+        result = integrate(some, seen, error, sign[todo], low[todo], high[todo], value[todo], rtol, max_nodes)
+        value[todo] += result.value
+        dG[todo] += result.dG
+        db[todo] += result.db
+        dnoise[todo] += result.dnoise
+        truncation[todo], step[todo], series[todo] = result.truncation, result.step, result.series
+        rounding[todo] += result.rounding
+        gradient_error[todo] += result.gradient_error
+        nodes[todo] = result.nodes
+        path[todo] = np.where(result.summed, "sums", "single")
+    parts = Parts(truncation, step, series, rounding)
+    # Rounding may leave a value below zero, which no square is.
+    return RowEstimate(np.maximum(value, 0.0), parts.total(), dG, db, dnoise, gradient_error, nodes, path, parts)
+
+
+def _joined(parts: list[RowEstimate]) -> RowEstimate:
+    """Rows of several blocks, one after the other."""
+    names = [field.name for field in fields(RowEstimate) if field.name != "parts"]
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    kinds = [field.name for field in fields(Parts)]
+    return RowEstimate(
+        **joined, parts=Parts(*(np.concatenate([getattr(part.parts, kind) for part in parts]) for kind in kinds))
+    )

@@ -1,0 +1,122 @@
+"""What the characteristic function can still be at frequencies that are not computed: decreasing bounds of |phi(t)|.
+
+|E x_j exp(iau)| and Re E exp(iau) are bounded by decreasing functions of |a|, tabulated once per value law on a grid of
+eighths of an octave (the value at the left end of a cell bounds the cell). A single feature's factor then satisfies
+|1 - p + p e|^2 <= (1-p)^2 + 2p(1-p) rho + p^2 mu^2, and the part of phi with two or more active features is at most
+P(0) (e^B - 1 - B), B = sum_j p_j/(1-p_j) mu(t g_j).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from theory.loss.engine.laws import ValueLaw
+
+__all__ = ["CELLS_PER_OCTAVE", "Decay", "abs_moment", "cells", "clipped", "decay"]
+
+CELLS_PER_OCTAVE = 8
+_FIRST, _LAST = -6, 15  # octaves of |a| in the table
+# Samples per window at the start of an octave, beyond the densely sampled ones.
+_DENSE_UNTIL, _DENSE_STEP = 64.0, 1 / 64
+# What may lie between two samples.
+_SLACK = 1 + 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Decay:
+    """
+    Decreasing bounds on a value law's transform, one number per cell of log2 |a|.
+
+    Attributes
+    ----------
+    modulus, real : ndarray, shape (cells,)
+        Bounds of |e(a')| and Re e(a') for all |a'| >= |a|.
+    first, second : ndarray, shape (cells,)
+        Bounds of |e'| and |e''|.
+    """
+
+    modulus: ndarray
+    real: ndarray
+    first: ndarray
+    second: ndarray
+
+
+@lru_cache(maxsize=64)
+def decay(law: ValueLaw) -> Decay:
+    """
+    Tabulate the bounds of a value law.
+
+    Parameters
+    ----------
+    law : ValueLaw
+        The law; its transform is sampled. Atoms never decay: their mass is a lower limit of every bound.
+
+    Returns
+    -------
+    Decay
+        The table.
+    """
+    edges = 2.0 ** (np.arange(_FIRST * CELLS_PER_OCTAVE, _LAST * CELLS_PER_OCTAVE + 1) / CELLS_PER_OCTAVE)
+    edges = np.concatenate([[0.0], edges])  # whatever lies left of the table is bounded by the value at 0
+    dense = np.arange(0, _DENSE_UNTIL, _DENSE_STEP)
+    high = 2.0 ** np.arange(np.log2(_DENSE_UNTIL), _LAST + 1)
+    a = np.concatenate([dense, *(octave + np.linspace(0, 4 * np.pi, 1000) for octave in high)])
+    samples = [law.transform(a, k) for k in range(3)]
+    bounds = []
+    for k, x in enumerate(samples):
+        atoms = sum(q * abs(v) ** k for v, q in law.atoms)
+        bounds.append(np.clip(np.maximum(_suffix_max(a, np.abs(x), edges) * _SLACK, atoms), 0, abs_moment(law, k)))
+    real = _suffix_max(a, samples[0].real, edges) + (_SLACK - 1) * bounds[0]
+    real = np.clip(np.maximum(real, sum(q for _, q in law.atoms) if law.atoms else -1.0), -1, 1)
+    return Decay(bounds[0], real, bounds[1], bounds[2])
+
+
+def abs_moment(law: ValueLaw, k: int) -> float:
+    """E |u|^k."""
+    return float(law.tail(k, np.zeros(()))) if k else 1.0
+
+
+def _suffix_max(a: ndarray, values: ndarray, edges: ndarray) -> ndarray:
+    """Largest value at arguments >= each edge; the last sample's stands for all that follow."""
+    highest = np.maximum.accumulate(values[::-1])[::-1]
+    # the sample at or before an edge: between samples the function may be larger than at the next one
+    return highest[np.clip(np.searchsorted(a, edges, side="right") - 1, 0, len(a) - 1)]
+
+
+def cells(a: Float[ndarray, "*shape"]) -> Int[ndarray, "*shape"]:
+    """
+    Give the cell of the table that contains |a|, not clipped.
+
+    Parameters
+    ----------
+    a : ndarray
+        Arguments.
+
+    Returns
+    -------
+    ndarray of int
+        Index on an endless grid. The sum of the cells of t and g, put through ``clipped``, bounds the cell of t g.
+    """
+    with np.errstate(divide="ignore"):
+        position = CELLS_PER_OCTAVE * np.log2(np.abs(a))
+    return np.floor(np.clip(position, -100_000, 100_000)).astype(np.int64)
+
+
+def clipped(cell: Int[ndarray, "*shape"]) -> Int[ndarray, "*shape"]:
+    """
+    Turn cells into indices of the table.
+
+    Parameters
+    ----------
+    cell : ndarray of int
+        Cells, or sums of two.
+
+    Returns
+    -------
+    ndarray of int
+        Indices.
+    """
+    return np.clip(cell - (_FIRST * CELLS_PER_OCTAVE - 1), 0, (_LAST - _FIRST) * CELLS_PER_OCTAVE + 1)

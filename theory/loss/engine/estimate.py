@@ -1,0 +1,104 @@
+"""A result that knows its error."""
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+__all__ = ["Estimate", "Parts", "RowEstimate"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """
+    What an error is made of; same shape as the value.
+
+    Attributes
+    ----------
+    truncation : ndarray
+        Frequencies beyond the last node.
+    step : ndarray
+        The midpoint rule's step: values of z outside of its window.
+    series : ndarray
+        Power sums that end (0 where every feature is treated by itself).
+    rounding : ndarray
+        Double precision.
+    """
+
+    truncation: Float[ndarray, "..."]
+    step: Float[ndarray, "..."]
+    series: Float[ndarray, "..."]
+    rounding: Float[ndarray, "..."]
+
+    def total(self) -> Float[ndarray, "..."]:
+        """Sum of the parts."""
+        return self.truncation + self.step + self.series + self.rounding
+
+
+@dataclass(frozen=True, eq=False)
+class RowEstimate:
+    """
+    Expected squared errors of rows, with gradient and errors.
+
+    Attributes
+    ----------
+    value : ndarray, shape (rows,)
+        E (x_own - f(z))^2.
+    error : ndarray, shape (rows,)
+        Bound on its absolute error.
+    dG, db, dnoise : ndarray, shape (rows, n), (rows,), (rows,)
+        Its derivatives; dnoise is 0 for rows without noise, where only a one-sided one exists.
+    gradient_error : ndarray, shape (rows,)
+        Bound on the absolute error of any entry of dG and db.
+    nodes : ndarray of int, shape (rows,)
+        Nodes used; 0 where none were needed.
+    path : ndarray of str, shape (rows,)
+        "closed" (z never passes a kink), "single" (feature by feature) or "sums" (power sums).
+    parts : Parts
+        What ``error`` is made of.
+    """
+
+    value: Float[ndarray, " rows"]
+    error: Float[ndarray, " rows"]
+    dG: Float[ndarray, "rows n"]
+    db: Float[ndarray, " rows"]
+    dnoise: Float[ndarray, " rows"]
+    gradient_error: Float[ndarray, " rows"]
+    nodes: Int[ndarray, " rows"]
+    path: ndarray
+    parts: Parts
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate(Generic[T]):
+    """
+    A loss that knows its error.
+
+    Attributes
+    ----------
+    value : float or ndarray
+        The loss.
+    error : float or ndarray
+        Bound on its absolute error.
+    gradient : object
+        Its gradient.
+    gradient_error : float or ndarray
+        Bound on the absolute error of every entry of the gradient in couplings and biases, summed over outputs.
+    nodes : int
+        Most nodes that a row took.
+    parts : Parts
+        What the error is made of.
+    paths : dict of str to int
+        How many rows took which path.
+    """
+
+    value: T
+    error: T
+    gradient: dict[str, ndarray]
+    gradient_error: T
+    nodes: int
+    parts: Parts
+    paths: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,328 @@
+"""Quadrature of the rows of a block: nodes are added, row by row, until the stated error is small enough."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from theory.loss.engine.activation import SquaredError
+from theory.loss.engine.bulk import Plan, Split, plan
+from theory.loss.engine.closed import closed_part
+from theory.loss.engine.frame import Frame, frame
+from theory.loss.engine.moments import moments
+from theory.loss.engine.nodes import Bulk, NodeSums, node_sums
+from theory.loss.engine.rows import Features, Rows
+from theory.loss.engine.tails import FIRST_NODES, Tails, tails
+from theory.loss.engine.window import Window, window
+
+__all__ = ["Integral", "integrate"]
+
+# Complex numbers per array in the inner loop: a handful of such arrays stay in the L2 cache.
+_BLOCK_ELEMENTS = 12_000
+# The step may cost this part of what is allowed: the window grows with the logarithm only.
+_STEP_SHARE = 1e-3
+# Chebyshev series may cost this part; if one costs more, it gets so many times as many terms, and again.
+_SERIES_SHARE, _MORE, _ATTEMPTS = 0.2, 1.5, 4
+# Terms are measured against their bounds; beyond the last node they are trusted to stay at this multiple of the
+# measured ratio, but never below a part of the bounds that falls with the number of features that take part:
+# revivals need their phases to agree. Atoms revive for certain, and get no credit.
+_SAFETY, _LEAST_RATIO = 4.0, 1 / 32
+_EPS = float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class Integral:
+    """
+    The kinks' terms of rows that pass them, their gradient, and errors.
+
+    Attributes
+    ----------
+    value, db, dnoise : ndarray, shape (rows,)
+        What is to be added to the polynomial part; dnoise for rows with noise.
+    dG : ndarray, shape (rows, n)
+        Derivatives in the couplings.
+    truncation, step, series, rounding, gradient_error : ndarray, shape (rows,)
+        Parts of the value's error, and the error of any entry of the gradient.
+    nodes : ndarray of int, shape (rows,)
+        Nodes used.
+    summed : ndarray of bool, shape (rows,)
+        Whether power sums were used for all nodes.
+    """
+
+    value: ndarray
+    dG: ndarray
+    db: ndarray
+    dnoise: ndarray
+    truncation: ndarray
+    step: ndarray
+    series: ndarray
+    rounding: ndarray
+    gradient_error: ndarray
+    nodes: ndarray
+    summed: ndarray
+
+
+def integrate(
+    rows: Rows,
+    features: Features,
+    error: SquaredError,
+    sign: Float[ndarray, "rows kinks"],
+    low: Float[ndarray, " rows"],
+    high: Float[ndarray, " rows"],
+    base: Float[ndarray, " rows"],
+    rtol: float,
+    max_nodes: int,
+) -> Integral:
+    """
+    Integrate rows that pass a kink.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows.
+    features : Features
+        What feeds them; all rows of a block have the same densities if features are many.
+    error : SquaredError
+        The activation.
+    sign : ndarray, shape (rows, kinks)
+        Non-zero for kinks that are part of ``base``.
+    low, high : ndarray, shape (rows,)
+        Smallest and largest z.
+    base : ndarray, shape (rows,)
+        The polynomial part of the value, to which the accuracy is relative.
+    rtol : float
+        Relative accuracy.
+    max_nodes : int
+        Most nodes of a row.
+
+    Returns
+    -------
+    Integral
+        Sums and errors.
+    """
+    m = moments(rows, features)
+    f = frame(rows, features, m, error, sign)
+    # No output that knows nothing of its feature is better than this
+    scale = np.maximum(m.square_own, 1e-300)
+    w = window(rows, features, m, error, low, high, _STEP_SHARE * rtol * scale)
+    work = _Work.of(f, w, base, rtol, float((rtol * scale).min()))
+    spread = np.sqrt(np.einsum("rj,rj->r", rows.G, m.cov_z) + rows.noise)
+    bound, grid = tails(f, w.half, spread), _node_grid(max_nodes)
+    least = _least_ratio(f)
+    ratio, truncation = least.copy(), np.full(len(base), np.inf)
+    todo = np.arange(len(base))
+    # First guess: as if the terms were at their least multiple of the bounds
+    target = _enough(bound, grid, 0.5 * rtol * scale / least, todo)
+    while len(todo):
+        start, stop = work.nodes[todo], grid[target[todo]]
+        for first, last in sorted(set(zip(start.tolist(), stop.tolist(), strict=True))):
+            group = todo[(start == first) & (stop == last)]
+            measured = work.add(group, first, last)
+            expected = bound.between(first or last // 2, last)[group]
+            ratio[group] = np.clip(_SAFETY * measured / np.maximum(expected, 1e-300), least[group], 1.0)
+            truncation[group] = ratio[group] * bound.beyond(last)[group]
+        now = np.maximum(base[todo] + work.value[todo], 0.0)
+        others = w.error[todo] + work.rounding[todo] + work.series[todo]
+        allowed = np.maximum(rtol * now - others, work.rounding[todo])
+        again = (truncation[todo] > allowed) & (work.nodes[todo] < grid[-1])
+        todo, allowed = todo[again], allowed[again]
+        enough = np.maximum(_enough(bound, grid, allowed / ratio[todo], todo), target[todo] + 1)
+        target[todo] = np.minimum(enough, len(grid) - 1)
+    still = (rows.G == 0) & (m.p > 0)  # features that do not move z are independent of it
+    still[np.arange(len(base)), rows.own] = False
+    slope_truncation = np.minimum(4 * ratio, 1.0) * bound.after(work.nodes, "gradient")
+    return Integral(
+        value=work.value,
+        dG=np.where(still, m.mean_x * work.db[:, None], work.dG),
+        db=work.db,
+        dnoise=np.where(rows.noise > 0, work.dnoise, 0.0),
+        truncation=truncation,
+        step=w.error,
+        series=work.series,
+        rounding=work.rounding,
+        gradient_error=work.slope_rounding + w.gradient_error + work.slope_series + slope_truncation,
+        nodes=work.nodes,
+        summed=work.summed,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """Rows and what has been added up so far."""
+
+    f: Frame
+    w: Window
+    base: ndarray
+    rtol: float
+    plan: Plan | None
+    lone: ndarray  # (rows, n): P(only j) of single features
+    reach: ndarray
+    value: ndarray
+    dG: ndarray
+    db: ndarray
+    dnoise: ndarray
+    rounding: ndarray
+    slope_rounding: ndarray
+    series: ndarray
+    slope_series: ndarray
+    nodes: ndarray
+    summed: ndarray
+
+    @classmethod
+    def of(cls, f: Frame, w: Window, base: ndarray, rtol: float, least: float) -> "_Work":
+        value, dG, db, size = closed_part(f, w.half)
+        lone = f.single
+        if f.features.sets:  # they count their members themselves
+            lone = lone.copy()
+            lone[:, [j for s in f.features.sets for j in s.members]] = 0.0
+        active, zero = f.moments.active, np.zeros_like(value)
+        return cls(
+            f=f,
+            w=w,
+            base=base,
+            rtol=rtol,
+            plan=plan(f, 1e-4 * least),
+            lone=lone,
+            reach=np.abs(f.rows.b) + (np.abs(f.rows.G) * active).sum(1) + np.abs(f.rows.G).max(1),
+            value=value,
+            dG=dG,
+            db=db,
+            dnoise=zero.copy(),
+            rounding=4 * _EPS * size,
+            slope_rounding=2 * _EPS * w.half * np.abs(f.weights[..., 1:]).sum((1, 2)),
+            series=zero.copy(),
+            slope_series=zero.copy(),
+            nodes=np.zeros(len(value), dtype=int),
+            summed=np.full(len(value), False),
+        )
+
+    def add(self, group: Int[ndarray, " some"], first: int, last: int) -> Float[ndarray, " some"]:
+        """Add nodes to some rows; return the largest sum of consecutive terms among the later ones."""
+        measured = np.zeros(len(self.value))
+        rest = group
+        if self.plan is not None:
+            if not self.nodes[group].any():
+                self.summed[group] = True
+            rest = self._add_summed(group, first, last, measured)
+            self.summed[rest] = False
+        n = self.f.rows.G.shape[1]
+        size = max(1, _BLOCK_ELEMENTS // max(1, n * min(last - first, 64)))
+        for start in range(0, len(rest), size):
+            which = rest[start : start + size]
+            part, terms = self.f.take(which), []
+            for k in _node_blocks(first, last, len(which) * n):
+                s = node_sums(part, self.w.half[which], k + 0.5, part.rows.G, part.p, self.lone[which])
+                self.dG[which] += s.d_single
+                self._keep(which, part, s, k)
+                terms.append(s.terms[:, k >= (first or last // 2)])
+            measured[which] = _variation(np.concatenate(terms, axis=1))
+        self.nodes[group] = last
+        return measured[group]
+
+    def _add_summed(
+        self, group: Int[ndarray, " some"], first: int, last: int, measured: Float[ndarray, " rows"]
+    ) -> Int[ndarray, " rest"]:
+        """Use power sums where their series is accurate enough; return the rows where it is not."""
+        assert self.plan is not None
+        h = 2 * np.pi / self.w.half[group]
+        outer, exponents = self.plan.take(group).choose(self.f.rows.G[group], h, last)
+        rest = []
+        for pair in np.unique(exponents, axis=0):
+            left, more = group[(exponents == pair).all(1)], 1.0
+            for _ in range(_ATTEMPTS):
+                left = self._try_summed(left, first, last, outer, (int(pair[0]), int(pair[1])), more, measured)
+                more *= _MORE
+                if not len(left):
+                    break
+            rest.append(left)
+        return np.concatenate(rest)
+
+    def _try_summed(
+        self,
+        which: Int[ndarray, " some"],
+        first: int,
+        last: int,
+        outer: int,
+        exponents: tuple[int, int],
+        more: float,
+        measured: Float[ndarray, " rows"],
+    ) -> Int[ndarray, " rest"]:
+        """Add the rows whose series costs little enough; return the others."""
+        assert self.plan is not None
+        part, k = self.f.take(which), np.arange(first, last)
+        half = self.w.half[which]
+        h = 2 * np.pi / half
+        split = Split.of(self.plan.take(which), part, h, outer, exponents, (first, last), more)
+        if split is None:
+            return which
+        log_phi, single = split.sums()
+        singles = self.plan.order[which][:, : self.plan.fixed]
+        G, p, lone = (np.take_along_axis(a, singles, 1) for a in (part.rows.G, part.p, self.lone[which]))
+        s = node_sums(part, half, k + 0.5, G, p, lone, Bulk(log_phi, single))
+        miss = s.full_size @ split.tail
+        now = np.maximum(self.base[which] + self.value[which] + s.value, 0.0)
+        good = miss <= np.maximum(_SERIES_SHARE * self.rtol * now, self.rounding[which])
+        if not good.any():
+            return which
+        t = (k + 0.5) * h[:, None]
+        slope = split.gradient(s.to_log_phi / t, s.to_single / t)
+        np.put_along_axis(slope, singles, s.d_single, axis=1)
+        kept = which[good]
+        self.series[kept] += miss[good]
+        self.slope_series[kept] += (s.full_size * split.tail_slope()).sum(1)[good]
+        self.dG[kept] += slope[good]
+        self._keep(kept, part.take(np.flatnonzero(good)), s.take(good), k)
+        measured[kept] = _variation(s.terms[good][:, k >= (first or last // 2)])
+        return which[~good]
+
+    def _keep(self, which: Int[ndarray, " some"], part: Frame, s: NodeSums, k: Int[ndarray, " nodes"]) -> None:
+        """Add what nodes contribute, but for the gradient of single features."""
+        self.value[which] += s.value
+        self.db[which] += s.db
+        self.dnoise[which] += s.dnoise
+        self.dG[which, part.rows.own] += s.d_own
+        for law, slopes in zip(part.features.sets, s.d_sets, strict=True):
+            for j, slope in zip(law.members, slopes, strict=True):
+                self.dG[which, j] += np.where(part.rows.own == j, 0.0, slope)
+        t = (k + 0.5) * (2 * np.pi / self.w.half[which])[:, None]
+        grown = s.full_size * (8 + 4 * t * self.reach[which, None])
+        self.rounding[which] += _EPS * grown.sum(1)
+        self.slope_rounding[which] += _EPS * (t * grown).sum(1)
+
+
+def _node_grid(max_nodes: int) -> Int[ndarray, " grid"]:
+    """Numbers of nodes a row may have: 16, 24, 32, 48, 64 ... up to the budget."""
+    grid = np.array([FIRST_NODES * 2**k * part // 2 for k in range(20) for part in (2, 3)])
+    return grid[grid <= max(max_nodes, FIRST_NODES)]
+
+
+def _enough(
+    bound: Tails, grid: Int[ndarray, " grid"], allowed: Float[ndarray, " some"], which: Int[ndarray, " some"]
+) -> Int[ndarray, " some"]:
+    """Index of the least number of nodes beyond which the bound is at most what is allowed."""
+    target = np.full(len(which), len(grid) - 1)
+    for k in range(len(grid) - 1, -1, -1):
+        target = np.where(bound.beyond(int(grid[k]))[which] <= allowed, k, target)
+    return target
+
+
+def _node_blocks(first: int, last: int, width: int) -> list[Int[ndarray, " nodes"]]:
+    """Cut nodes into blocks whose arrays fit the cache."""
+    size = max(8, _BLOCK_ELEMENTS // max(1, width))
+    return [np.arange(k, min(k + size, last)) for k in range(first, last, size)]
+
+
+def _variation(terms: Float[ndarray, "rows nodes"]) -> Float[ndarray, " rows"]:
+    """Largest sum of consecutive terms: what signs leave of the sum of sizes."""
+    sums = np.cumsum(terms, axis=1)
+    return np.maximum(sums.max(1), 0.0) - np.minimum(sums.min(1), 0.0)
+
+
+def _least_ratio(f: Frame) -> Float[ndarray, " rows"]:
+    """One over the number of features that take part, within limits."""
+    if f.features.values.atoms:
+        return np.ones(len(f.none))
+    moving = np.where(f.rows.G != 0, f.moments.active, 0.0)
+    number = moving.sum(1) ** 2 / np.maximum((moving**2).sum(1), 1e-300)
+    return np.clip(1 / np.maximum(number, 1.0), _LEAST_RATIO, 1.0)

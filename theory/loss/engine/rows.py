@@ -1,0 +1,90 @@
+"""What the engine sees: rows z_i = b_i + sum_j G_ij x_j + N(0, noise_i), and the features that feed them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from theory.loss.engine.laws import SetLaw, ValueLaw
+from theory.model.features import FeatureDistribution
+
+__all__ = ["Features", "Rows"]
+
+# Larger numbers have no square in double precision.
+_LARGEST = 1e150
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """
+    Outputs before their activation, z_i = b_i + sum_j G_ij x_j + N(0, noise_i), each with a feature of its own.
+
+    Attributes
+    ----------
+    G : ndarray, shape (rows, n)
+        Couplings.
+    b : ndarray, shape (rows,)
+        Biases.
+    own : ndarray of int, shape (rows,)
+        The feature that each output should reproduce.
+    noise : ndarray, shape (rows,)
+        Variances of the Gaussian noise, >= 0.
+    """
+
+    G: Float[ndarray, "rows n"]
+    b: Float[ndarray, " rows"]
+    own: Int[ndarray, " rows"]
+    noise: Float[ndarray, " rows"]
+
+    def __post_init__(self) -> None:
+        """Refuse what would end in NaN."""
+        for name, array in (("couplings G", self.G), ("biases b", self.b), ("noise", self.noise)):
+            if not np.all(np.abs(array) <= _LARGEST):
+                raise ValueError(f"{name} must be finite numbers of size at most {_LARGEST:g}, got {_worst(array)!r}")
+        if (self.noise < 0).any():
+            raise ValueError(f"noise is a variance and must not be negative, got {float(self.noise.min())!r}")
+
+    def take(self, which: Int[ndarray, " some"]) -> "Rows":
+        """Return some of the rows."""
+        return Rows(self.G[which], self.b[which], self.own[which], self.noise[which])
+
+
+def _worst(array: ndarray) -> float:
+    """The first entry that is not a number, or the largest."""
+    flat = array.ravel()
+    return float(flat[np.argmax(np.where(np.isnan(flat), np.inf, np.abs(flat)))])
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """
+    Independent features and sets of features, all with one law of values.
+
+    Attributes
+    ----------
+    values : ValueLaw
+        Law of an active feature's value.
+    density : ndarray, shape (n,) or (rows, n)
+        Probability of every feature that belongs to no larger set; ignored for the others.
+    sets : tuple of SetLaw
+        Sets of two features or more.
+    """
+
+    values: ValueLaw
+    density: Float[ndarray, "*rows n"]
+    sets: tuple[SetLaw, ...] = ()
+
+    @classmethod
+    def of(cls, features: FeatureDistribution) -> "Features":
+        """Read a single distribution: single features by their density, larger sets by their law."""
+        density, sets = features.feature_density.copy(), []
+        for s, (members, law) in enumerate(features.groups):
+            if len(members) > 1:
+                density[list(members)] = 0.0
+                sets.append(SetLaw(members, float(features.density[s]), law))
+        return cls(features.values, density, tuple(sets))
+
+    def take(self, which: Int[ndarray, " some"]) -> "Features":
+        """Return the features as some of the rows see them."""
+        return Features(self.values, self.density if self.density.ndim == 1 else self.density[which], self.sets)

@@ -1,0 +1,277 @@
+"""Bounds on what the nodes that are not computed would add, from decreasing bounds of the characteristic function."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from theory.loss.engine.envelope import CELLS_PER_OCTAVE, Decay, cells, clipped, decay
+from theory.loss.engine.frame import Frame
+from theory.loss.engine.revivals import LEAST, revivals
+
+__all__ = ["FIRST_NODES", "OCTAVES", "Tails", "tails"]
+
+# Bounds are computed for the octaves of nodes 16 2^m ... 16 2^(m+1), and added up from the last one.
+FIRST_NODES, OCTAVES = 16, 15
+# Up to so many features every factor is bounded by itself; beyond, through a histogram of the couplings.
+_ONE_BY_ONE = 48
+# Denser features are bounded one by one in any case.
+_DENSE = 0.3
+_HUGE = 600.0
+# Cells of the histogram: smaller couplings count as the smallest of them.
+_HISTOGRAM = 160
+
+
+@dataclass(frozen=True, eq=False)
+class Tails:
+    """
+    Bounds per octave of nodes, and their sums from each octave on.
+
+    Attributes
+    ----------
+    value : ndarray, shape (rows, octaves)
+        Bound of the sum over the octave's nodes of what the value would get.
+    gradient : ndarray, shape (rows, octaves)
+        The same for any entry of the gradient.
+    """
+
+    value: Float[ndarray, "rows octaves"]
+    gradient: Float[ndarray, "rows octaves"]
+
+    def beyond(self, nodes: int, kind: str = "value") -> Float[ndarray, " rows"]:
+        """Bound for all nodes from that number on; an octave's terms fall at least as fast as 1/t^2, or 1/t."""
+        per_octave = getattr(self, kind)
+        octave = int(np.clip(np.floor(np.log2(max(nodes, 1) / FIRST_NODES)), 0, OCTAVES - 1))
+        part = np.clip(nodes / (FIRST_NODES * 2.0**octave), 1.0, 2.0)  # 1 at the octave's start, 2 at its end
+        left = 2 / part - 1 if kind == "value" else 1 - np.log2(part)
+        if nodes < FIRST_NODES:
+            left = FIRST_NODES / nodes
+        return left * per_octave[:, octave] + per_octave[:, octave + 1 :].sum(1)
+
+    def between(self, first: int, last: int) -> Float[ndarray, " rows"]:
+        """Bound of the sum over the nodes first ... last-1 of the value's terms."""
+        return self.beyond(first) - self.beyond(last)
+
+    def after(self, nodes: Int[ndarray, " rows"], kind: str) -> Float[ndarray, " rows"]:
+        """Bound for all nodes beyond a number that differs from row to row."""
+        out = np.zeros(len(nodes))
+        for number in np.unique(nodes):
+            here = nodes == number
+            out[here] = self.beyond(int(number), kind)[here]
+        return out
+
+
+def tails(f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows"]) -> Tails:
+    """
+    Bound the contributions of all nodes, octave by octave.
+
+    Parameters
+    ----------
+    f : Frame
+        Rows.
+    half : ndarray, shape (rows,)
+        Their windows; h = 2 pi / L.
+    spread : ndarray, shape (rows,)
+        Standard deviation of z.
+
+    Returns
+    -------
+    Tails
+        The bounds.
+    """
+    table = decay(f.features.values)
+    h = 2 * np.pi / half
+    T = h[:, None] * FIRST_NODES * 2.0 ** np.arange(OCTAVES)
+    base = cells(T[:, 0])
+    singles = _Singles.of(f)
+    parts = [_at(f, table, singles, base + CELLS_PER_OCTAVE * m, T[:, m]) for m in range(OCTAVES)]
+    phi, x, g_phi, g_x = (np.stack([part[i] for part in parts], axis=1) for i in range(4))
+    absolute, square, cross = (np.abs(f.weights[..., i]).sum(1)[:, None] for i in (1, 2, 3))
+    # sums over an octave: of 2h/(pi t^2), of 4h/(pi t^3), and of these times t
+    one = (2 / np.pi) * 0.5 / T
+    two = (2 / np.pi) * 0.75 / T**2
+    log = np.full(T.shape, 2 / np.pi * np.log(2))
+    value = absolute * one * phi + square * two * phi + cross * one * x
+    gradient = (absolute * log + 2 * square * one) * g_phi + cross * log * g_x
+    # All that follows the last octave, where the bounds no longer fall
+    value[:, -1] *= 2
+    gradient[:, -1] *= 8
+    law = f.features.values
+    discrete = law.atoms and sum(q for _, q in law.atoms) > 1 - 1e-12
+    if discrete and f.rows.G.shape[1] >= LEAST and not f.features.sets and not f.rows.noise.any():
+        sums = revivals(f, half, spread, FIRST_NODES * 2.0 ** np.arange(OCTAVES))
+        cumulative = np.cumsum(value[:, ::-1], axis=1)[:, ::-1]
+        sums = np.minimum.accumulate(np.minimum(sums, cumulative), axis=1)
+        # each sum from an octave on, as parts of octaves
+        value = np.append(sums[:, :-1] - sums[:, 1:], sums[:, -1:], axis=1)
+    return Tails(value, gradient)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Bounds for single features but the own one, at one frequency per row."""
+
+    B: ndarray  # sum of odds times modulus, features that are always active left out
+    log_full: ndarray  # logarithm of the product of factors
+    steepest: ndarray  # largest odds times slope
+    least: ndarray  # logarithm of the smallest factor
+    log_always: ndarray  # logarithm of the product of moduli of features that are always active
+
+
+@dataclass(frozen=True, eq=False)
+class _Singles:
+    """Single features but the own one: each by itself, and where they are many, sparse ones by cells of couplings."""
+
+    cell: ndarray  # (rows, some): of those that are treated by themselves
+    p: ndarray
+    odds: ndarray  # 0 for p = 1
+    always: ndarray  # (rows,): how many are always active
+    cells: ndarray  # (cells,) of the histogram
+    sums: tuple[ndarray, ...]  # (rows, cells): sums of odds, p (1-p) and p^2
+    highest: ndarray  # (rows,): largest odds in the histogram
+
+    @classmethod
+    def of(cls, f: Frame) -> "_Singles":
+        p, G, cell = f.p, f.rows.G, cells(f.rows.G)
+        none = np.zeros(len(p))
+        if p.shape[1] > _ONE_BY_ONE:
+            dense = (p > _DENSE).any(0)
+            sparse = np.where(dense, 0.0, p)
+            histogram = _histogram(cell, sparse)
+            cell, p = cell[:, dense], p[:, dense]
+        else:
+            histogram = (np.zeros(0, dtype=np.int64), (), none)
+        odds = np.where(p < 1, p / np.where(p < 1, 1 - p, 1.0), 0.0)
+        return cls(cell, p, odds, ((f.p == 1) & (G != 0)).sum(1), *histogram)
+
+    def at(self, table: Decay, t_cell: Int[ndarray, " rows"]) -> _Sums:
+        """Give the bounds at a frequency of that cell."""
+        cell = clipped(self.cell + t_cell[:, None])
+        modulus = table.modulus[cell]
+        with np.errstate(divide="ignore"):
+            log_modulus = np.log(modulus)
+            log_factor = np.log(_modulus(self.p, table.real[cell], modulus))
+        log_factor = np.maximum(log_factor, -_HUGE)
+        B, log_full = (self.odds * modulus).sum(1), log_factor.sum(1)
+        log_always = np.where(self.p == 1, np.maximum(log_modulus, -_HUGE), 0.0).sum(1)
+        steepest = (self.odds * table.first[cell]).max(1, initial=0.0)
+        least = log_factor.min(1, initial=0.0)
+        if self.sums:
+            odds, spread, square = self.sums
+            for number in np.unique(t_cell):  # few rows differ in their step
+                here = t_cell == number
+                cell = clipped(self.cells + number)
+                modulus, real = table.modulus[cell], table.real[cell]
+                B[here] += odds[here] @ modulus
+                # log |1 - p + p e|^2 <= -2 p (1-p) (1 - Re e) - p^2 (1 - |e|^2)
+                log_full[here] -= spread[here] @ (1 - real) + 0.5 * (square[here] @ (1 - modulus**2))
+            steepest = np.maximum(steepest, self.highest * table.first[0])
+            least = np.minimum(least, np.log(1 - 2 * _DENSE))
+        return _Sums(B, log_full, steepest, least, log_always)
+
+
+def _histogram(cell: ndarray, p: ndarray) -> tuple[ndarray, tuple[ndarray, ...], ndarray]:
+    """Cells of couplings, sums of weights per cell, and the largest odds."""
+    high = p.max(1)
+    used = p > 0
+    top = int(cell.max())
+    lowest = max(int(cell[used].min()) if used.any() else top, top - _HISTOGRAM)
+    width = top - lowest + 1
+    place = (np.maximum(cell, lowest) - lowest + width * np.arange(len(p))[:, None]).ravel()
+    shape = (len(p), width)
+    if (used & (p != high[:, None])).any():
+        weights = (p / (1 - p), p * (1 - p), p * p)
+        sums = [np.bincount(place, w.ravel(), width * len(p)).reshape(shape) for w in weights]
+    else:
+        count, q = np.bincount(place, used.ravel(), width * len(p)).reshape(shape), high[:, None]
+        sums = [count * (q / (1 - q)), count * (q * (1 - q)), count * (q * q)]
+    return np.arange(lowest, top + 1), tuple(sums), high / (1 - high)
+
+
+def _at(
+    f: Frame, table: Decay, singles: _Singles, t_cell: Int[ndarray, " rows"], t: Float[ndarray, " rows"]
+) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+    """Bounds of |Phi|, |Phi_x| (patterns that are not closed) and of their derivatives in a coupling over t."""
+    rows, own, r = f.rows, f.rows.own, np.arange(len(t))
+    sums = singles.at(table, t_cell)
+    others_B, steepest, least = sums.B, sums.steepest, sums.least
+    full = np.exp(sums.log_full - 0.5 * rows.noise * t**2)  # product over all others
+    cell_own = clipped(cells(rows.G[r, own]) + t_cell)
+    modulus, first, second = table.modulus[cell_own], table.first[cell_own], table.second[cell_own]
+    moves, in_set = rows.G[r, own] != 0, f.own_set >= 0
+    p_own = f.p_own
+    own_factor = np.where(in_set, 1.0, _modulus(p_own, table.real[cell_own], modulus))
+    own_always = moves & (p_own == 1)
+    own_odds = np.where(p_own < 1, p_own / np.where(p_own < 1, 1 - p_own, 1.0), 0.0)
+    own_B = np.where(moves & ~in_set, own_odds * modulus, 0.0)
+    own_slope = p_own  # of D = dPhi / de_own at mu and without the others
+    excess = np.zeros_like(t)
+    without_own_set = np.zeros_like(t)
+    for number, s in enumerate(f.features.sets):
+        members = list(s.members)
+        mu = table.modulus[clipped(cells(rows.G[:, members]) + t_cell[:, None])].T
+        idle = (rows.G[:, members] == 0).astype(float).T
+        Q, Q0, dQ, dQ0 = s.Q(mu), s.Q(idle) * np.ones(len(t)), s.dQ(mu), s.dQ(idle)
+        here = f.own_set == number
+        safe = np.where(Q0 > 0, Q0, 1.0)
+        ratio = np.where(Q0 > 0, (Q - Q0) / safe, np.inf)
+        linear = np.where(Q0 > 0, ((idle == 0) * dQ0 * mu).sum(0) / safe, 0.0)
+        excess = excess + np.maximum(ratio - linear, 0.0)
+        others_B, own_B = others_B + np.where(here, 0.0, ratio), np.where(here, ratio, own_B)
+        full = np.where(here, full, full * np.minimum(Q, 1.0))
+        own_factor = np.where(here, np.minimum(Q, 1.0), own_factor)
+        position = np.array([members.index(j) if j in members else 0 for j in own])
+        own_slope = np.where(here, (dQ * np.ones_like(mu))[position, r], own_slope)
+        without_own_set = np.where(here, f.none / safe, without_own_set)
+    closed, mean = f.none + f.single.sum(1) + f.alone * modulus, table.first[0]
+    # Features that are always active take part in every pattern; the closed ones have at most one of them
+    always, log_always = singles.always + own_always, sums.log_always + np.where(own_always, _log(modulus), 0.0)
+    quiet, quiet_D = f.quiet * np.exp(log_always), f.quiet_others * np.exp(sums.log_always)
+    with np.errstate(over="ignore", invalid="ignore"):
+        B, total_B = np.minimum(others_B, _HUGE), np.minimum(others_B + own_B, _HUGE)
+        closed_out = f.none + f.single.max(1) + f.alone > 0  # with noise, or where they are rare, nothing is closed
+        order = np.where(closed_out, always, 2)
+        lost = _lost(f.quiet, total_B)
+        phi = _least(quiet * (_but_few(total_B, order) + np.exp(total_B) * excess), own_factor * full + closed, lost)
+        lost_D = _lost(np.where(in_set, without_own_set, f.quiet_others), B)
+        order_D = np.where(closed_out & ~(singles.always > 0), np.where(moves, 1, 0), 2)
+        D_few = p_own * quiet_D * (_but_few(B, order_D) + np.exp(B) * excess)
+        D_few = np.where(in_set, without_own_set * own_slope * np.exp(B) - f.alone * (1 - 1e-12), D_few)
+        D = _least(D_few, own_slope * full + f.alone + f.with_single * f.single.sum(1), lost_D)
+        no_bound = lost | lost_D | bool(f.features.sets)
+        dropped = np.minimum(full * np.exp(-least), 1.0)
+        steep_closed = (f.single.max(1) + f.alone) * mean
+        some = np.where(always > 0, np.inf, quiet * steepest * _but_few(total_B, np.where(closed_out, 1, 2)))
+        g_phi = _least(some, mean * dropped + steep_closed, no_bound)
+        some = np.where(always > 0, np.inf, p_own * quiet_D * steepest * np.exp(B))
+        g_D = _least(some, own_slope * mean * dropped + f.with_single * steep_closed, no_bound)
+    x = D * first
+    g_phi = np.maximum(np.maximum(g_phi, phi), x)
+    return phi, x, g_phi, np.maximum(np.maximum(g_D * first, x), D * second)
+
+
+def _least(few: ndarray, every: ndarray, useless: ndarray | bool) -> ndarray:
+    """The smaller of two bounds, the first of which may be useless."""
+    return np.minimum(np.where(np.isnan(few) | useless, np.inf, few), every)
+
+
+def _lost(none: ndarray, B: ndarray) -> ndarray:
+    """Whether P(none) exp(B) says nothing."""
+    return (none <= 0) | (B >= _HUGE)
+
+
+def _modulus(p: ndarray, real: ndarray, modulus: ndarray) -> ndarray:
+    """Bound of |1 - p + p e|."""
+    return np.sqrt(np.maximum((1 - p) ** 2 + 2 * p * (1 - p) * real + (p * modulus) ** 2, 0.0))
+
+
+def _log(modulus: ndarray) -> ndarray:
+    """Logarithm without warnings."""
+    return np.log(np.maximum(modulus, 1e-260))
+
+
+def _but_few(B: ndarray, order: ndarray) -> ndarray:
+    """exp(B) without its first terms: 1 and B for order 0, 1 for order 1, none beyond; without cancellation."""
+    two = np.where(B < 1e-3, B * B / 2 * (1 + B), np.expm1(B) - B)
+    return np.where(order == 0, two, np.where(order == 1, np.expm1(B), np.exp(B)))

@@ -1,0 +1,200 @@
+"""The window |z| <= L outside of which the midpoint rule is wrong, and what it is wrong by.
+
+With the step h = 2 pi / L the rule integrates |z| and z|z| exactly for |z| <= L; beyond, it continues them by mirror
+images, so that it misses at most 2 (|z| - L) of |z| and 2 (|z| - L)^2 of z|z|, and of their derivatives at most 2 and
+4 (|z| - L). Markov's inequality with (v_+)^k <= (k / (e s))^k exp(s v) turns that into M(s) exp(-s L), M(s) = E exp(sz),
+for z and -z, minimised over s. M is a product over sets of features; for many features, Bennett's inequality
+log(1 + p (E exp(yu) - 1)) <= p y E u + p y^2 R(Y), R(Y) = sup of (E exp(yu) - 1 - y E u) / y^2 over |y| <= Y, needs no
+more than two sums.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from theory.loss.engine.activation import SquaredError
+from theory.loss.engine.laws import ValueLaw
+from theory.loss.engine.moments import Moments
+from theory.loss.engine.rows import Features, Rows
+
+__all__ = ["Window", "window"]
+
+# Exponents s are tried in units of one over the standard deviation of z, or of one over the largest coupling.
+_TILTS = 2.0 ** np.arange(-3, 5.5, 0.5)
+# Up to so many features M(s) is computed feature by feature; beyond, the largest couplings only.
+_EXACT, _LARGEST = 24, 6
+# Windows are rounded up to powers of this: the step is locally constant, so that the gradient of the discretised loss
+# is the discretised gradient.
+_GRID = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """
+    Window of every row.
+
+    Attributes
+    ----------
+    half : ndarray, shape (rows,)
+        L; the step is 2 pi / L.
+    error, gradient_error : ndarray, shape (rows,)
+        Bounds on what the rule's step costs in value and in any entry of the gradient.
+    reach : ndarray, shape (rows,)
+        A bound for E|x_j| exp(s|x_j|)-like weights: the largest value an entry of the gradient may be weighted with.
+    """
+
+    half: Float[ndarray, " rows"]
+    error: Float[ndarray, " rows"]
+    gradient_error: Float[ndarray, " rows"]
+    reach: Float[ndarray, " rows"]
+
+
+def window(
+    rows: Rows,
+    features: Features,
+    m: Moments,
+    error: SquaredError,
+    low: Float[ndarray, " rows"],
+    high: Float[ndarray, " rows"],
+    tolerance: Float[ndarray, " rows"],
+) -> Window:
+    """
+    Choose the window of every row so that the step costs at most a tolerance.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows.
+    features : Features
+        What feeds them.
+    m : Moments
+        Their moments.
+    error : SquaredError
+        The activation, whose kinks the window is centred on.
+    low, high : ndarray, shape (rows,)
+        Smallest and largest possible z: a window that holds both costs nothing.
+    tolerance : ndarray, shape (rows,)
+        Largest error of the value.
+
+    Returns
+    -------
+    Window
+        Windows and bounds.
+    """
+    law = features.values
+    spread = np.sqrt((rows.G * m.cov_z).sum(1) + rows.noise)
+    largest = np.abs(rows.G).max(1)
+    unit = np.maximum(np.maximum(spread, 1e-3 * largest), 1e-300)
+    s = _TILTS / unit[:, None]
+    large = _large(rows.G, m.p)
+    out = []
+    for sign in (1.0, -1.0):
+        cumulant = _log_mgf(rows, features, m, sign * s, large)
+        own_weight = _weight(law, sign * s * rows.G[np.arange(len(s)), rows.own, None])
+        reach = _weight(law, sign * s * largest[:, None])
+        out.append((cumulant, own_weight, np.maximum(reach, _weight(law, -sign * s * largest[:, None]))))
+    half, miss, slope_miss = np.zeros(len(s)), np.zeros(len(s)), np.zeros(len(s))
+    weight = np.ones(len(s))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        sides = []
+        for theta, absolute, square, cross in error.kinks:
+            for (cumulant, own_weight, reach), sign in zip(out, (1.0, -1.0), strict=True):
+                value = 8 * abs(square) / (np.e * s) ** 2 + 2 * (abs(absolute) + abs(cross) * own_weight) / (np.e * s)
+                slope = 4 * abs(square) / (np.e * s) * reach + 2 * abs(absolute) + 2 * abs(cross) * own_weight * reach
+                tilted = cumulant + sign * s * (rows.b[:, None] - theta)
+                need = (tilted + np.log(value) - np.log(tolerance / (2 * len(error.kinks)))[:, None]) / s
+                need = np.where(np.isfinite(need) & np.isfinite(slope), need, np.inf)
+                best = np.argmin(need, axis=1)
+                half = np.maximum(half, need[np.arange(len(s)), best])
+                sides.append((tilted, value, slope, best, reach))
+        farthest = np.zeros(len(s))
+        for theta, *_ in error.kinks:
+            farthest = np.maximum(farthest, np.maximum(high - theta, theta - low))
+        holds_all = farthest * (1 + 1e-12) <= half
+        half = np.where(holds_all, farthest, half)
+        half = np.maximum(half, 1e-3 * spread)
+        half = 2.0 ** (np.ceil(_GRID * np.log2(np.maximum(half, 1e-300)) + 1e-6) / _GRID)
+        r = np.arange(len(s))
+        for tilted, value, slope, best, reach in sides:
+            outside = np.exp(tilted[r, best] - s[r, best] * half)
+            miss += np.where(holds_all, 0.0, value[r, best] * outside)
+            slope_miss += np.where(holds_all, 0.0, slope[r, best] * outside)
+            weight = np.maximum(weight, np.where(np.isfinite(reach[:, 0]), reach[:, 0], 1.0))
+    return Window(half, miss, slope_miss, weight)
+
+
+def _weight(law: ValueLaw, y: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    """A bound of E|u| exp(yu) / E exp(yu): the largest |u|, or (exp(d|u|) - 1)/d >= |u| under the tilted law."""
+    low, high = law.support
+    if np.isfinite(low) and np.isfinite(high):
+        return np.full(y.shape, max(abs(low), abs(high)))
+    d = 0.2 * min(law.strip, 1 / law.moment(2) ** 0.5)
+    centre = law.log_mgf(y)
+    with np.errstate(over="ignore", invalid="ignore"):
+        bound = (np.exp(law.log_mgf(y + d) - centre) + np.exp(law.log_mgf(y - d) - centre) - 1) / d
+    return np.where(np.isfinite(bound), bound, np.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class _Large:
+    """Couplings that are treated one by one, and sums over all others."""
+
+    G: ndarray  # (rows, some)
+    p: ndarray
+    first: ndarray  # (rows,): sum of p g over the others
+    second: ndarray  # sum of p g^2
+    largest: ndarray  # largest |g| of the others
+
+
+def _large(G: Float[ndarray, "rows n"], p: Float[ndarray, "rows n"]) -> _Large:
+    """Split couplings into a few large ones and the rest."""
+    size = np.abs(G)
+    if G.shape[1] <= _EXACT:
+        zero = np.zeros(len(G))
+        return _Large(G, p, zero, zero, zero)
+    large = np.argpartition(size, -_LARGEST, axis=1)[:, -_LARGEST:]
+    some, some_p = np.take_along_axis(G, large, axis=1), np.take_along_axis(p, large, axis=1)
+    np.put_along_axis(size, large, 0.0, axis=1)
+    weighted = p * G
+    first = weighted.sum(1) - (some * some_p).sum(1)
+    second = np.einsum("rj,rj->r", weighted, G) - (some**2 * some_p).sum(1)
+    # the differences are known to rounding of what was subtracted only
+    slack = 1e-14 * np.einsum("rj,rj->r", weighted, G)
+    return _Large(some, some_p, first, np.maximum(second, 0) + slack, size.max(1))
+
+
+def _log_mgf(
+    rows: Rows, features: Features, m: Moments, s: Float[ndarray, "rows tilts"], large: _Large
+) -> Float[ndarray, "rows tilts"]:
+    """A bound of log E exp(s (z - b)); exact for few features."""
+    G, p, law = large.G, large.p, features.values
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = s**2 * rows.noise[:, None] / 2
+        if large.largest.any():
+            total += s * law.moment(1) * large.first[:, None]
+            total += s**2 * large.second[:, None] * _remainder(law, np.abs(s) * large.largest[:, None])
+        for j in range(G.shape[1]):
+            exponent = law.log_mgf(s * G[:, j, None])
+            q = p[:, j, None]
+            # log(1 - p + p exp(v)) without overflow
+            top = np.maximum(exponent, 0)
+            mixed = np.log(np.maximum((1 - q) * np.exp(-top) + q * np.exp(exponent - top), 1e-300))
+            total += np.where(q == 1, exponent, np.where(q > 0, top + mixed, 0.0))
+        for law_of_set in features.sets:
+            exponent = np.stack([law.log_mgf(s * rows.G[:, j, None]) for j in law_of_set.members])
+            # Q has degree one in every member: factor out what is large
+            top = np.maximum(exponent, 0).sum(0)
+            safe = top < 600
+            Q = law_of_set.Q(np.exp(np.where(safe, exponent, 0.0)))
+            total += np.where(safe, np.log(np.maximum(Q, 1e-300)), top)
+    return np.where(np.isnan(total), np.inf, total)
+
+
+def _remainder(law: ValueLaw, Y: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+    """Sup of (E exp(yu) - 1 - y E u) / y^2 over |y| <= Y."""
+    Y = np.maximum(Y, 1e-4)
+    if law.support[0] >= 0:  # a power series with positive coefficients: largest at the end
+        return (np.expm1(law.log_mgf(Y)) - Y * law.moment(1)) / Y**2 + 1e-7
+    return (np.expm1(law.log_mgf(Y)) + np.expm1(law.log_mgf(-Y))) / Y**2 + 1e-7

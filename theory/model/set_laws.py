@@ -1,0 +1,173 @@
+"""Set laws: which features of a set are active together, one record a law.
+
+A set is active with its own density p, and then its law says which members are. Everything theory needs of a law is
+one multi-affine polynomial, the generating function
+
+    C(e) = E[ prod over the active members j of e_j | the set is active ] :
+
+with e_j the transform of member j's value it gives the characteristic function 1 - p + p C, with e_j = 1 or 0 the
+probabilities of patterns, with e_j = s the number of active members. It is affine in each e_j, so that differences are
+derivatives. Numbers, complex numbers and SymPy expressions may all be put in.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+__all__ = ["ALL_OR_NONE", "EXACTLY_ONE", "AllOrNone", "ExactlyOne", "SetLaw"]
+
+# Members of a set whose 2^k patterns may be listed.
+_MOST_LISTED = 16
+
+
+@dataclass(frozen=True)
+class SetLaw(ABC):
+    """
+    Which members of an active set are active. Records are immutable, hashable and can be pickled.
+
+    Subclasses are frozen dataclasses and give ``generating``; the rest is derived from it, and may be overridden where
+    there is a quicker way.
+    """
+
+    @property
+    def name(self) -> str:
+        """How results and messages call the law."""
+        return type(self).__name__
+
+    @abstractmethod
+    def generating(self, e: ndarray) -> ndarray:
+        """Give C(e), multi-affine, for e of shape (..., members); the members' axis goes."""
+
+    def slopes(self, e: ndarray) -> ndarray:
+        """Give dC/de_j at e, shape (..., members): exact differences, since C is affine in each e_j."""
+        found = []
+        for j in range(e.shape[-1]):
+            with_j, without = e.copy(), e.copy()
+            with_j[..., j], without[..., j] = 1, 0
+            found.append(self.generating(with_j) - self.generating(without))
+        return np.stack(found, axis=-1)
+
+    def pair_activity(self, members: int) -> Float[ndarray, "members members"]:
+        """Give the probability that members i and j are both active, given that the set is."""
+        ones = np.ones(members)
+        pair = np.empty((members, members))
+        for i, j in product(range(members), repeat=2):
+            fixed = np.tile(ones, (2, 1))
+            fixed[1, j] = 0
+            given = self.slopes(fixed)[:, i]
+            pair[i, j] = given[0] if i == j else given[0] - given[1]
+        return pair
+
+    def pattern_probability(self, active: Bool[ndarray, "patterns members"]) -> Float[ndarray, " patterns"]:
+        """Give the probability of exactly these active members, given that the set is active."""
+        return self._table(active.shape[1])[active @ (1 << np.arange(active.shape[1]))]
+
+    def patterns(self, members: int) -> tuple[tuple[Int[ndarray, " active"], float], ...]:
+        """List the sets of members that may be active together, with their probabilities."""
+        table = self._table(members)
+        return tuple((np.flatnonzero((k >> np.arange(members)) & 1), float(table[k])) for k in np.flatnonzero(table))
+
+    def activate(self, uniform: Float[ndarray, "*shape"], members: int) -> Bool[ndarray, "*shape members"]:
+        """Turn a uniform in [0, 1) into which members of an active set are active."""
+        ends = np.cumsum(self._table(members))
+        pattern = np.minimum(np.searchsorted(ends / ends[-1], uniform, side="right"), len(ends) - 1)
+        return np.asarray((pattern[..., None] >> np.arange(members)) & 1 == 1)
+
+    def _table(self, members: int) -> Float[ndarray, " patterns"]:
+        """Probabilities of all patterns, the bits of their number saying who is active."""
+        if members > _MOST_LISTED:
+            raise ValueError(
+                f"{self.name} is given by its generating function alone, whose patterns can be listed for sets of up "
+                f"to {_MOST_LISTED} features, not {members}; override pattern_probability and activate"
+            )
+        return _patterns(self, members)
+
+
+@lru_cache(maxsize=64)
+def _patterns(law: SetLaw, members: int) -> Float[ndarray, " patterns"]:
+    """Coefficients of C: its values at zeros and ones, differenced member by member."""
+    corners = (np.arange(2**members)[:, None] >> np.arange(members)) & 1
+    table = np.asarray(law.generating(corners.astype(float)), dtype=float).reshape((2,) * members)
+    for axis in range(members):  # the last axis is member 0
+        without, with_ = np.take(table, [0], axis), np.take(table, [1], axis)
+        table = np.concatenate([without, with_ - without], axis)
+    flat = table.ravel()
+    rounding = 2.0**members * np.finfo(float).eps
+    if flat.min() < -rounding or abs(flat.sum() - 1) > rounding:
+        raise ValueError(
+            f"the generating function of {law.name} is not that of a law: its patterns have probabilities from "
+            f"{flat.min():.3g} that sum to {flat.sum():.6g}"
+        )
+    flat = np.where(flat < rounding, 0.0, flat)
+    flat.flags.writeable = False
+    return flat
+
+
+@dataclass(frozen=True)
+class AllOrNone(SetLaw):
+    """All members are active when the set is."""
+
+    def generating(self, e: ndarray) -> ndarray:
+        """Give the product."""
+        return np.asarray(np.prod(e, axis=-1))
+
+    def slopes(self, e: ndarray) -> ndarray:
+        """Give the products of the others, those before times those behind."""
+        before, behind = np.ones_like(e), np.ones_like(e)
+        for j in range(1, e.shape[-1]):
+            before[..., j] = before[..., j - 1] * e[..., j - 1]
+            behind[..., -1 - j] = behind[..., -j] * e[..., -j]
+        return before * behind
+
+    def pair_activity(self, members: int) -> Float[ndarray, "members members"]:
+        """Give ones."""
+        return np.ones((members, members))
+
+    def pattern_probability(self, active: Bool[ndarray, "patterns members"]) -> Float[ndarray, " patterns"]:
+        """Give 1 where all are active."""
+        return active.all(-1).astype(float)
+
+    def patterns(self, members: int) -> tuple[tuple[Int[ndarray, " active"], float], ...]:
+        """List the whole set."""
+        return ((np.arange(members), 1.0),)
+
+    def activate(self, uniform: Float[ndarray, "*shape"], members: int) -> Bool[ndarray, "*shape members"]:
+        """Activate everything."""
+        return np.ones((*uniform.shape, members), dtype=bool)
+
+
+@dataclass(frozen=True)
+class ExactlyOne(SetLaw):
+    """One member, chosen uniformly, is active when the set is."""
+
+    def generating(self, e: ndarray) -> ndarray:
+        """Give the mean."""
+        return np.asarray(e.sum(axis=-1) / e.shape[-1])
+
+    def slopes(self, e: ndarray) -> ndarray:
+        """Give one share each."""
+        return np.ones_like(e) / e.shape[-1]
+
+    def pair_activity(self, members: int) -> Float[ndarray, "members members"]:
+        """Give shares on the diagonal."""
+        return np.eye(members) / members
+
+    def pattern_probability(self, active: Bool[ndarray, "patterns members"]) -> Float[ndarray, " patterns"]:
+        """Give a share where one is active."""
+        return np.where(active.sum(-1) == 1, 1 / active.shape[-1], 0.0)
+
+    def patterns(self, members: int) -> tuple[tuple[Int[ndarray, " active"], float], ...]:
+        """List the members one by one."""
+        return tuple((np.array([j]), 1 / members) for j in range(members))
+
+    def activate(self, uniform: Float[ndarray, "*shape"], members: int) -> Bool[ndarray, "*shape members"]:
+        """Activate the member whose share of [0, 1) the uniform falls on."""
+        return np.asarray(np.floor(uniform * members)[..., None] == np.arange(members))
+
+
+ALL_OR_NONE, EXACTLY_ONE = AllOrNone(), ExactlyOne()

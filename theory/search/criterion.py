@@ -1,0 +1,169 @@
+"""How often the pair criterion is right: its verdicts beside the exact optima of random problems.
+
+``python -m theory.search.criterion --n 3 --m 2`` prints the shares; the criterion itself stands in
+theory.packing.pairing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.model.features import density_array
+from theory.model.problem import Problem
+from theory.optimum.local_minima import random_starts, refine, revive
+from theory.packing.pairing import best_pairing
+from theory.tools.command import Parser, count, non_negative_count, progress, run_command
+
+__all__ = ["Agreement", "check_criterion", "main", "optimised_pair_pays"]
+
+# A feature counts as represented from this norm on: the ideal ones have 1, optimised ones rarely less than 0.5.
+_REPRESENTED = 0.1
+_COMMAND = "python -m theory.search.criterion"
+_BATCH = 1000
+
+
+def optimised_pair_pays(
+    density: ArrayLike, importance: ArrayLike, partner_density: ArrayLike, partner_importance: ArrayLike
+) -> Bool[ndarray, "..."] | bool:
+    """
+    Say the same of optimised norms and biases: does the exact optimum of both in one dimension store the feature?
+
+    Parameters
+    ----------
+    density, importance, partner_density, partner_importance : array_like
+        As for ``pair_pays``; broadcast together.
+
+    Returns
+    -------
+    bool or ndarray of bool
+        Whether the global minimum over all (W, b) of the two-feature problem represents the feature.
+
+    Raises
+    ------
+    ValueError
+        If a density lies outside (0, 1].
+    """
+    p_i, p_j = density_array(partner_density), density_array(density)
+    arrays = np.broadcast_arrays(p_i, p_j, np.asarray(partner_importance, float), np.asarray(importance, float))
+    shape = arrays[0].shape
+    p = np.stack([arrays[0].ravel(), arrays[1].ravel()], axis=1)
+    weight = np.stack([arrays[2].ravel(), arrays[3].ravel()], axis=1)
+    W, _ = _global_optima(Problem(m=1, density=p, importance=weight), starts=12, seed=0)
+    pays = (np.abs(W[:, 0, 1]) > _REPRESENTED).reshape(shape)
+    return pays if pays.ndim else bool(pays)
+
+
+def _global_optima(problem: Problem, starts: int, seed: int) -> tuple[Float[ndarray, "k m n"], Float[ndarray, " k"]]:
+    """Best of many starts for every problem of a batch: the ideal pairing's embedding, and random ones."""
+    rng = np.random.default_rng(seed)
+    k, n, m = len(problem.importance), problem.n, problem.m
+    W, b = (a.reshape(k, starts, *a.shape[1:]) for a in random_starts(problem, k * starts, rng))
+    for row in range(k):
+        single = Problem(m=m, density=problem.density[row], importance=problem.importance[row])
+        pairing = best_pairing(single)
+        seeded = np.zeros((m, n))
+        for d, members in enumerate([*((i,) for i in pairing.dedicated), *pairing.pairs]):
+            seeded[d, list(members)] = (1.0, -1.0)[: len(members)]
+        W[row, 0] = seeded + 0.02 * rng.standard_normal((m, n))
+        b[row, 0] = np.where(seeded.any(0), 0.0, problem.features.mean[row])
+    W, b = W.reshape(-1, m, n), b.reshape(-1, n)
+    rows = np.repeat(np.arange(k), starts)
+    batch = Problem(m=m, density=problem.density[rows], importance=problem.importance[rows])
+    found = revive(batch, refine(batch, W, b, tolerance=1e-6), rng)
+    losses = found.loss.reshape(k, starts)
+    best = losses.argmin(1)
+    return found.W.reshape(k, starts, m, n)[np.arange(k), best], losses.min(1)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """
+    How often the criterion decides as the exact optimum does.
+
+    Attributes
+    ----------
+    features : float
+        Share of features for which being represented is predicted rightly.
+    problems : float
+        Share of problems for which it is, for all features.
+    examined : int
+        Number of problems.
+    """
+
+    features: float
+    problems: float
+    examined: int
+
+
+def check_criterion(n: int, m: int, problems: int = 200, starts: int = 30, seed: int = 0) -> Agreement:
+    """
+    Compare the criterion with exact optima of random problems.
+
+    Parameters
+    ----------
+    n : int
+        Features, 2 to 6.
+    m : int
+        Dimensions, below n.
+    problems : int
+        How many random problems: densities log-uniform in [0.01, 1], importances log-uniform in [0.1, 1].
+    starts : int
+        Starts of the search for each problem's global optimum.
+    seed : int
+        Seed of the problems and of the search.
+
+    Returns
+    -------
+    Agreement
+        Shares of right decisions.
+
+    Raises
+    ------
+    ValueError
+        If n or m is out of range.
+    """
+    if not 2 <= n <= 6 or not 1 <= m < n:
+        raise ValueError(f"the check needs 2 <= n <= 6 and 1 <= m < n, got n = {n}, m = {m}")
+    rng = np.random.default_rng(seed)
+    p, weight = 10 ** rng.uniform(-2, 0, (problems, n)), 10 ** rng.uniform(-1, 0, (problems, n))
+    right = np.empty((problems, n), dtype=bool)
+    size = max(1, _BATCH // starts)
+    for start in progress(range(0, problems, size), total=-(-problems // size), label="problems"):
+        rows = slice(start, start + size)
+        W, _ = _global_optima(Problem(m=m, density=p[rows], importance=weight[rows]), starts, seed + start)
+        represented = np.linalg.norm(W, axis=1) > _REPRESENTED
+        for k, stored in enumerate(represented, start=start):
+            left_out = best_pairing(Problem(m=m, density=p[k], importance=weight[k])).unrepresented
+            right[k] = stored == ~np.isin(np.arange(n), left_out)
+    return Agreement(float(right.mean()), float(right.all(1).mean()), problems)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """
+    Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process by default.
+    """
+    parser = Parser("How often the pair criterion decides as the exact optimum of random problems does.", prog=_COMMAND)
+    parser.add_argument("--n", type=count, default=3, help="features, 2 to 6")
+    parser.add_argument("--m", type=count, default=2, help="hidden dimensions, below n")
+    parser.add_argument("--problems", type=count, default=200, help="number of random problems")
+    parser.add_argument("--starts", type=count, default=30, help="starts of the search per problem")
+    parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of problems and search")
+    options = parser.parse_args(argv)
+    agreement = check_criterion(options.n, options.m, options.problems, options.starts, options.seed)
+    print(  # noqa: T201
+        f"n = {options.n}, m = {options.m}: {agreement.features:.1%} of the features and {agreement.problems:.1%} of "
+        f"{agreement.examined} random problems decided as the exact optimum does"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main, _COMMAND)

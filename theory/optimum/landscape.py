@@ -4,6 +4,7 @@ Losses and gradients are in units of the zero model's loss. The loss is a sum ov
 variables, the couplings g_ij and the bias b_i. Their second derivatives are carried over to (W, b) by the chain rule.
 """
 
+import warnings
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy import ndarray
 from theory.curvature.quick_expansion import separate_errors
 from theory.loss.enumeration import max_features
 from theory.loss.output_curvature import output_curvatures
-from theory.loss.population import OutputErrors, output_errors
+from theory.loss.population import AccuracyWarning, OutputErrors, output_errors
 from theory.model.problem import Problem
 from theory.optimum.local_minima import row_errors
 
@@ -23,6 +24,10 @@ __all__ = ["Landscape"]
 _NODES, _BLOCK_ELEMENTS = 48, 60_000
 # Rows of Hessians at once: the derivatives of all couplings are (n, n + 1, d) numbers for each.
 _HESSIAN_ELEMENTS = 2_000_000
+# Up to so many features few nodes, the same for all points, are quickest; beyond, a relative accuracy.
+_FIXED_NODES, _SEARCH = 8, 1e-5
+# Up to so many features outputs are integrated one by one where the loss is wanted to all digits.
+_SEPARATE = 12
 # Step of the differences that give second derivatives where there is no formula.
 _STEP = 1e-5
 
@@ -87,10 +92,12 @@ class Landscape:
 
     def errors(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> OutputErrors:
         """Expected squared errors of all outputs."""
-        if self._rtol is None or self.enumerated:
+        if self.enumerated or (self._rtol is None and self.problem.n <= _FIXED_NODES):
             return self._search_errors(G, b, np.zeros(len(b), dtype=int))
-        if not self._formula:
-            return output_errors(G, b, self.problem.repeated(len(b)), rtol=self._rtol)
+        if self._rtol is None or not self._formula or self.problem.n > _SEPARATE:
+            with warnings.catch_warnings():  # a loss known to fewer digits still leads downhill
+                warnings.simplefilter("ignore", AccuracyWarning)
+                return output_errors(G, b, self.problem.repeated(len(b)), rtol=self._rtol or _SEARCH)
         found = [separate_errors(one, bias, self.problem) for one, bias in zip(G, b, strict=True)]
         return OutputErrors(*(np.concatenate([getattr(e, part) for e in found]) for part in ("value", "dG", "db")))
 

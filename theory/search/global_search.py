@@ -52,7 +52,7 @@ class Minimum:
     geometry : str
         What it looks like (``recognise``).
     hits : int
-        How many starts ended there.
+        How many starts led there, by descent alone or by exchanges of features as well.
     """
 
     W: Float[ndarray, "m n"]
@@ -271,7 +271,9 @@ def _polished(landscape: Landscape, x: Float[ndarray, " d"]) -> tuple[Optimum, f
 
 def _named(search: _Search, which: Int[ndarray, " k"]) -> tuple[Minimum, ...]:
     """The lowest minima, with how many starts ended in each."""
-    pool, hits = search.pool, np.bincount(np.concatenate([*search.ends.values()]), minlength=len(search.pool.x))
+    pool, hits = search.pool, np.zeros(len(search.pool.x), dtype=int)
+    for met in (k for ends in search.ends.values() for k in ends):
+        hits[list({met, pool.followed(met)})] += 1
     found = []
     for k in which.tolist():
         W, b = (part[0] for part in search.landscape.split(pool.x[k][None]))

@@ -24,6 +24,7 @@ _DEAD, _REVIVED = 1e-3, 0.05
 _RANKED = 1e-8
 # Minima below this multiple of the best are ranked with the full accuracy: its relative error, and steps to go there.
 _NEAR, _SHARP, _SHARP_STEPS = 1.01, 1e-7, 8
+_SHARPENED = 12  # features at most
 # Steps of a descent, and of one by a method without second derivatives.
 _STEPS, _MANY_STEPS = 60, 150
 
@@ -134,7 +135,7 @@ class Pool:
 
     def _place(self, x: Float[ndarray, " d"], value: float) -> int:
         exact = self.landscape.enumerated
-        if not exact and value <= _NEAR * min(self.value, default=np.inf):
+        if not exact and self.landscape.problem.n <= _SHARPENED and value <= _NEAR * min(self.value, default=np.inf):
             x, value = self._sharpened(x)
             exact = True
         found = self._known(x, value, exact)

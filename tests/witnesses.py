@@ -40,7 +40,9 @@ def definition(number: int, seed: int = SEED) -> dict[str, Any]:
     density = np.exp(rng.uniform(np.log(0.003), np.log(0.6)))
     order = rng.permutation(n)
     cuts = np.arange(2, n, 2) if rng.random() < 0.7 else np.arange(3, n, 3)
-    sets = [[int(j)] for j in range(n)] if law == "independent" else [sorted(map(int, s)) for s in np.split(order, cuts)]
+    sets = (
+        [[int(j)] for j in range(n)] if law == "independent" else [sorted(map(int, s)) for s in np.split(order, cuts)]
+    )
     spread = np.exp(rng.uniform(-1, 1, len(sets))) if rng.random() < 0.5 else np.ones(len(sets))
     return {
         "number": number,

@@ -209,9 +209,7 @@ def _dimensions(pieces: Iterable[RecognisedFactor]) -> int:
     return sum(-_sort_key(piece.name)[0] for piece in pieces)
 
 
-def _without_name(
-    squares: Float[ndarray, "k k"], members: list[int], values: Float[ndarray, " v"]
-) -> RecognisedFactor:
+def _without_name(squares: Float[ndarray, "k k"], members: list[int], values: Float[ndarray, " v"]) -> RecognisedFactor:
     """A factor that resembles no polytope; its cosines' eigenvalues are given, the largest first."""
     v = len(members)
     present = values[values > _PRESENT * values[0]]

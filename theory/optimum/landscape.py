@@ -104,7 +104,7 @@ class Landscape:
     @cached_property
     def alike(self) -> bool:
         """Whether features differ in importance alone, so that an exchange of two exchanges the outputs' errors."""
-        return self.problem.features.independent and np.ptp(self.problem.density) == 0
+        return self.problem.features.independent and float(np.ptp(self.problem.density)) == 0
 
     def rearranged(
         self, x: Float[ndarray, " d"], orders: Int[ndarray, "p n"]

@@ -6,20 +6,24 @@ until the best solution has been found again and again and starts hardly ever en
 says how often (``record``), and whether that was enough (``status``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from theory.geometry.recognition import recognise
 from theory.model.problem import Problem
+from theory.optimum.landscape import Landscape
 from theory.optimum.named_geometry import Optimum, certified
 from theory.search.exchanges import climb, try_all
-from theory.optimum.landscape import Landscape
+from theory.search.large_search import Found, Start, search_large
 from theory.search.minima import Pool, settle
 from theory.search.record import SearchRecord, Status, certainty
 from theory.search.starts import product_starts, random_points, subset_points
+from theory.tools.locking import locked
 
 __all__ = ["GlobalOptimum", "Minimum", "global_optimum", "searched"]
 
@@ -32,6 +36,8 @@ _POLISHED, _RTOL = 1e-9, 1e-9
 _ROUNDING = 1e-13
 # Competitors that are looked at again with the full accuracy: minima within this part of the best.
 _CLOSE, _CLOSEST = 1e-4, 3
+# Gradient, in the same units, at which a result counts as converged.
+_FLAT = 1e-6
 # Minima that are listed in the result.
 _LISTED = 40
 
@@ -95,19 +101,29 @@ class GlobalOptimum(Optimum):
         return abs(self.loss - other.loss) <= error
 
 
-def global_optimum(problem: Problem, seed: int = 0, starts: int | None = None) -> GlobalOptimum:
+def global_optimum(
+    problem: Problem,
+    seed: int = 0,
+    starts: int | None = None,
+    given: Sequence[tuple[ArrayLike, ArrayLike]] = (),
+    progress: bool = False,
+) -> GlobalOptimum:
     """
     Search for the global optimum of the population loss over all (W, b).
 
     Parameters
     ----------
     problem : Problem
-        A single problem with n <= 12 features, of any distribution.
+        A single problem, of any distribution.
     seed : int
         Seed of the random starts; the result is a function of problem, seed and starts.
     starts : int, optional
         Random starts. By default rounds of 14 follow one another until the best solution has been found often enough
-        (``SearchRecord.repeated``), at most twelve.
+        (``SearchRecord.repeated``), at most twelve. Up to 12 features only.
+    given : sequence of (W, b)
+        Further starts, W of shape (m, n) and b of shape (n,), such as learned models.
+    progress : bool
+        Whether a bar shows on a terminal how far a search with more than 12 features has got.
 
     Returns
     -------
@@ -119,7 +135,13 @@ def global_optimum(problem: Problem, seed: int = 0, starts: int | None = None) -
     Raises
     ------
     ValueError
-        If the problem is a batch or has more than 12 features, or starts is negative.
+        If the problem is a batch, starts is negative, or a given start does not fit.
+
+    Notes
+    -----
+    Beyond 12 features far fewer starts compete, by quasi-Newton descents where Hessians are expensive, and only
+    exchanges that look likely are tried (theory.search.large_search): the status is then seldom more than "best
+    known", and ``minima`` is empty.
 
     Examples
     --------
@@ -129,23 +151,28 @@ def global_optimum(problem: Problem, seed: int = 0, starts: int | None = None) -
     """
     if problem.batch_shape:
         raise ValueError(f"global_optimum takes a single problem, got a batch of shape {problem.batch_shape}")
-    if problem.n > _MAX_FEATURES:
-        raise ValueError(
-            f"global_optimum searches up to n = {_MAX_FEATURES} features, got {problem.n}; "
-            "best_tegum_product goes further"
-        )
     if starts is not None and starts < 0:
         raise ValueError(f"starts must not be negative, got {starts}")
+    points = [problem.checked(W, b) for W, b in given]
+    if problem.n > _MAX_FEATURES:
+        return _large(problem, search_large(problem, seed, [Start("given", *point) for point in points], progress))
     if starts is None:
-        return searched(problem, seed)
+        return searched(problem, seed, given=points)
     search = _Search(problem, np.random.default_rng(seed))
     search.from_products()
+    search.from_given(points)
     search.from_random(starts, 0)
     search.exchange_all()
     return _reported(search)
 
 
-def searched(problem: Problem, seed: int, rounds: int = _ROUNDS, at_least: int = 0) -> GlobalOptimum:
+def searched(
+    problem: Problem,
+    seed: int,
+    rounds: int = _ROUNDS,
+    at_least: int = 0,
+    given: Sequence[tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]] = (),
+) -> GlobalOptimum:
     """
     Search in rounds, as long as it takes.
 
@@ -159,6 +186,8 @@ def searched(problem: Problem, seed: int, rounds: int = _ROUNDS, at_least: int =
         Rounds at most.
     at_least : int
         Starts of all kinds to make, however often the best is found again; by default as many as that takes.
+    given : sequence of (W, b)
+        Further starts.
 
     Returns
     -------
@@ -167,6 +196,7 @@ def searched(problem: Problem, seed: int, rounds: int = _ROUNDS, at_least: int =
     """
     search = _Search(problem, np.random.default_rng(seed))
     search.from_products()
+    search.from_given(given)
     for _ in range(rounds):
         search.from_random(_RANDOM, _SUBSET)
         search.exchange_all()
@@ -196,6 +226,11 @@ class _Search:
         """Start from the catalogue."""
         x, self.reference = product_starts(self.landscape, self.rng)
         self._run("product", x)
+
+    def from_given(self, points: Sequence[tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]]) -> None:
+        """Start from what the caller gives."""
+        for W, b in points:
+            self._run("given", self.landscape.join(np.array(W)[None], np.array(b)[None]))
 
     def from_random(self, all_features: int, some_features: int) -> None:
         """Start from random weights."""
@@ -247,7 +282,7 @@ def _reported(search: _Search) -> GlobalOptimum:
         b=best.b,
         loss=best.loss,
         geometry=best.geometry,
-        converged=best.gradient_norm <= 1e-6,
+        converged=best.gradient_norm <= _FLAT,
         message=best.message,
         gradient_norm=best.gradient_norm,
         problem=landscape.problem,
@@ -255,6 +290,26 @@ def _reported(search: _Search) -> GlobalOptimum:
         loss_error=error,
         record=record,
         status=certainty(record, best.loss, error),
+    )
+
+
+def _large(problem: Problem, found: Found) -> GlobalOptimum:
+    """The result of a search with more features than all exchanges are tried for."""
+    name, size = recognise(found.W).name, found.gradient_norm
+    converged = size <= _FLAT
+    message = f"The gradient vanishes to {size:.1e}." if converged else f"The largest gradient component is {size:.1e}."
+    return GlobalOptimum(
+        W=locked(found.W),
+        b=locked(found.b),
+        loss=found.loss,
+        geometry=name,
+        converged=converged,
+        message=message,
+        gradient_norm=size,
+        problem=problem,
+        loss_error=found.loss_error,
+        record=found.record,
+        status=certainty(found.record, found.loss, _ROUNDING * float(problem.zero_loss)),
     )
 
 

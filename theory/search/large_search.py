@@ -9,6 +9,7 @@ about 7 no product is as good); random weights; and what the caller gives.
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +17,9 @@ from numpy import ndarray
 
 from theory.loss.population import AccuracyWarning, output_errors
 from theory.model.problem import Problem
+from theory.optimum.landscape import Landscape
 from theory.packing.best_product import best_tegum_product
+from theory.search.minima import settle
 from theory.search.record import SearchRecord
 
 __all__ = ["Found", "Start", "search_large"]
@@ -26,14 +29,16 @@ _SEARCH, _RESULT = 1e-5, 1e-7
 # Steps of the rounds, and starts that are left after each.
 _STEPS, _LEFT = (30, 80, 200), (8, 3, 2)
 # Steps to the end, from the best; gradients there, in units of the zero model's loss.
-_LAST_STEPS, _GRADIENT = 1500, 1e-9
+_LAST_STEPS, _GRADIENT = 800, 1e-8
+# Up to so many variables Newton's method descends, in this part of the steps, but at least so many.
+_NEWTON, _QUICKER, _LEAST_STEPS = 300, 8, 6
 # Numbers of represented features that are tried, random starts, and passes that make directions share evenly.
 _NUMBERS, _RANDOM, _EVEN_PASSES = 6, 2, 30
 # Norm and bias that equal directions start with, about what is best for even frames.
 _NORM, _BIAS = 1.1, -0.3
 _DISTURBANCE, _DEAD = 1e-2, 1e-3
 # Exchanges that are tried from the best solution, those first that cost least before features adapt, and their steps.
-_EXCHANGES, _EXCHANGE_STEPS, _EXCHANGE_ROUNDS = 24, 25, 6
+_EXCHANGES, _EXCHANGE_STEPS, _EXCHANGE_ROUNDS = 32, 30, 8
 _SAME = 1e-6
 
 
@@ -82,22 +87,28 @@ def search_large(problem: Problem, seed: int, given: Sequence[Start] = (), progr
 
     rng, loss = np.random.default_rng(seed), _Loss(problem)
     starts = [*_products(problem, rng), *_even(problem, rng), *_random(problem, rng), *given]
-    x = [loss.join(start.W, start.b) for start in starts]
+    x = np.array([loss.join(start.W, start.b) for start in starts])
     kinds, values = [start.kind for start in starts], np.array([loss(point)[0] for point in x])
     reference = float(values[[kind == "product" for kind in kinds]].min())
-    alive = list(range(len(x)))
-    for steps, left in zip(_STEPS, _LEFT, strict=True):
-        for k in tqdm(alive, desc=f"{steps} steps", disable=None if progress else True, leave=False):
-            x[k], values[k] = _descended(loss, x[k], steps, rng)
-        alive = sorted(alive, key=lambda k: values[k])[:left]
-    for k in alive:
-        x[k], values[k] = _descended(loss, x[k], _LAST_STEPS, rng)
-    best = min(alive, key=lambda k: values[k])
+    alive = np.arange(len(x))
+    for steps, left in tqdm([*zip(_STEPS, _LEFT, strict=True)], desc="descents", disable=None if progress else True):
+        x[alive], values[alive] = _descended(loss, x[alive], steps, rng)
+        alive = alive[np.argsort(values[alive], kind="stable")[:left]]
+    x[alive], values[alive] = _descended(loss, x[alive], _LAST_STEPS, rng)
+    best = int(alive[values[alive].argmin()])
     point, value, helped = _exchanged(loss, x[best], float(values[best]), rng)
+    point = _polished(problem, point, rng)
     W, b = loss.split(point)
     exact, error, gradient = _Loss(problem, _RESULT).known(point)
     record = _record(kinds, values, min(value, float(values[best])), reference, problem, not helped)
     return Found(W, b, exact, error, gradient, record)
+
+
+def _polished(problem: Problem, x: Float[ndarray, " d"], rng: np.random.Generator) -> Float[ndarray, " d"]:
+    """Run the best down once more with the loss's full accuracy, where Hessians are cheap."""
+    if not (problem.textbook and len(x) <= _NEWTON):
+        return x
+    return settle(Landscape(problem, _RESULT), x[None], rng, _GRADIENT).x[0]
 
 
 def _record(
@@ -150,18 +161,29 @@ class _Loss:
         return value * self._unit, self._rtol * value * self._unit, float(np.abs(gradient).max())
 
 
-def _descended(loss: _Loss, x: Float[ndarray, " d"], steps: int, rng: np.random.Generator) -> tuple[ndarray, float]:
-    """Run a start down by L-BFGS; repair dead features, and go on from there."""
+def _descended(
+    loss: _Loss, x: Float[ndarray, "k d"], steps: int, rng: np.random.Generator
+) -> tuple[Float[ndarray, "k d"], Float[ndarray, " k"]]:
+    """Run starts down: by Newton's method where Hessians are cheap, else by L-BFGS; repair dead features."""
+    if loss.problem.textbook and x.shape[1] <= _NEWTON:
+        ends = settle(Landscape(loss.problem), x, rng, _GRADIENT, max(_LEAST_STEPS, steps // _QUICKER))
+        return ends.x, ends.value
+    found = [_one_descended(loss, one, steps, rng) for one in x]
+    return np.array([one[0] for one in found]).reshape(x.shape), np.array([one[1] for one in found])
+
+
+def _one_descended(loss: _Loss, x: Float[ndarray, " d"], steps: int, rng: np.random.Generator) -> tuple[ndarray, float]:
     from scipy.optimize import minimize
 
-    options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 30, "ftol": 1e-12, "gtol": _GRADIENT}
-    found = minimize(loss, x, jac=True, method="L-BFGS-B", options=options)
+    function: Any = loss
+    options: Any = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 30, "ftol": 1e-12, "gtol": _GRADIENT}
+    found = minimize(function, x, jac=True, method="L-BFGS-B", options=options)
     W, b = loss.split(found.x.copy())
     dead = (np.linalg.norm(W, axis=0) < _DEAD) & (b < 0)
     if not dead.any():
         return found.x, float(found.fun)
     W[:, dead], b[dead] = _DISTURBANCE * rng.standard_normal(W[:, dead].shape), loss.problem.features.mean[dead]
-    again = minimize(loss, loss.join(W, b), jac=True, method="L-BFGS-B", options=options)
+    again = minimize(function, loss.join(W, b), jac=True, method="L-BFGS-B", options=options)
     return (again.x, float(again.fun)) if again.fun < found.fun else (found.x, float(found.fun))
 
 
@@ -170,15 +192,14 @@ def _exchanged(
 ) -> tuple[Float[ndarray, " d"], float, bool]:
     """Exchange pairs of features as long as that helps; say whether the last round still did."""
     for _ in range(_EXCHANGE_ROUNDS):
-        trials = list(_exchanges(loss, x))
-        ends = [_descended(loss, trial, _EXCHANGE_STEPS, rng) for trial in trials]
-        if not ends:
+        trials = np.array(list(_exchanges(loss, x)))
+        if not len(trials):
             return x, value, False
-        best = min(ends, key=lambda end: end[1])
-        best = _descended(loss, best[0], _LAST_STEPS, rng)
-        if best[1] >= value * (1 - _SAME):
+        ends, values = _descended(loss, trials, _EXCHANGE_STEPS, rng)
+        (end,), (lowest,) = _descended(loss, ends[values.argmin()][None], _LAST_STEPS, rng)
+        if lowest >= value * (1 - _SAME):
             return x, value, False
-        x, value = best
+        x, value = end, float(lowest)
     return x, value, True
 
 

@@ -6,15 +6,15 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from theory.optimum.local_minima import refine
 from theory.optimum.landscape import Landscape
+from theory.optimum.local_minima import refine
 from theory.tools.trust_region import descend
 
 __all__ = ["Ends", "Pool", "settle"]
 
-# Losses that differ by less than SAME_LOSS and couplings' spectra by less than _ALIKE are the same minimum up to rotations
-# and exchanges of equal features; or by less than _CLOSE and _SAME, where a descent was cut short. Which features make
-# a pair changes a loss by a millionth only. Few nodes leave _ROUGH open.
+# Minima whose losses differ by less than SAME_LOSS, and whose couplings' spectra by less than _ALIKE, are the same up to
+# rotations and exchanges of equal features; or by less than _CLOSE and _SAME, where a descent was cut short. Which
+# features make a pair changes a loss by a millionth only. Few nodes leave _ROUGH open.
 SAME_LOSS, _ALIKE, _CLOSE, _SAME, _ROUGH = 1e-8, 1e-2, 1e-6, 1e-4, 1e-4
 # A loss below this part of the zero model's is none at all: anticorrelated pairs can be stored without any.
 _NOTHING = 1e-10

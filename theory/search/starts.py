@@ -6,10 +6,10 @@ from numpy import ndarray
 
 from theory.geometry.tegum import TegumProduct, tegum_products
 from theory.model.problem import Problem
+from theory.optimum.landscape import Landscape
 from theory.optimum.local_minima import random_starts
 from theory.optimum.polytope import optimise_polytope
 from theory.search.exchanges import place_by_worth
-from theory.optimum.landscape import Landscape
 
 __all__ = ["product_starts", "random_points", "subset_points"]
 

@@ -9,8 +9,8 @@ from tests.witnesses import FILE, definition, problem_of, witnesses
 from theory import Problem, global_optimum, population_loss
 from theory.search.record import SearchRecord, certainty
 
-# A witness's loss is known to rounding up to six features, and to 1e-9 beyond; a search that is worse by this has missed
-# the optimum.
+# A witness's loss is known to rounding up to six features, and to 1e-9 beyond; a search that is worse by this missed the
+# optimum.
 MISSED = 1e-6
 # Problems that are searched again, and the seed that chooses them.
 AGAIN, CHOICE = 40, 7
@@ -125,6 +125,23 @@ def test_searches_from_four_seeds_reach_the_witnesses(share: int) -> None:
         slack = MISSED * entry["loss"] + 1e-12 * problem.zero_loss
         assert losses.max() <= entry["loss"] + slack, entry["number"]
         assert np.ptp(losses) <= slack, entry["number"]
+
+
+def test_a_given_start_is_never_lost() -> None:
+    problem = decaying(4, 2, 0.05, 0.7)
+    best = global_optimum(problem)
+    again = global_optimum(problem, starts=0, given=[(best.W, best.b)])
+    assert again.record is not None
+    assert again.record.hits["given"] == 1
+    assert again.loss <= best.loss * (1 + 1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("density", "loss"), [(0.01, 3.1320995e-4), (0.001, 2.27066e-5)])
+def test_twenty_decaying_features_are_stored_at_least_as_well_as_known(density: float, loss: float) -> None:
+    best = global_optimum(decaying(20, 5, density, 0.7))
+    assert best.loss <= loss
+    assert best.loss == pytest.approx(population_loss(best.W, best.b, best.problem), rel=1e-5)
 
 
 @pytest.mark.timing

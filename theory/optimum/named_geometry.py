@@ -6,6 +6,7 @@ problem at hand along the straight line between the two problems, on which Newto
 stationary point. What comes out is stationary in all of (W, b): whether it is a minimum there is asked of the Hessian.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -101,7 +102,7 @@ class Optimum(Locked):
         return self.details.zero_modes
 
 
-def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | None = None) -> Optimum:
+def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | Sequence[int] | None = None) -> Optimum:
     """
     Optimise one geometry for a problem.
 
@@ -150,7 +151,7 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | No
     return min(found, key=lambda optimum: (not optimum.converged, optimum.loss))
 
 
-def _permutation(order: ArrayLike, n: int) -> Int[ndarray, " n"]:
+def _permutation(order: ArrayLike | Sequence[int], n: int) -> Int[ndarray, " n"]:
     array = np.asarray(order)
     if array.shape != (n,) or sorted(array.tolist()) != list(range(n)):
         raise ValueError(f"order must be a permutation of 0 ... {n - 1}, got {array.tolist()}")

@@ -234,14 +234,15 @@ class _Search:
 
     def from_random(self, all_features: int, some_features: int) -> None:
         """Start from random weights."""
-        self._run("random", random_points(self.landscape, all_features, self.rng))
-        self._run("subset", subset_points(self.landscape, some_features, self.rng))
+        if all_features:
+            self._run("random", random_points(self.landscape, all_features, self.rng))
+        if some_features:
+            self._run("subset", subset_points(self.landscape, some_features, self.rng))
 
     def _run(self, kind: str, x: Float[ndarray, "k d"]) -> None:
-        if len(x):
-            met = self.pool.add(settle(self.landscape, x, self.rng))
-            climb(self.pool, met, self.rng)
-            self.ends.setdefault(kind, []).extend(met.tolist())
+        met = self.pool.add(settle(self.landscape, x, self.rng))
+        climb(self.pool, met, self.rng)
+        self.ends.setdefault(kind, []).extend(met.tolist())
 
     def exchange_all(self) -> None:
         """Try every exchange of the best minimum, and go on from what is better, until none is."""

@@ -12,7 +12,7 @@ from theory.tools.trust_region import descend
 
 __all__ = ["Ends", "Pool", "settle"]
 
-# Minima whose losses differ by less than SAME_LOSS, and whose couplings' spectra by less than _ALIKE, are the same up to
+# Minima whose losses differ by less than SAME_LOSS and whose couplings' spectra by less than _ALIKE are the same up to
 # rotations and exchanges of equal features; or by less than _CLOSE and _SAME, where a descent was cut short. Which
 # features make a pair changes a loss by a millionth only. Few nodes leave _ROUGH open.
 SAME_LOSS, _ALIKE, _CLOSE, _SAME, _ROUGH = 1e-8, 1e-2, 1e-6, 1e-4, 1e-4

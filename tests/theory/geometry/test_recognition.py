@@ -202,8 +202,8 @@ def _dimensions(name: str) -> int:
     """Dimensions that a name's factors span together."""
     total = 0
     for term in name.split(" + "):
-        nameless = re.fullmatch(r"(?:frame )?\d+ in (\d+)", term)
-        total += int(nameless[1]) if nameless and term not in POLYTOPES else parse_geometry(term).m
+        nameless = re.fullmatch(r"(?:(\d+) )?(?:frame )?\d+ in (\d+)", term)
+        total += int(nameless[1] or 1) * int(nameless[2]) if nameless else parse_geometry(term).m
     return total
 
 

@@ -9,7 +9,7 @@ from tests.witnesses import FILE, definition, problem_of, witnesses
 from theory import Problem, global_optimum, population_loss
 from theory.search.record import SearchRecord, certainty
 
-# A witness's loss is known to rounding up to six features, and to 1e-9 beyond; a search that is worse by this missed the
+# A witness's loss is known to rounding up to six features, and to 1e-9 beyond: a search worse by this missed the
 # optimum.
 MISSED = 1e-6
 # Problems that are searched again, and the seed that chooses them.

@@ -23,7 +23,7 @@ _DEAD, _REVIVED = 1e-3, 0.05
 # Largest gradient component, in units of the zero model's loss, at which a minimum is ranked.
 _RANKED = 1e-8
 # Minima below this multiple of the best are ranked with the full accuracy: its relative error, and steps to go there.
-_NEAR, _SHARP, _SHARP_STEPS = 1.01, 1e-7, 8
+_NEAR, _SHARP, _SHARP_STEPS = 1.001, 1e-7, 8
 _SHARPENED = 12  # features at most
 # Steps of a descent, and of one by a method without second derivatives.
 _STEPS, _MANY_STEPS = 60, 150

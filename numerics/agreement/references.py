@@ -13,15 +13,14 @@ from numpy import ndarray
 from theory.loss.enumeration import max_features
 from theory.loss.population import population_loss
 from theory.model.problem import Problem
-from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
-from theory.packing.best_product import best_tegum_product
+from theory.optimum.local_minima import LocalMinima, refine
 from theory.search.global_search import global_optimum
 
 __all__ = ["Reference", "exact_losses", "nearest_minima", "reference_minima"]
 
-# Up to so many features the global optimum is searched for in full, with every geometry of the catalogue as a start;
-# above it the best solution known stands in for it.
-_SEARCHED = 8
+# Up to so many features the global optimum is searched for until it has been found often enough; from there up to
+# _ROUNDS_UP_TO that takes too long, and few random starts beside the catalogue's products stand in for it.
+_SEARCHED, _ROUNDS_UP_TO = 8, 12
 # Beyond the features that are enumerated the quadrature of a descent leaves an error of 1e-4 of the loss at n = 20,
 # m = 5, p = 0.1, almost the same all along the descent; it ends where gradients, in units of the zero model's loss,
 # fall to the tolerance: twenty times below what a learned model's are.
@@ -44,7 +43,7 @@ class Reference(NamedTuple):
     loss : ndarray, shape (k,)
         Their population losses.
     kind : str
-        "global optimum", or "best known" where there are too many features to search in full.
+        "global optimum" if the search proved it or found it again and again, else "best known".
     """
 
     W: Float[ndarray, "k m n"]
@@ -116,25 +115,20 @@ def reference_minima(
     Returns
     -------
     Reference
-        Up to eight features ``theory.global_optimum`` and its competing minima, of which the learned ones are no part,
-        so that a model that beats them is noticed. Above, the best of the learned minima, of a few random starts and,
-        where all features are equal, of the best tegum product.
+        The solution of ``theory.global_optimum``, whose starts know nothing of the learned minima, and up to eight
+        features its competing minima. Beyond eight features the learned minima are among the exact solutions, so that
+        the best known is never above one of them; up to eight they are not, so that a model that beats the search is
+        noticed. ``kind`` is "global optimum" only if the search calls its solution proved or repeated, and no learned
+        minimum is below it.
     """
-    if problem.n <= _SEARCHED:
-        best = global_optimum(problem, seed)
-        others = [minimum for minimum in best.minima if minimum.loss > best.loss * (1 + 1e-6)]
-        points = [(best.W, best.b, best.loss), *((other.W, other.b, other.loss) for other in others)]
-        W, b, loss = (np.array(part) for part in zip(*points, strict=True))
-        return Reference(W, b, loss, "global optimum")
-    W, b = random_starts(problem, _RANDOM_STARTS, np.random.default_rng(seed))
-    if not problem.exchangeable.any():  # all features are of one kind
-        packed = best_tegum_product(problem.n, problem.m, float(problem.density[0])).embedding()
-        W, b = np.concatenate([packed[0][None], W]), np.concatenate([packed[1][None], b])
-    batch = problem.repeated(len(W))
-    found = revive(batch, nearest_minima(batch, W, b), np.random.default_rng(seed))
-    W, b = found.W, found.b
-    if learned is not None:
+    full = problem.n <= _SEARCHED
+    best = global_optimum(problem, seed, starts=None if full or problem.n > _ROUNDS_UP_TO else _RANDOM_STARTS)
+    others = [minimum for minimum in best.minima if full and minimum.loss > best.loss * (1 + 1e-6)]
+    points = [(best.W, best.b, best.loss), *((other.W, other.b, other.loss) for other in others)]
+    W, b, loss = (np.array(part) for part in zip(*points, strict=True))
+    if learned is not None and not full:
         W, b = np.concatenate([W, learned[0]]), np.concatenate([b, learned[1]])
-    loss = exact_losses(problem.repeated(len(W)), W, b)
+        loss = exact_losses(problem.repeated(len(W)), W, b)
+    beaten = bool(loss.min() < loss[0] * (1 - _LOSS_ACCURACY))
     order = np.argsort(loss, kind="stable")
-    return Reference(W[order], b[order], loss[order], "best known")
+    return Reference(W[order], b[order], loss[order], "global optimum" if best.certain and not beaten else "best known")

@@ -4,8 +4,9 @@ deformation.
 Columns that are too short are unrepresented. The others are gathered into a tree, those with the largest
 cosines first; from the leaves up, every branch is explained either as one catalogue polytope or as the
 explanations of its two halves placed in orthogonal subspaces, whichever leaves the smaller squared error of
-the cosines. Where even the best explanation is further off than the tolerance, the branch is an irreducible
-factor without a name, cited as "7 in 3".
+the cosines. Where even the best explanation is further off than the tolerance, or would need more dimensions
+than the columns span, the branch is an irreducible factor without a name, cited as "7 in 3", or as "frame 170 in
+30" where its features are spread evenly over its dimensions.
 """
 
 import re
@@ -26,12 +27,18 @@ from theory.geometry.polytopes import POLYTOPES
 __all__ = ["RecognisedFactor", "Recognition", "recognise", "recognise_many"]
 
 # A represented feature has a norm near 1, more where a large bias holds it back; one of norm 0.2 gives back
-# 4 % of a feature. Shorter columns (relative to the largest where all are small) count as unrepresented.
+# 4 % of a feature. Columns shorter than this part of the largest count as unrepresented, whatever the scale.
 _SHORT = 0.2
 # Where the largest norm is below this, no feature is given back by more than 1 %: W is zero but for noise.
 _NOTHING = 0.1
 # Share of the squared directions that may lie outside the dimensions of a factor without a name.
 _OUTSIDE = 0.05
+# Eigenvalues of the cosines below this part of the largest are rounding: their number is the rank.
+_ROUNDING = 1e-10
+# A frame is even if the eigenvalues above _PRESENT of the largest, and the features' shares in the squared cosines,
+# each vary by less than this part (standard deviation): a descended optimum's by 0.01, random directions' by
+# sqrt(d / k). Fewer dimensions or features than these have names of their own.
+_EVEN, _PRESENT, _LEAST_DIMENSIONS, _LEAST_EXCESS = 0.1, 0.1, 3, 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,9 @@ class RecognisedFactor:
     Attributes
     ----------
     name : str
-        A polytope of the catalogue, or "(v) in (d)" for a factor that resembles none.
+        A polytope of the catalogue, or for a factor that resembles none "frame (v) in (d)" if its features are spread
+        evenly over its dimensions (W W^T is a multiple of 1 there, and all have the same dimensionality), else
+        "(v) in (d)".
     features : tuple of int
         Its features: ``features[k]`` sits at vertex k of the catalogue entry.
     residual : float
@@ -106,15 +115,18 @@ def _in_words(factors: Iterable[RecognisedFactor]) -> str:
 
 def _represented(W: Float[ndarray, "m n"]) -> ndarray:
     """Which columns are long enough to count."""
-    norms = np.linalg.norm(W, axis=0)
-    largest = norms.max(initial=0.0)
-    if largest < _NOTHING:
+    unit = max(float(np.abs(W).max()), np.finfo(float).tiny)  # squares of large entries would overflow
+    norms = np.linalg.norm(W / unit, axis=0)
+    if norms.max() * unit < _NOTHING:
         return np.zeros(W.shape[1], dtype=bool)
-    return np.asarray(norms >= _SHORT * min(largest, 1.0))
+    return np.asarray(norms >= _SHORT * norms.max())
 
 
 def _cosines(W: Float[ndarray, "m k"]) -> Float[ndarray, "k k"]:
-    U = W / np.linalg.norm(W, axis=0)
+    if not W.size:
+        return np.zeros((0, 0))
+    U = W / np.abs(W).max()
+    U = U / np.linalg.norm(U, axis=0)
     return np.asarray(U.T @ U)
 
 
@@ -177,17 +189,37 @@ def _fits(squares: Float[ndarray, "k k"], pieces: tuple[RecognisedFactor, ...], 
 def _accept(G: Float[ndarray, "k k"], branch: _Branch, tolerance: float) -> tuple[RecognisedFactor, ...]:
     """Keep what fits; else look into the halves of the branch if they hardly touch; else there is no name."""
     squares = G**2
-    if _fits(squares, branch.pieces, tolerance):
-        return branch.pieces
-    assert branch.halves is not None  # a single feature is always explained
-    a, b = branch.halves
-    smaller = min(a, b, key=lambda half: len(half.members))
-    if _coupling(squares, a, b) <= tolerance**2 * _coupling(squares, smaller, smaller):
-        return _accept(G, a, tolerance) + _accept(G, b, tolerance)
     members = sorted(branch.members)
     values = np.linalg.eigvalsh(G[np.ix_(members, members)])[::-1]
-    d = int((np.cumsum(values) < (1 - _OUTSIDE) * len(members)).sum()) + 1
-    return (RecognisedFactor(f"{len(members)} in {d}", tuple(members), float("nan")),)
+    rank = int((values > _ROUNDING * values[0]).sum())
+    if _dimensions(branch.pieces) <= rank and _fits(squares, branch.pieces, tolerance):
+        return branch.pieces
+    if branch.halves is not None:
+        a, b = branch.halves
+        smaller = min(a, b, key=lambda half: len(half.members))
+        if _coupling(squares, a, b) <= tolerance**2 * _coupling(squares, smaller, smaller):
+            parts = _accept(G, a, tolerance) + _accept(G, b, tolerance)
+            if _dimensions(parts) <= rank:
+                return parts
+    return (_without_name(squares, members, values),)
+
+
+def _dimensions(pieces: Iterable[RecognisedFactor]) -> int:
+    """Dimensions that the pieces span together, each in a subspace of its own."""
+    return sum(-_sort_key(piece.name)[0] for piece in pieces)
+
+
+def _without_name(squares: Float[ndarray, "k k"], members: list[int], values: Float[ndarray, " v"]) -> RecognisedFactor:
+    """A factor that resembles no polytope; its cosines' eigenvalues are given, the largest first."""
+    v = len(members)
+    present = values[values > _PRESENT * values[0]]
+    shares = squares[np.ix_(members, members)].sum(0)
+    uneven = max(present.std() / present.mean(), shares.std() / shares.mean())
+    if len(present) >= _LEAST_DIMENSIONS and v >= len(present) + _LEAST_EXCESS and uneven < _EVEN:
+        name = f"frame {v} in {len(present)}"
+    else:
+        name = f"{v} in {int((np.cumsum(values) < (1 - _OUTSIDE) * v).sum()) + 1}"
+    return RecognisedFactor(name, tuple(members), float("nan"))
 
 
 def recognise(W: ArrayLike, tolerance: float = 0.35) -> Recognition:
@@ -206,9 +238,9 @@ def recognise(W: ArrayLike, tolerance: float = 0.35) -> Recognition:
     Returns
     -------
     Recognition
-        Name, factors with their features, and how well they fit. Norms do not enter, except that a column is
-        unrepresented if its norm is below 0.2, or below 0.2 of the largest where that is smaller than 1; a W
-        whose largest norm is below 0.1 represents nothing.
+        Name, factors with their features, and how well they fit. The factors together need no more dimensions than
+        the columns span. Norms do not enter, and neither does the scale of W, except that a column is unrepresented
+        if its norm is below 0.2 of the largest, and that a W whose largest norm is below 0.1 represents nothing.
 
     Raises
     ------

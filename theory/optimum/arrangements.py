@@ -1,36 +1,33 @@
-"""Which feature sits at which vertex of a geometry, where features are not equal."""
+"""Which feature sits at which vertex of a geometry, where features are not equal.
+
+Vertices are numbered factor by factor, factors in the canonical order of the product's name, and within a factor as in
+its catalogue entry (``POLYTOPES[name].directions()``): polygons by angle. Arrangements are ranked by the loss of the
+released solution, of which factors contribute one by one where features are independent
+(theory.optimum.factor_losses): under their symmetry, all pairings of features to digons would be equally good.
+"""
 
 from collections.abc import Iterator
-from math import factorial
+from itertools import combinations
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy import ndarray
 
-from theory.curvature.quick_expansion import separate_errors
 from theory.geometry.tegum import TegumProduct
-from theory.loss.enumeration import active_patterns, max_features, own_first, squared_errors
-from theory.loss.population import population_loss
-from theory.model.features import Independent
 from theory.model.problem import Problem
-from theory.optimum.polytope import optimise_polytope
+from theory.optimum.factor_losses import FactorLosses, Place
+from theory.optimum.landscape import Landscape
+from theory.optimum.symmetric_start import symmetric_start
+from theory.tools.trust_region import descend
 
-__all__ = ["arrangements", "equal_problem", "symmetric_start"]
+__all__ = ["arrangements"]
 
-# So many arrangements of unequal features at the vertices are compared one by one; beyond, features are swapped.
-_MOST_ARRANGEMENTS = 720
-# Arrangements that are returned, of those that look best.
-_FOLLOWED = 3
-
-
-def _feature_classes(problem: Problem) -> list[tuple[float, float, int]]:
-    """What tells features apart: density, importance, and the set they belong to if they come in sets."""
-    owner = problem.features.set_of_feature
-    sizes = np.bincount(owner)
-    return [
-        (float(p), float(weight), -1 if sizes[s] == 1 else int(s))
-        for p, weight, s in zip(problem.density, problem.importance, owner, strict=True)
-    ]
+# Orders from which pairs of features are exchanged: two deliberate ones and random ones; arrangements returned.
+_RANDOM_ORDERS, _FOLLOWED = 6, 3
+# Steps of descent after which arrangements of features that come in sets are compared.
+_STEPS = 6
+# Losses closer than this part are the same.
+_EQUAL = 1e-9
 
 
 def arrangements(problem: Problem, product: TegumProduct) -> list[Int[ndarray, " n"]]:
@@ -47,153 +44,87 @@ def arrangements(problem: Problem, product: TegumProduct) -> list[Int[ndarray, "
     Returns
     -------
     list of ndarray of int, shape (n,)
-        Entry k of each is the feature at vertex k; at most three, ranked by the loss of the symmetric solution.
+        Entry k of each is the feature at vertex k; at most three, ranked by the loss of the released solution. From
+        each no exchange of two features leads to a lower one.
     """
-    n, classes = problem.n, _feature_classes(problem)
-    labels = [sorted(set(classes)).index(c) for c in classes]
-    if len(set(labels)) == 1:
-        return [np.arange(n)]
-    ways = factorial(n)
-    for label in set(labels):
-        ways //= factorial(labels.count(label))
-    few = ways <= _MOST_ARRANGEMENTS
-    orders = _distinct_orders(labels) if few else _swapped(problem, product)
-    loss = _losses(problem, product, orders)
-    # Equal losses: the arrangements differ by a symmetry of the product.
-    _, first = np.unique(np.round(loss / loss.min(), 10), return_index=True)
-    return [orders[k] for k in first[:_FOLLOWED]]
-
-
-def _distinct_orders(labels: list[int]) -> Int[ndarray, "ways n"]:
-    """Orders of the features that differ in where each kind of feature stands."""
-    found: list[list[int]] = [[]]
-    for _ in labels:
-        longer = []
-        for start in found:
-            rest = [j for j in range(len(labels)) if j not in start]
-            kinds = {labels[j]: j for j in reversed(rest)}  # the first feature of each kind that is left
-            longer += [[*start, j] for j in kinds.values()]
-        found = longer
-    return np.array(found)
-
-
-def _swapped(problem: Problem, product: TegumProduct) -> Int[ndarray, "1 n"]:
-    """Swap pairs of features as long as that pays, from the order of falling importance times density."""
     n = problem.n
-    order = np.argsort(-problem.importance * problem.density, kind="stable")
-    pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
-    loss = _losses(problem, product, order[None])[0]
+    if len(set(problem.exchangeable.tolist())) == 1:
+        return [np.arange(n)]
+    rank = _RankByFactors(problem, product) if problem.features.independent else _RankWhole(problem, product)
+    found: list[tuple[float, ndarray]] = []
+    for start in _starting_orders(problem):
+        loss, order = _exchanged(rank, start)
+        if not any(abs(loss - other) <= _EQUAL * other for other, _ in found):
+            found.append((loss, order))
+    found.sort(key=lambda pair: pair[0])
+    return [order for _, order in found[:_FOLLOWED]]
+
+
+def _starting_orders(problem: Problem) -> Iterator[Int[ndarray, " n"]]:
+    """Features by falling worth, the same folded (first beside last), and random orders."""
+    n = problem.n
+    worth = np.argsort(-problem.importance * problem.density, kind="stable")
+    yield worth
+    folded = worth.copy()
+    folded[::2], folded[1::2] = worth[: (n + 1) // 2], worth[::-1][: n // 2]
+    yield folded
+    rng = np.random.default_rng(0)
+    for _ in range(_RANDOM_ORDERS):
+        yield rng.permutation(n)
+
+
+def _exchanged(rank: "_RankByFactors | _RankWhole", order: Int[ndarray, " n"]) -> tuple[float, Int[ndarray, " n"]]:
+    """Make the best exchange of two features as long as one helps."""
+    loss = float(rank.losses(order[None])[0])
     while True:
-        trials = np.tile(order, (len(pairs), 1))
-        for trial, (i, j) in zip(trials, pairs, strict=True):
-            trial[[i, j]] = trial[[j, i]]
-        losses = _losses(problem, product, trials)
+        trials = np.array([_swap(order, i, j) for i, j in combinations(range(len(order)), 2)])
+        losses = rank.losses(trials)
         best = int(losses.argmin())
-        if losses[best] >= loss * (1 - 1e-9):
-            return order[None]
-        order, loss = trials[best], losses[best]
+        if losses[best] >= loss * (1 - _EQUAL):
+            return loss, order
+        order, loss = trials[best], float(losses[best])
 
 
-def _losses(problem: Problem, product: TegumProduct, orders: Int[ndarray, "ways n"]) -> Float[ndarray, " ways"]:
-    """Losses of the solution that is optimal for equal features, arranged in different ways."""
-    equal = equal_problem(problem, product, orders[0])
-    W, b = symmetric_start(equal, product, np.arange(problem.n))
-    few = max(polytope.v for polytope in product.polytopes) <= max_features(problem.features.values)
-    if problem.textbook and (few or np.ptp(problem.density) == 0):
-        return np.sum([_factor_losses(problem, *factor) for factor in _factors(product, orders, W, b)], axis=0)
-    where = np.argsort(orders, axis=1)
-    means = np.broadcast_to(problem.features.mean, orders.shape)
-    biases = np.where(np.linalg.norm(W, axis=0)[where] > 0, b[where], means)
-    loss = population_loss(np.moveaxis(W[:, where], 0, 1), biases, problem, rtol=1e-4)
-    return np.asarray(loss)
+def _swap(order: Int[ndarray, " n"], i: int, j: int) -> Int[ndarray, " n"]:
+    other = order.copy()
+    other[[i, j]] = order[[j, i]]
+    return other
 
 
-def _factors(
-    product: TegumProduct, orders: Int[ndarray, "ways n"], W: Float[ndarray, "m n"], b: Float[ndarray, " n"]
-) -> Iterator[tuple[ndarray, ndarray, ndarray]]:
-    """Couplings and biases of each factor's vertices, and the features there in every arrangement."""
-    start = 0
-    for polytope in product.polytopes:
-        vertices = slice(start, start + polytope.v)
-        yield W[:, vertices].T @ W[:, vertices], b[vertices], orders[:, vertices]
-        start += polytope.v
+class _RankByFactors:
+    """Losses of arrangements of independent features: sums over factors."""
+
+    def __init__(self, problem: Problem, product: TegumProduct) -> None:
+        self._losses, self._product = FactorLosses(problem), product
+
+    def losses(self, orders: Int[ndarray, "k n"]) -> ndarray:
+        """One loss per order."""
+        placed = [list(self._places(order)) for order in orders]
+        self._losses.prepare(place for places in placed for place in places)
+        return np.array([self._losses.total(places) for places in placed])
+
+    def _places(self, order: Int[ndarray, " n"]) -> Iterator[Place]:
+        start = 0
+        for polytope in self._product.polytopes:
+            yield polytope.name, tuple(order[start : start + polytope.v].tolist())
+            start += polytope.v
 
 
-def _factor_losses(
-    problem: Problem, G: Float[ndarray, "v v"], b: Float[ndarray, " v"], members: Int[ndarray, "ways v"]
-) -> Float[ndarray, " ways"]:
-    """
-    Losses of a factor whose vertices are taken by different features.
+class _RankWhole:
+    """Losses of arrangements of features that come in sets, after a few steps of descent."""
 
-    Errors given which features are active belong to the vertices, whichever features stand there: arrangements differ
-    in probabilities and importances only. With equal densities they differ in importances alone.
-    """
-    p, weight = problem.density[members], problem.importance[members]
-    if not G.any():  # not represented: the best bias is the mean
-        return np.asarray((weight * (p / 3 - p**2 / 4)).sum(1))
-    if np.ptp(problem.density) == 0:
-        equal = Problem(n=len(b), m=1, density=float(problem.density[0]))
-        return np.asarray(weight @ separate_errors(G, b, equal).value[0])
-    order, patterns = own_first(len(b))
-    errors = squared_errors(np.take_along_axis(G, order, 1), b, problem.features.values)
-    chance = np.where(active_patterns(len(b)), p[:, None, :], 1 - p[:, None, :]).prod(-1)
-    return np.asarray(((chance @ np.take_along_axis(errors, patterns, 1).T) * weight).sum(1))
+    def __init__(self, problem: Problem, product: TegumProduct) -> None:
+        self._landscape, self._product = Landscape(problem), product
+        self._known: dict[tuple[int, ...], float] = {}
 
-
-def equal_problem(problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]) -> Problem:
-    """
-    Make features equal where the product's symmetry asks for it.
-
-    Parameters
-    ----------
-    problem : Problem
-        A single problem.
-    product : TegumProduct
-        Of exactly n features.
-    order : ndarray of int, shape (n,)
-        Feature at each vertex.
-
-    Returns
-    -------
-    Problem
-        Independent features, of equal (mean) density and importance within each factor.
-    """
-    density, importance = problem.density.copy(), problem.importance.copy()
-    start = 0
-    for polytope in product.polytopes:
-        members = order[start : start + polytope.v]
-        density[members], importance[members] = density[members].mean(), importance[members].mean()
-        start += polytope.v
-    return Problem(m=problem.m, features=Independent(density, problem.features.values), importance=importance)
-
-
-def symmetric_start(
-    problem: Problem, product: TegumProduct, order: Int[ndarray, " n"]
-) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]:
-    """
-    Give the product with every factor optimised under its symmetry.
-
-    Parameters
-    ----------
-    problem : Problem
-        Gives each factor the mean density of its features.
-    product : TegumProduct
-        Of exactly n features.
-    order : ndarray of int, shape (n,)
-        Feature at each vertex.
-
-    Returns
-    -------
-    W : ndarray, shape (m, n)
-        Embedding.
-    b : ndarray, shape (n,)
-        Biases.
-    """
-    W, b = np.zeros((problem.m, problem.n)), np.zeros(problem.n)
-    row = start = 0
-    for polytope in product.polytopes:
-        members = order[start : start + polytope.v]
-        factor = optimise_polytope(polytope.name, float(problem.density[members].mean()))
-        W[row : row + polytope.d, members], b[members] = factor.W, factor.b
-        row, start = row + polytope.d, start + polytope.v
-    return W, b
+    def losses(self, orders: Int[ndarray, "k n"]) -> ndarray:
+        """One loss per order."""
+        keys = [tuple(order.tolist()) for order in orders]
+        missing = np.array([key for key in dict.fromkeys(keys) if key not in self._known], dtype=int)
+        if len(missing):
+            problem = self._landscape.problem
+            starts = [symmetric_start(problem, self._product, order) for order in missing]
+            x = self._landscape.join(*(np.array(part) for part in zip(*starts, strict=True)))
+            found = descend(self._landscape, x, self._landscape.kinks, iterations=_STEPS).value
+            self._known.update(zip(map(tuple, missing.tolist()), found.tolist(), strict=True))
+        return np.array([self._known[key] for key in keys])

@@ -12,7 +12,7 @@ from theory.loss.population import OutputErrors, enumerated_errors, output_error
 from theory.model.problem import Problem
 from theory.tools.quasi_newton import minimise
 
-__all__ = ["LocalMinima", "random_starts", "refine", "revive"]
+__all__ = ["LocalMinima", "random_starts", "refine", "revive", "row_errors"]
 
 # Nodes of the quadrature while searching (more than six features): at least so many, and so many per feature. Losses
 # are certified with the full accuracy afterwards.
@@ -126,7 +126,7 @@ def refine(
     k, m, n = W.shape
     importance = problem.importance
     scale = np.asarray(problem.zero_loss)
-    errors = _row_errors(problem)
+    errors = row_errors(problem)
 
     def objective(x: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
         V, c = x[:, : m * n].reshape(-1, m, n), x[:, m * n :]
@@ -145,8 +145,21 @@ def refine(
     )
 
 
-def _row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], OutputErrors]:
-    """Prepare for many evaluations on rows of the batch: couplings, biases and row numbers to output errors."""
+def row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], OutputErrors]:
+    """
+    Prepare for many evaluations of the loss.
+
+    Parameters
+    ----------
+    problem : Problem
+        A batch of problems (one axis).
+
+    Returns
+    -------
+    callable
+        Takes couplings (k, n, n), biases (k, n) and row numbers (k,) of the batch, and returns output errors; exact
+        where they are enumerated, else with as many nodes at every point, so that differences mean something.
+    """
     n, values = problem.n, problem.features.values
     if n <= max_features(values):
         probability = problem.features.pattern_probability(active_patterns(n))

@@ -6,6 +6,7 @@ problem at hand along the straight line between the two problems, on which Newto
 stationary point. What comes out is stationary in all of (W, b): whether it is a minimum there is asked of the Hessian.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -22,7 +23,8 @@ from theory.geometry.recognition import recognise
 from theory.geometry.tegum import TegumProduct, parse_geometry
 from theory.loss.decoupled import decoupled_errors
 from theory.model.problem import Problem
-from theory.optimum.arrangements import arrangements, equal_problem, symmetric_start
+from theory.optimum.arrangements import arrangements
+from theory.optimum.symmetric_start import equal_problem, symmetric_start
 from theory.tools.locking import Locked, locked
 
 __all__ = ["Optimum", "certified", "optimise"]
@@ -63,6 +65,10 @@ class Optimum(Locked):
         Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
     problem : Problem
         The problem solved.
+    order : tuple of int or None
+        The feature at each vertex of the geometry's factors, where ``optimise`` put them: factors in the canonical
+        order of the name, vertices as in ``POLYTOPES[name].directions()`` (polygons by angle). None where no geometry
+        was asked for.
     """
 
     W: Float[ndarray, "m n"]
@@ -73,6 +79,7 @@ class Optimum(Locked):
     message: str
     gradient_norm: float
     problem: Problem
+    order: tuple[int, ...] | None = None
 
     @cached_property
     def details(self) -> Stability:
@@ -95,7 +102,7 @@ class Optimum(Locked):
         return self.details.zero_modes
 
 
-def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | None = None) -> Optimum:
+def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | Sequence[int] | None = None) -> Optimum:
     """
     Optimise one geometry for a problem.
 
@@ -106,9 +113,10 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | No
     geometry : str
         A tegum product such as "pentagon + digon"; features that it does not mention are unrepresented.
     order : array_like of int, shape (n,), optional
-        ``order[k]`` is the feature at vertex k of the product's factors, taken in canonical order. By default the
-        arrangements that unequal features make different are compared and the best one is taken; where there are
-        more than 720, pairs of features are swapped as long as that pays.
+        ``order[k]`` is the feature at vertex k. Vertices are numbered factor by factor, factors in the canonical order
+        of ``parse_geometry(geometry).name`` (most dimensions first), and within a factor as in its catalogue entry,
+        ``POLYTOPES[name].directions()`` (polygons by angle); unrepresented features come last. By default features are
+        exchanged, from several orders, until no exchange of two lowers the loss. The result says which order it is.
 
     Returns
     -------
@@ -143,7 +151,7 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | No
     return min(found, key=lambda optimum: (not optimum.converged, optimum.loss))
 
 
-def _permutation(order: ArrayLike, n: int) -> Int[ndarray, " n"]:
+def _permutation(order: ArrayLike | Sequence[int], n: int) -> Int[ndarray, " n"]:
     array = np.asarray(order)
     if array.shape != (n,) or sorted(array.tolist()) != list(range(n)):
         raise ValueError(f"order must be a permutation of 0 ... {n - 1}, got {array.tolist()}")
@@ -159,7 +167,7 @@ def _optimise_arranged(problem: Problem, product: TegumProduct, order: Int[ndarr
     # A factor's optimum depends on the ratios of importances within it only, and these are equal if they are.
     if not (same and np.array_equal(equal.importance, problem.importance)):
         W, b, note = _carried_over(equal, problem, W, b)
-    return certified(W, b, problem, product.name, note)
+    return replace(certified(W, b, problem, product.name, note), order=tuple(order.tolist()))
 
 
 def _carried_over(

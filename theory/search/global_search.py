@@ -1,40 +1,46 @@
 """The global optimum over all (W, b), and the local minima that compete with it.
 
-Nothing proves that a minimum is global; what makes it likely is where the search starts. Every tegum product that fits
-is a start, optimised first, so that the answer never loses to a geometry of the catalogue. Random starts find what has
-no name. Dead features are repaired, and the best minima are shaken and refined again as long as that pays.
+Whether a minimum is global is proved only where its loss is zero. Elsewhere it is made likely: starts of different
+kinds are drawn, each is run down to a local minimum and on by exchanges of features until none helps, and this goes on
+until the best solution has been found again and again and starts hardly ever end where none did before. The result
+says how often (``record``), and whether that was enough (``status``).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
-from theory.curvature.newton import solve_stationary
 from theory.geometry.recognition import recognise
-from theory.geometry.tegum import tegum_products
 from theory.model.problem import Problem
-from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
-from theory.optimum.named_geometry import Optimum, certified, optimise
-from theory.tools.parallel import Pool, Workers, open_pool
+from theory.optimum.landscape import Landscape
+from theory.optimum.named_geometry import Optimum, certified
+from theory.search.exchanges import climb, try_all
+from theory.search.large_search import Found, Start, search_large
+from theory.search.minima import Pool, settle
+from theory.search.record import SearchRecord, Status, certainty
+from theory.search.starts import product_starts, random_points, subset_points
+from theory.tools.locking import locked
+from theory.tools.parallel import Workers, check_workers
 
-__all__ = ["GlobalOptimum", "Minimum", "global_optimum"]
+__all__ = ["GlobalOptimum", "Minimum", "global_optimum", "searched"]
 
 _MAX_FEATURES = 12
-# While minima compete a gradient of 1e-6 (in units of the zero model's loss) ranks them.
-_ROUGH, _ROUGH_ITERATIONS = 1e-6, 120
-# Losses that differ by less than this part, and whose couplings' spectra by less than _SAME, are the same minimum up
-# to rotations and permutations.
-_SAME_LOSS, _SAME = 1e-6, 1e-2
-# A loss below this part of the zero model's is none at all: anticorrelated pairs can be stored without any.
-_NOTHING = 1e-10
-_DEAD = 1e-3
-# Basin hopping: minima that are shaken, shakes each, their size, and rounds at most.
-_SHAKEN, _SHAKES, _SHAKE, _ROUNDS = 3, 4, 0.3, 3
-# Starts that descend together; how they are divided does not depend on the workers.
-_CHUNK = 256
+# Rounds at most, and starts of a round: random ones, and random ones of some features.
+_ROUNDS, _RANDOM, _SUBSET = 12, 8, 6
+# Gradient at the end, in units of the zero model's loss, and the relative accuracy of losses that are not enumerated.
+_POLISHED, _RTOL = 1e-9, 1e-9
+# Losses that are enumerated are known to this part of the zero model's.
+_ROUNDING = 1e-13
+# Competitors that are looked at again with the full accuracy: minima within this part of the best.
+_CLOSE, _CLOSEST = 1e-4, 3
+# Gradient, in the same units, at which a result counts as converged.
+_FLAT = 1e-6
+# Minima that are listed in the result.
+_LISTED = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +59,7 @@ class Minimum:
     geometry : str
         What it looks like (``recognise``).
     hits : int
-        How many starts ended there.
+        How many starts led there, by descent alone or by exchanges of features as well.
     """
 
     W: Float[ndarray, "m n"]
@@ -66,159 +72,272 @@ class Minimum:
 @dataclass(frozen=True, eq=False)
 class GlobalOptimum(Optimum):
     """
-    The best solution found, with the fields of an ``Optimum`` and its competitors.
+    The best solution found, with the fields of an ``Optimum``, its competitors, and how sure it is.
 
     Attributes
     ----------
     minima : tuple of Minimum
-        Distinct local minima, the best first.
+        Distinct local minima, the best first; at most 40.
+    loss_error : float
+        What is known of the error of ``loss``, absolute.
+    record : SearchRecord
+        How often, and from where, the solution was found.
+    status : {"proved", "repeated", "best known"}
+        How sure it is that no better one exists.
     """
 
     minima: tuple[Minimum, ...] = ()
+    loss_error: float = 0.0
+    record: SearchRecord | None = None
+    status: Status = "best known"
+
+    @property
+    def certain(self) -> bool:
+        """Whether the solution is proved or was found again often enough."""
+        return self.status != "best known"
+
+    def tied(self, other: "GlobalOptimum | Minimum") -> bool:
+        """Whether another solution's loss is the same within the sum of their errors."""
+        error = self.loss_error + getattr(other, "loss_error", self.loss_error)
+        return abs(self.loss - other.loss) <= error
 
 
-def global_optimum(problem: Problem, seed: int = 0, starts: int | None = None, workers: Workers = 1) -> GlobalOptimum:
+def global_optimum(
+    problem: Problem,
+    seed: int = 0,
+    starts: int | None = None,
+    given: Sequence[tuple[ArrayLike, ArrayLike]] = (),
+    progress: bool = False,
+    workers: Workers = 1,
+) -> GlobalOptimum:
     """
     Search for the global optimum of the population loss over all (W, b).
 
     Parameters
     ----------
     problem : Problem
-        A single problem with n <= 12 features, of any distribution.
+        A single problem, of any distribution.
     seed : int
-        Seed of the random starts and shakes; the result is a function of problem, seed and starts.
+        Seed of the random starts; the result is a function of problem, seed and starts.
     starts : int, optional
-        Random starts; by default 32 up to five features, 16 beyond.
+        Random starts. By default rounds of 14 follow one another until the best solution has been found often enough
+        (``SearchRecord.repeated``), at most twelve. Up to 12 features only.
+    given : sequence of (W, b)
+        Further starts, W of shape (m, n) and b of shape (n,), such as learned models.
+    progress : bool
+        Whether a bar shows on a terminal how far a search with more than 12 features has got.
     workers : int or str
-        Processes to use, or the address of a Dask scheduler; the result does not depend on it.
+        Processes for the starts of a search with more than 12 features, or the address of a Dask scheduler; the result
+        does not depend on it. Smaller searches run all starts at once in this process.
 
     Returns
     -------
     GlobalOptimum
-        The best solution, certified at a relative accuracy of 1e-9, named by ``recognise``, and all distinct local
-        minima met. It is never worse than ``optimise`` for any geometry of the catalogue.
+        The best solution, certified at a relative accuracy of 1e-9 and named by ``recognise``; the lowest local minima
+        met; the search's record, and the status that follows from it. No exchange of two features of the solution
+        leads to a better one.
 
     Raises
     ------
     ValueError
-        If the problem is a batch or has more than 12 features, or starts is negative.
+        If the problem is a batch, starts is negative, or a given start does not fit.
+
+    Notes
+    -----
+    Beyond 12 features far fewer starts compete, by quasi-Newton descents where Hessians are expensive, and only
+    exchanges that look likely are tried (theory.search.large_search): the status is then seldom more than "best
+    known", and ``minima`` is empty.
 
     Examples
     --------
-    >>> best = global_optimum(Problem(n=2, m=1, density=0.1), starts=4)
-    >>> best.geometry, best.converged
-    ('digon', True)
+    >>> best = global_optimum(Problem(n=2, m=1, density=0.1))
+    >>> best.geometry, best.converged, best.status
+    ('digon', True, 'repeated')
     """
     if problem.batch_shape:
         raise ValueError(f"global_optimum takes a single problem, got a batch of shape {problem.batch_shape}")
-    if problem.n > _MAX_FEATURES:
-        raise ValueError(
-            f"global_optimum searches up to n = {_MAX_FEATURES} features, got {problem.n}; "
-            "best_tegum_product goes further"
-        )
     if starts is not None and starts < 0:
         raise ValueError(f"starts must not be negative, got {starts}")
-    rng = np.random.default_rng(seed)
-    with open_pool(workers) as pool:
-        names = [product.name for product in tegum_products(problem.n, problem.m)]
-        geometries = list(pool.map(optimise, [(problem, name) for name in names]))
-        found = _searched(problem, geometries, starts, rng, pool)
-    groups = _distinct(problem, found)
-    groups = _hopped(problem, groups, rng)
-    return _reported(problem, groups, geometries)
+    check_workers(workers)
+    points = [problem.checked(W, b) for W, b in given]
+    if problem.n > _MAX_FEATURES:
+        return _large(problem, search_large(problem, seed, [Start("given", *point) for point in points], progress, workers))
+    if starts is None:
+        return searched(problem, seed, given=points)
+    search = _Search(problem, np.random.default_rng(seed))
+    search.from_products()
+    search.from_given(points)
+    search.from_random(starts, 0)
+    search.exchange_all()
+    return _reported(search)
 
 
-def _searched(
-    problem: Problem, geometries: Sequence[Optimum], starts: int | None, rng: np.random.Generator, pool: Pool
-) -> LocalMinima:
-    """Refine the catalogue's geometries, each also shaken off saddle points, and random starts."""
-    count = (32 if problem.n <= 5 else 16) if starts is None else starts
-    W, b = random_starts(problem, count, rng)
-    exact_W, exact_b = np.array([g.W for g in geometries]), np.array([g.b for g in geometries])
-    off_saddles = exact_W + 1e-2 * rng.standard_normal(exact_W.shape)
-    W, b = np.concatenate([exact_W, off_saddles, W]), np.concatenate([exact_b, exact_b, b])
-    if len(W) <= _CHUNK:
-        return _descended(problem, W, b, rng)
-    rows = np.split(np.arange(len(W)), range(_CHUNK, len(W), _CHUNK))
-    jobs = [(problem, W[some], b[some], each) for some, each in zip(rows, rng.spawn(len(rows)), strict=True)]
-    return LocalMinima.joined(list(pool.map(_descended, jobs)))
+def searched(
+    problem: Problem,
+    seed: int,
+    rounds: int = _ROUNDS,
+    at_least: int = 0,
+    given: Sequence[tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]] = (),
+) -> GlobalOptimum:
+    """
+    Search in rounds, as long as it takes.
 
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+    seed : int
+        Seed of the random starts.
+    rounds : int
+        Rounds at most.
+    at_least : int
+        Starts of all kinds to make, however often the best is found again; by default as many as that takes.
+    given : sequence of (W, b)
+        Further starts.
 
-def _descended(problem: Problem, W: ndarray, b: ndarray, rng: np.random.Generator) -> LocalMinima:
-    batch = problem.repeated(len(W))
-    found = refine(batch, W, b, tolerance=_ROUGH, iterations=_ROUGH_ITERATIONS)
-    return revive(batch, found, rng)
-
-
-def _fingerprint(problem: Problem, W: Float[ndarray, "m n"], b: Float[ndarray, " n"]) -> Float[ndarray, " s"]:
-    """Numbers that do not change when hidden space is rotated or equal features are exchanged."""
-    G = W.T @ W
-    norms = np.diag(G)
-    b = np.where((norms < _DEAD**2) & (b < 0), 0.0, b)  # the bias of an output that never fires is arbitrary
-    placed = [problem.importance @ norms, problem.density @ norms, problem.importance @ b, problem.density @ b]
-    return np.concatenate([np.linalg.eigvalsh(G), np.sort(norms), np.sort(b), np.sort((G**2).sum(1)), placed])
-
-
-def _distinct(problem: Problem, found: LocalMinima, known: Sequence[Minimum] = ()) -> list[Minimum]:
-    """Group minima that are the same; best first."""
-    groups: list[list] = [[m.W, m.b, m.loss, m.hits, _fingerprint(problem, m.W, m.b)] for m in known]
-    floor = _NOTHING * problem.zero_loss
-    for k in np.argsort(found.loss, kind="stable"):
-        if groups and not found.converged[k] and found.loss[k] >= min(group[2] for group in groups):
-            continue  # a search that was cut short is of interest only if it leads
-        mark, loss = _fingerprint(problem, found.W[k], found.b[k]), float(found.loss[k])
-        for group in groups:
-            if abs(loss - group[2]) <= _SAME_LOSS * group[2] + floor and np.abs(mark - group[4]).max() < _SAME:
-                group[3] += 1
-                break
-        else:
-            groups.append([found.W[k], found.b[k], loss, 1, mark])
-    groups.sort(key=lambda group: group[2])
-    return [Minimum(W, b, loss, "", hits) for W, b, loss, hits, _ in groups]
-
-
-def _hopped(problem: Problem, groups: list[Minimum], rng: np.random.Generator) -> list[Minimum]:
-    """Shake the best minima and refine, until that finds none better."""
-    for _ in range(_ROUNDS):
-        best = groups[0].loss
-        parents = groups[:_SHAKEN]
-        W = np.repeat([m.W for m in parents], _SHAKES, axis=0)
-        b = np.repeat([m.b for m in parents], _SHAKES, axis=0)
-        W = W + _SHAKE * rng.standard_normal(W.shape)
-        for k in range(0, len(W), 2):  # every other shake also exchanges two features
-            i, j = rng.choice(problem.n, 2, replace=False) if problem.n > 1 else (0, 0)
-            W[k][:, [i, j]], b[k][[i, j]] = W[k][:, [j, i]], b[k][[j, i]]
-        groups = _distinct(problem, _descended(problem, W, b, rng), groups)
-        if groups[0].loss >= best * (1 - _SAME_LOSS) - _NOTHING * problem.zero_loss:
+    Returns
+    -------
+    GlobalOptimum
+        As from ``global_optimum``.
+    """
+    search = _Search(problem, np.random.default_rng(seed))
+    search.from_products()
+    search.from_given(given)
+    for _ in range(rounds):
+        search.from_random(_RANDOM, _SUBSET)
+        search.exchange_all()
+        record = search.record()
+        enough = record.total >= at_least if at_least else record.repeated
+        if enough or search.solved:
             break
-    return groups
+    return _reported(search)
 
 
-def _polished(problem: Problem, minimum: Minimum) -> Optimum:
-    """Converge a minimum to the last digits, by Newton's method where it is smooth, by descent where not."""
-    point = solve_stationary(minimum.W, minimum.b, problem)
-    W, b = (point.W, point.b) if point.expansion.loss <= minimum.loss * (1 + 1e-9) else (minimum.W, minimum.b)
-    if not point.converged:
-        again = refine(problem.repeated(1), W[None], b[None])
-        W, b = again.W[0], again.b[0]
-    return certified(W, b, problem, recognise(W).name)
+class _Search:
+    """Minima met so far, and where every start led to."""
+
+    def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
+        self.landscape, self.rng = Landscape(problem), rng
+        self.pool = Pool(self.landscape)
+        self.ends: dict[str, list[int]] = {}
+        self.reference = np.nan
+        self.tried: set[int] = set()  # minima all of whose exchanges were descended from
+
+    @property
+    def solved(self) -> bool:
+        """Whether a loss of zero has been reached."""
+        return self.pool.value[self.pool.best()] <= _ROUNDING
+
+    def from_products(self) -> None:
+        """Start from the catalogue."""
+        x, self.reference = product_starts(self.landscape, self.rng)
+        self._run("product", x)
+
+    def from_given(self, points: Sequence[tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]]) -> None:
+        """Start from what the caller gives."""
+        for W, b in points:
+            self._run("given", self.landscape.join(np.array(W)[None], np.array(b)[None]))
+
+    def from_random(self, all_features: int, some_features: int) -> None:
+        """Start from random weights."""
+        if all_features:
+            self._run("random", random_points(self.landscape, all_features, self.rng))
+        if some_features:
+            self._run("subset", subset_points(self.landscape, some_features, self.rng))
+
+    def _run(self, kind: str, x: Float[ndarray, "k d"]) -> None:
+        met = self.pool.add(settle(self.landscape, x, self.rng))
+        climb(self.pool, met, self.rng)
+        self.ends.setdefault(kind, []).extend(met.tolist())
+
+    def exchange_all(self) -> None:
+        """Try every exchange of the best minimum, and go on from what is better, until none is."""
+        while (best := self.pool.best()) not in self.tried:
+            self.tried.add(best)
+            better = try_all(self.pool, best, self.rng)
+            if better != best:
+                self.pool.better[best] = better
+                climb(self.pool, np.array([better]), self.rng)
+
+    def record(self) -> SearchRecord:
+        """What was done, and how often the best was found."""
+        pool, best = self.pool, self.pool.best()
+        final = {kind: [pool.followed(k) for k in ends] for kind, ends in self.ends.items()}
+        _, count = np.unique(np.concatenate([*final.values()]), return_counts=True)
+        lowest = pool.value[best]
+        return SearchRecord(
+            starts_by_kind={kind: len(ends) for kind, ends in final.items()},
+            hits={kind: sum(not pool.lower(lowest, pool.value[k]) for k in ends) for kind, ends in final.items()},
+            distinct=len(count),
+            seen_once=int((count == 1).sum()),
+            best_by_kind={k: min(pool.value[e] for e in ends) * self.landscape.scale for k, ends in final.items()},
+            reference_gap=self.reference / lowest - 1 if lowest > _ROUNDING else np.nan,
+            exchanges_tried=best in self.tried,
+        )
 
 
-def _reported(problem: Problem, groups: Sequence[Minimum], geometries: Sequence[Optimum]) -> GlobalOptimum:
-    """Certify the winner; search losses are of less accuracy than the geometries' own."""
-    close = [m for m in groups[:3] if m.loss <= groups[0].loss + 1e-4 * problem.zero_loss]
-    candidates = [_polished(problem, m) for m in close]
-    candidates += [g for g in geometries if g.loss < min(c.loss for c in candidates)]
-    best = min(candidates, key=lambda c: c.loss)
-    named = tuple(Minimum(m.W, m.b, m.loss, recognise(m.W).name, m.hits) for m in groups)
+def _reported(search: _Search) -> GlobalOptimum:
+    """Polish the minima that may be the best, certify the winner, and name it and its competitors."""
+    pool, landscape = search.pool, search.landscape
+    order = np.argsort(pool.value, kind="stable")
+    close = [int(k) for k in order[:_CLOSEST] if pool.value[k] <= pool.value[order[0]] + _CLOSE]
+    polished = [_polished(landscape, pool.x[k]) for k in close]
+    best, error = min(polished, key=lambda found: found[0].loss)
+    record = search.record()
     return GlobalOptimum(
         W=best.W,
         b=best.b,
         loss=best.loss,
-        geometry=recognise(best.W).name,
-        converged=best.gradient_norm <= 1e-6,
+        geometry=best.geometry,
+        converged=best.gradient_norm <= _FLAT,
         message=best.message,
         gradient_norm=best.gradient_norm,
-        problem=problem,
-        minima=named,
+        problem=landscape.problem,
+        minima=_named(search, order[:_LISTED]),
+        loss_error=error,
+        record=record,
+        status=certainty(record, best.loss, error),
     )
+
+
+def _large(problem: Problem, found: Found) -> GlobalOptimum:
+    """The result of a search with more features than all exchanges are tried for."""
+    name, size = recognise(found.W).name, found.gradient_norm
+    converged = size <= _FLAT
+    message = f"The gradient vanishes to {size:.1e}." if converged else f"The largest gradient component is {size:.1e}."
+    return GlobalOptimum(
+        W=locked(found.W),
+        b=locked(found.b),
+        loss=found.loss,
+        geometry=name,
+        converged=converged,
+        message=message,
+        gradient_norm=size,
+        problem=problem,
+        loss_error=found.loss_error,
+        record=found.record,
+        status=certainty(found.record, found.loss, _ROUNDING * float(problem.zero_loss)),
+    )
+
+
+def _polished(landscape: Landscape, x: Float[ndarray, " d"]) -> tuple[Optimum, float]:
+    """Converge a minimum to the last digits; give its loss's error, too."""
+    problem = landscape.problem
+    exact = Landscape(problem, _RTOL)
+    end = settle(exact, x[None], np.random.default_rng(0), _POLISHED)
+    W, b = (part[0] for part in exact.split(end.x))
+    found = certified(W, b, problem, recognise(W).name)
+    rounding = _ROUNDING * landscape.scale
+    return found, rounding + (0.0 if exact.enumerated else _RTOL * found.loss)
+
+
+def _named(search: _Search, which: Int[ndarray, " k"]) -> tuple[Minimum, ...]:
+    """The lowest minima, with how many starts ended in each."""
+    pool, hits = search.pool, np.zeros(len(search.pool.x), dtype=int)
+    for met in (k for ends in search.ends.values() for k in ends):
+        hits[list({met, pool.followed(met)})] += 1
+    found = []
+    for k in which.tolist():
+        W, b = (part[0] for part in search.landscape.split(pool.x[k][None]))
+        found.append(Minimum(W, b, pool.value[k] * search.landscape.scale, recognise(W).name, int(hits[k])))
+    return tuple(found)

@@ -15,6 +15,7 @@ from numerics.agreement.__main__ import main
 from numerics.agreement.basins import basin_statistics, wilson_interval
 from numerics.agreement.compare import train_and_judge
 from numerics.agreement.references import Reference, nearest_minima, reference_minima
+from numerics.agreement.tables import describe_runs
 from numerics.agreement.verdicts import VERDICTS, judge, run_verdicts
 from numerics.agreement.weights import arrange_weights, read_weights
 from tests.strategies import seeds
@@ -269,3 +270,23 @@ def test_95_percent_of_twenty_feature_runs_end_within_half_a_percent_of_an_exact
     assert (data.local_gap <= 5e-3).mean() >= 0.95
     # Quadrature errs by 1e-4 at most: a model much below its own local minimum would show a failed descent.
     assert (data.local_gap >= -2e-4).all()
+
+
+def test_only_a_certain_reference_is_called_the_optimum(reference: Reference) -> None:
+    told = describe_runs(judge(FIVE, *noisy_pentagons(2, 1e-4), reference=reference._replace(kind="best known")))
+    assert "best known: pentagon" in told
+    assert "at the best known: its local minimum's loss" in told
+    assert "learned geometry is the best known one (pentagon)" in told
+    assert "optimum" not in told
+    assert "predicted" not in told
+
+
+@pytest.mark.slow
+def test_a_model_trained_elsewhere_is_not_compared_with_itself() -> None:
+    """Digons of the most important features are well above what is known: their own descent does not leave them."""
+    problem = Problem(n=20, m=5, density=0.01, importance=0.7 ** np.arange(20))
+    digons = theory.optimise(problem, "5 digon")
+    data = judge(problem, digons.W[None], digons.b[None])
+    assert data.attrs["optimum_kind"] == "best known"
+    assert data.attrs["optimum_loss"] <= 3.1320995e-4
+    assert float(data.local_optimum_gap[0]) > 0.03

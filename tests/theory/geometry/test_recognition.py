@@ -1,5 +1,6 @@
 """Names of W's: polytopes are known through rotation, order, noise and deformation, and nothing else is."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +196,54 @@ def test_a_tolerance_outside_its_range_and_text_are_refused() -> None:
         recognise(np.eye(2), tolerance=1.5)
     with pytest.raises(TypeError, match="W must be an array of numbers"):
         recognise("pentagon")
+
+
+def _dimensions(name: str) -> int:
+    """Dimensions that a name's factors span together."""
+    total = 0
+    for term in name.split(" + "):
+        nameless = re.fullmatch(r"(?:(\d+) )?(?:frame )?\d+ in (\d+)", term)
+        total += int(nameless[1] or 1) * int(nameless[2]) if nameless else parse_geometry(term).m
+    return total
+
+
+@pytest.mark.parametrize("share", range(10))
+def test_no_name_needs_more_dimensions_than_the_columns_span(share: int) -> None:
+    rng = np.random.default_rng([12, share])
+    for _ in range(300):
+        m, n = int(rng.integers(1, 6)), int(rng.integers(1, 13))
+        W = rng.standard_normal((m, n))
+        if rng.random() < 0.3:
+            W = rng.standard_normal((m, 1 + m // 2)) @ rng.standard_normal((1 + m // 2, n))
+        assert _dimensions(recognise(W).name) <= np.linalg.matrix_rank(W)
+
+
+@given(st.integers(0, 10_000), st.floats(0, 200))
+def test_the_scale_of_any_columns_does_not_matter(seed: int, decades: float) -> None:
+    rng = np.random.default_rng(seed)
+    W = rng.standard_normal((int(rng.integers(1, 5)), int(rng.integers(1, 9))))
+    W[:, rng.random(W.shape[1]) < 0.3] *= 0.04  # dead columns are noise at every scale
+    W /= np.linalg.norm(W, axis=0).max()
+    assert recognise(10**decades * W).name == recognise(W).name
+
+
+def even_frame(m: int, k: int, rng: np.random.Generator) -> ndarray:
+    """k unit vectors that share m dimensions evenly: between a tight frame and equal norms until both hold."""
+    U = rng.standard_normal((m, k))
+    for _ in range(100):
+        U = np.linalg.solve(np.linalg.cholesky(U @ U.T), U)
+        U /= np.linalg.norm(U, axis=0)
+    return U
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(400, 30, 170), (40, 8, 30), (60, 10, 60)])
+def test_features_that_share_all_dimensions_evenly_are_a_frame(n: int, m: int, k: int) -> None:
+    rng = np.random.default_rng(k)
+    W = 0.004 * rng.standard_normal((m, n))
+    W[:, :k] += 1.1 * even_frame(m, k, rng)
+    rest = f" + {n - k} unrepresented" if n > k else ""
+    assert recognise(W[:, rng.permutation(n)]).name == f"frame {k} in {m}{rest}"
+
+
+def test_random_directions_are_no_even_frame() -> None:
+    assert "frame" not in recognise(np.random.default_rng(0).standard_normal((30, 170))).name

@@ -1,0 +1,211 @@
+"""The population loss of one problem as a function of points x = (W, b), many at a time, with two derivatives.
+
+Losses and gradients are in units of the zero model's loss. The loss is a sum over outputs of functions of n + 1
+variables, the couplings g_ij and the bias b_i. Their second derivatives are carried over to (W, b) by the chain rule.
+"""
+
+import warnings
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from theory.curvature.quick_expansion import separate_errors
+from theory.loss.enumeration import max_features
+from theory.loss.output_curvature import output_curvatures
+from theory.loss.population import AccuracyWarning, OutputErrors, output_errors
+from theory.model.problem import Problem
+from theory.optimum.local_minima import row_errors
+
+__all__ = ["Landscape"]
+
+# Nodes with which second derivatives are known to a few digits, and arrays of so many numbers at once.
+_NODES, _BLOCK_ELEMENTS = 48, 60_000
+# Rows of Hessians at once: the derivatives of all couplings are (n, n + 1, d) numbers for each.
+_HESSIAN_ELEMENTS = 2_000_000
+# Up to so many features few nodes, the same for all points, are quickest; beyond, a relative accuracy.
+_FIXED_NODES, _SEARCH = 8, 1e-5
+# Up to so many features outputs are integrated one by one where the loss is wanted to all digits.
+_SEPARATE = 12
+# Step of the differences that give second derivatives where there is no formula.
+_STEP = 1e-5
+
+
+class Landscape:
+    """
+    The loss of one problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+    rtol : float, optional
+        Relative accuracy where the loss is not enumerated (1e-9 or better for independent uniform features, whatever
+        it is); by default that of a search, in which all points are treated alike so that differences mean something.
+
+    Attributes
+    ----------
+    problem : Problem
+        The problem.
+    scale : float
+        The zero model's loss: the unit of values and gradients.
+    """
+
+    def __init__(self, problem: Problem, rtol: float | None = None) -> None:
+        self.problem = problem
+        self.scale = float(problem.zero_loss)
+        self._rtol = rtol
+        self._weight = problem.importance / self.scale
+
+    @property
+    def kinks(self) -> slice:
+        """The biases among the entries of x."""
+        return slice(self.problem.m * self.problem.n, None)
+
+    @cached_property
+    def _formula(self) -> bool:
+        return self.problem.textbook
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the gradient is continuous: not where values come in atoms."""
+        return not self.problem.features.values.atoms
+
+    @property
+    def enumerated(self) -> bool:
+        """Whether losses are exact to rounding."""
+        return self.problem.n <= max_features(self.problem.features.values)
+
+    @cached_property
+    def _search_errors(self):  # type: ignore[no-untyped-def]
+        return row_errors(self.problem.repeated(1))
+
+    def split(self, x: Float[ndarray, "k d"]) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
+        """W and b of every point."""
+        m, n = self.problem.m, self.problem.n
+        return x[:, : m * n].reshape(-1, m, n), x[:, m * n :]
+
+    def join(self, W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k d"]:
+        """Points from W and b."""
+        return np.concatenate([W.reshape(len(W), self.kinks.start), b], axis=1)
+
+    def errors(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> OutputErrors:
+        """Expected squared errors of all outputs."""
+        if self.enumerated or (self._rtol is None and self.problem.n <= _FIXED_NODES):
+            return self._search_errors(G, b, np.zeros(len(b), dtype=int))
+        if self._rtol is None or not self._formula or self.problem.n > _SEPARATE:
+            with warnings.catch_warnings():  # a loss known to fewer digits still leads downhill
+                warnings.simplefilter("ignore", AccuracyWarning)
+                return output_errors(G, b, self.problem.repeated(len(b)), rtol=self._rtol or _SEARCH)
+        found = [separate_errors(one, bias, self.problem) for one, bias in zip(G, b, strict=True)]
+        return OutputErrors(*(np.concatenate([getattr(e, part) for e in found]) for part in ("value", "dG", "db")))
+
+    @cached_property
+    def alike(self) -> bool:
+        """Whether features differ in importance alone, so that an exchange of two exchanges the outputs' errors."""
+        return self.problem.features.independent and float(np.ptp(self.problem.density)) == 0
+
+    def rearranged(
+        self, x: Float[ndarray, " d"], orders: Int[ndarray, "p n"]
+    ) -> tuple[Float[ndarray, "p d"], Float[ndarray, " p"], Float[ndarray, "p d"], Float[ndarray, "p d d"]]:
+        """
+        Put feature j where feature orders[., j] is; expand the loss there from one evaluation (features alike).
+
+        Errors, their derivatives and second derivatives belong to the vertices, whichever features stand there. Only
+        the importances change places.
+        """
+        n, own = self.problem.n, orders[:, :, None]
+        W, b = self.split(x[None])
+        G = W.swapaxes(-1, -2) @ W
+        errors = self.errors(G, b)
+        rows = np.concatenate([orders, np.full((len(orders), 1), n)], axis=1)  # the bias stays last
+        second = self._curvatures(G, b)[0][own[..., None], rows[:, None, :, None], rows[:, None, None, :]]
+        weight = self._weight[:, None]
+        A = weight * errors.dG[0][own, orders[:, None, :]]
+        V = np.moveaxis(W[0][:, orders], 1, 0)
+        gradient = self.join(V @ (A + A.swapaxes(-1, -2)), self._weight * errors.db[0][orders])
+        hessian = _chain(V, weight[..., None] * second, A)
+        return self.join(V, b[0][orders]), errors.value[0][orders] @ self._weight, gradient, hessian
+
+    def slopes(self, x: Float[ndarray, "k d"]) -> tuple[ndarray, ndarray, ndarray]:
+        """Losses, gradients, and the weighted derivatives in the couplings."""
+        W, b = self.split(x)
+        errors = self.errors(W.swapaxes(-1, -2) @ W, b)
+        A = self._weight[:, None] * errors.dG
+        dW = W @ (A + A.swapaxes(-1, -2))
+        return errors.value @ self._weight, self.join(dW, self._weight * errors.db), A
+
+    def hessians(self, x: Float[ndarray, "k d"], memory: Float[ndarray, "k n n"]) -> Float[ndarray, "k d d"]:
+        """Second derivatives to a few digits, on one side of a kink."""
+        n, d = self.problem.n, x.shape[1]
+        rows = max(1, _HESSIAN_ELEMENTS // (n * (n + 1) * d))
+        blocks = [slice(first, first + rows) for first in range(0, len(x), rows)]
+        return np.concatenate([self._block_hessians(x[k], memory[k]) for k in blocks])
+
+    def _block_hessians(self, x: Float[ndarray, "k d"], A: Float[ndarray, "k n n"]) -> Float[ndarray, "k d d"]:
+        W, b = self.split(x)
+        second = self._curvatures(W.swapaxes(-1, -2) @ W, b)
+        return _chain(W, self._weight[:, None, None] * second, A)
+
+    def _curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
+        """Second derivatives of every output's error in its couplings and bias."""
+        return self._formula_curvatures(G, b) if self._formula else self._difference_curvatures(G, b)
+
+    def _formula_curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
+        """By theory.loss.output_curvature."""
+        k, n = b.shape
+        order = _own_first(n)
+        c = np.take_along_axis(G, np.broadcast_to(order, (k, n, n)), -1).reshape(k * n, n)
+        density, bias = np.tile(self.problem.density[order], (k, 1)), b.reshape(-1)
+        rows = max(1, _BLOCK_ELEMENTS // (_NODES * n))
+        blocks = [slice(first, first + rows) for first in range(0, k * n, rows)]
+        found = np.concatenate([output_curvatures(c[s], bias[s], density[s], _NODES) for s in blocks])
+        place = np.concatenate([order, np.full((n, 1), n)], axis=1)
+        second = np.empty((k, n, n + 1, n + 1))
+        own = np.arange(n)[:, None, None]
+        second[:, own, place[:, :, None], place[:, None, :]] = found.reshape(k, n, n + 1, n + 1)
+        return second
+
+    def _difference_curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
+        """From differences of gradients, away from the kink at bias zero."""
+        k, n = b.shape
+        moved_G, moved_b = np.tile(G, (n + 2, 1, 1, 1)), np.tile(b, (n + 2, 1, 1))
+        for j in range(n):  # one coupling of every output at once, since outputs do not mix
+            moved_G[j + 1, :, :, j] += _STEP
+        away = np.where(b > 0, _STEP, -_STEP)
+        moved_b[n + 1] += away
+        errors = self.errors(moved_G.reshape(-1, n, n), moved_b.reshape(-1, n))
+        gradient = np.concatenate([errors.dG, errors.db[..., None]], -1).reshape(n + 2, k, n, n + 1)
+        change = gradient[1:] - gradient[:1]
+        change[:n] /= _STEP
+        change[n] /= away[..., None]
+        second = np.moveaxis(change, 0, -1)
+        return (second + second.swapaxes(-1, -2)) / 2
+
+
+def _own_first(n: int) -> Int[ndarray, "n n"]:
+    """Orders of the features that exchange the first and each output's own."""
+    order = np.tile(np.arange(n), (n, 1))
+    own = np.arange(n)
+    order[own, 0], order[own, own] = own, 0
+    return order
+
+
+def _chain(
+    W: Float[ndarray, "k m n"], second: Float[ndarray, "k n v v"], A: Float[ndarray, "k n n"]
+) -> Float[ndarray, "k d d"]:
+    """Second derivatives in couplings and biases carried over to (W, b), for a batch (theory.curvature.expansion)."""
+    k, m, n = W.shape
+    d = m * n + n
+    own = np.arange(n)
+    J = np.zeros((k, n, n + 1, d))  # derivatives of each output's couplings and bias
+    V = J[:, :, :n, : m * n].reshape(k, n, n, m, n)
+    V[:, own, :, :, own] += W.swapaxes(-1, -2)[None]
+    V[:, :, own, :, own] += W.swapaxes(-1, -2)[None]
+    J[:, :, :n, : m * n] = V.reshape(k, n, n, m * n)
+    J[:, own, n, m * n + own] = 1.0
+    H = (J.swapaxes(-1, -2) @ (second @ J)).sum(1)
+    bent = np.einsum("ab,kij->kaibj", np.eye(m), A + A.swapaxes(-1, -2))
+    H[:, : m * n, : m * n] += bent.reshape(k, m * n, m * n)
+    return H

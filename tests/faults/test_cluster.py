@@ -154,8 +154,10 @@ def test_figures_are_computed_on_a_cluster(place: Path, address: str) -> None:
 
 
 def test_the_global_optimum_is_searched_for_on_a_cluster(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("theory.search.global_search._CHUNK", 8)
-    problem = Problem(n=4, m=2, density=0.1)
-    here, there = (global_optimum(problem, starts=8, workers=workers) for workers in (1, address))
+    short = {"_NEWTON": 0, "_STEPS": (3, 3, 3), "_LAST_STEPS": 5, "_EXCHANGES": 2, "_EXCHANGE_ROUNDS": 1}
+    for name, value in short.items():  # a search that ends soon, by the descents that are shared out
+        monkeypatch.setattr(f"theory.search.large_search.{name}", value)
+    problem = Problem(n=13, m=3, density=0.1, importance=0.8 ** np.arange(13))
+    here, there = (global_optimum(problem, workers=workers) for workers in (1, address))
     np.testing.assert_array_equal(here.W, there.W)
     assert here.loss == there.loss

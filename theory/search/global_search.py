@@ -161,7 +161,9 @@ def global_optimum(
     check_workers(workers)
     points = [problem.checked(W, b) for W, b in given]
     if problem.n > _MAX_FEATURES:
-        return _large(problem, search_large(problem, seed, [Start("given", *point) for point in points], progress, workers))
+        return _large(
+            problem, search_large(problem, seed, [Start("given", *point) for point in points], progress, workers)
+        )
     if starts is None:
         return searched(problem, seed, given=points)
     search = _Search(problem, np.random.default_rng(seed))

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from theory.loss.lattice import active_patterns, lattice_of, own_first
 from theory.model.activations import RELU, Activation
 from theory.model.values import Box, ValueLaw
 
@@ -32,55 +33,6 @@ _MOST_FILLED, _MOST_CONSTANT = 6, 16
 
 # Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache.
 _STATE_ELEMENTS = 9_000
-
-
-@dataclass(frozen=True, eq=False)
-class _Level:
-    """The states with a given number of integrated features, and where their faces are."""
-
-    states: slice
-    feature: ndarray  # (s, level): which features are integrated over
-    at_zero: ndarray  # (s, level): the state with that feature off
-    at_one: ndarray  # (s, level): the state with that feature fixed at 1
-    as_face: ndarray  # (s, n - level): which of the faces of the next level this is; its "one" faces come first
-
-
-@dataclass(frozen=True, eq=False)
-class _Lattice:
-    """All states of n features, level by level; feature 0 is the output's own."""
-
-    fixed: ndarray  # (3^n, n) float: feature is fixed at 1
-    integrated: ndarray  # (3^n, n) float: feature is integrated over
-    levels: tuple[_Level, ...]
-    tops: ndarray  # (2^n,): the state that integrates over a pattern's active features
-
-
-@lru_cache(maxsize=16)
-def _lattice(n: int) -> _Lattice:
-    power = 3 ** np.arange(n)
-    digits = (np.arange(3**n)[:, None] // power) % 3  # 0 off, 1 fixed at one, 2 integrated
-    count = (digits == 2).sum(1)
-    codes = np.argsort(count, kind="stable")  # states of a level are neighbours: slices need no copies
-    place = np.empty_like(codes)
-    place[codes] = np.arange(len(codes))
-    digits = digits[codes]
-    ends = np.cumsum(np.bincount(count, minlength=n + 1))
-    levels: list[_Level] = []
-    faces = np.empty((0, 0), dtype=int)  # of the level above: (face, s * level)
-    for level in range(n, -1, -1):
-        states = slice(ends[level] - np.count_nonzero(count == level), ends[level])
-        own = codes[states][:, None]
-        feature = np.nonzero(digits[states] == 2)[1].reshape(len(own), level)
-        as_face = np.argsort(faces.ravel(), kind="stable").reshape(len(own), -1) if level < n else faces
-        at_one, at_zero = place[own - power[feature]], place[own - 2 * power[feature]]
-        levels.insert(0, _Level(states, feature, at_zero, at_one, as_face))
-        faces = np.stack([at_one, at_zero])
-    return _Lattice(
-        fixed=(digits == 1).astype(float),
-        integrated=(digits == 2).astype(float),
-        levels=tuple(levels),
-        tops=place[active_patterns(n) @ (2 * power)],
-    )
 
 
 def max_features(values: ValueLaw) -> int:
@@ -100,56 +52,6 @@ def max_features(values: ValueLaw) -> int:
     if values.box is None:
         return 0
     return _MOST_FILLED if values.box.filled else _MOST_CONSTANT
-
-
-def active_patterns(n: int) -> Bool[ndarray, "patterns n"]:
-    """
-    List every set of active features.
-
-    Parameters
-    ----------
-    n : int
-        Number of features.
-
-    Returns
-    -------
-    ndarray of bool, shape (2**n, n)
-        Row k says which features are active: the bits of k, lowest first.
-
-    Examples
-    --------
-    >>> active_patterns(2).astype(int)
-    array([[0, 0],
-           [1, 0],
-           [0, 1],
-           [1, 1]])
-    """
-    return (np.arange(2**n)[:, None] >> np.arange(n)) % 2 == 1
-
-
-@lru_cache(maxsize=32)
-def own_first(n: int) -> tuple[Int[ndarray, "n n"], Int[ndarray, "n patterns"]]:
-    """
-    Give the orders of features that put each output's own feature first.
-
-    Parameters
-    ----------
-    n : int
-        Number of features.
-
-    Returns
-    -------
-    order : ndarray of int, shape (n, n)
-        Row i exchanges features 0 and i.
-    patterns : ndarray of int, shape (n, 2**n)
-        Row i: where each pattern of the exchanged features stands in ``active_patterns(n)``.
-    """
-    own = np.arange(n)
-    order = np.tile(own, (n, 1))
-    order[own, 0], order[own, own] = own, 0
-    k = np.arange(2**n)
-    differ = (k ^ (k >> own[:, None])) & 1  # bits 0 and i differ: flip both
-    return order, k ^ differ ^ (differ << own[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +78,7 @@ def _lowest_is_one(c: Float[ndarray, "r n"]) -> Bool[ndarray, "n r"]:
 def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], target: float) -> _Forward:
     """Run the recursion for e = target x_0 - ReLU z."""
     n = c.shape[1]
-    lattice = _lattice(n)
+    lattice = lattice_of(n)
     fixed, integrated = lattice.fixed, lattice.integrated
     own_fixed, own_free = target * fixed[:, :1], target * integrated[:, :1]
     y = b + fixed @ c.T
@@ -220,7 +122,7 @@ def _backward(
 ) -> tuple[Float[ndarray, "r n"], Float[ndarray, " r"]]:
     """Gradient of sum(adjoint_square * E e^2) in the couplings and the bias."""
     n = c.shape[1]
-    lattice = _lattice(n)
+    lattice = lattice_of(n)
     own_slope = run.target * (1.0 - 2.0 * _lowest_is_one(c)[0])
     adjoint = np.stack([np.zeros_like(adjoint_square), adjoint_square])
     adjoint_theta = np.zeros_like(adjoint_square)
@@ -249,7 +151,7 @@ def _collect(
     adjoint_theta: Float[ndarray, "s r"],
 ) -> tuple[Float[ndarray, "r n"], Float[ndarray, " r"]]:
     """Carry the adjoints of the polynomial pieces and of theta over to couplings and bias."""
-    lattice = _lattice(c.shape[1])
+    lattice = lattice_of(c.shape[1])
     fixed, integrated = lattice.fixed, lattice.integrated
     from_error, polynomial = run.positive * adjoint
     mean_z = -2 * run.residual * polynomial - from_error
@@ -303,7 +205,7 @@ def _pattern_errors(
 ) -> Float[ndarray, "r patterns"]:
     """E (target x_0 - ReLU z)^2 for every set of active features."""
     if box.filled:
-        return _forward(c, b, target).moments[1][_lattice(c.shape[1]).tops].T
+        return _forward(c, b, target).moments[1][lattice_of(c.shape[1]).tops].T
     active = active_patterns(c.shape[1]).astype(float)
     return np.asarray((target * active[:, 0] - np.maximum(b[:, None] + c @ active.T, 0)) ** 2)
 
@@ -393,7 +295,7 @@ def _block(
 def _filled_block(
     c: Float[ndarray, "r n"], b: Float[ndarray, " r"], weight: Float[ndarray, "r patterns"], target: float
 ) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"], Float[ndarray, " r"]]:
-    tops = _lattice(c.shape[1]).tops
+    tops = lattice_of(c.shape[1]).tops
     run = _forward(c, b, target)
     adjoint = np.zeros_like(run.residual)
     adjoint[tops] = weight.T

@@ -71,7 +71,7 @@ def _read_errors(G: Float[ndarray, "n n"], b: Float[ndarray, " n"], problem: Pro
     # Outputs that symmetry exchanges differ in the order of their couplings only, and need not be integrated twice.
     _, first, same = np.unique(np.round(np.c_[coupling, b, p], _DIGITS), axis=0, return_index=True, return_inverse=True)
     found = [output_error(coupling[i], float(b[i]), p[i]) for i in first.tolist()]
-    value, slope, db = (np.array(part)[same.ravel()] for part in zip(*found, strict=True))
+    value, slope, db, _ = (np.array(part)[same.ravel()] for part in zip(*found, strict=True))
     dG = np.empty((n, n))
     np.put_along_axis(dG, order, slope, 1)
     return OutputErrors(value[None], dG[None], db[None])

@@ -1,4 +1,4 @@
-"""Sets of active features, and the states of a recursion over them: each feature off, fixed at 1, or integrated over."""
+"""Sets of active features, and the states of a recursion over them: each feature off, fixed at 1 or integrated over."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -4,7 +4,6 @@ Features are independent, of equal density and importance, with values uniform o
 the factors' losses add, so that these optima are all that a product of any size needs.
 """
 
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -13,7 +12,7 @@ from numpy import ndarray
 
 from theory.geometry.polytopes import Polytope
 from theory.geometry.tegum import parse_geometry
-from theory.loss.sparse_couplings import output_expansion, rough_output_expansion
+from theory.loss.sparse_couplings import are_known, output_expansion, rough_output_expansion
 from theory.model.features import density_array
 from theory.optimum.one_sparse import one_sparse_optimum
 from theory.optimum.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts, symmetric_losses
@@ -116,14 +115,16 @@ def _optimum(polytope: Polytope, density: float) -> tuple[SymmetricMinimum, bool
     if not polytope.d:  # b = E x = p/2 is exact
         return SymmetricMinimum({"bias": density / 2}, unrepresented_loss(density), 0.0), True
     exact = partial(output_expansion, density=density)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
-        minima = [minimise_symmetric(polytope, exact, m.parameters) for m in _rough_minima(polytope, density)]
-        found = min(minima, key=lambda minimum: minimum.loss)
-        if caught:  # maybe on the way only; what counts is the end
-            caught.clear()
-            symmetric_losses(polytope, exact, [found.parameters])
-    return found, found.converged and not caught
+    minima = [minimise_symmetric(polytope, exact, m.parameters) for m in _rough_minima(polytope, density)]
+    found = min(minima, key=lambda minimum: minimum.loss)
+    known: list[bool] = []
+
+    def noted(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> tuple[ndarray, ndarray, ndarray]:
+        known.append(are_known(c, b, density))
+        return exact(c, b)
+
+    symmetric_losses(polytope, noted, [found.parameters])
+    return found, found.converged and all(known)
 
 
 def optimise_polytope(name: str, density: float) -> PolytopeOptimum:

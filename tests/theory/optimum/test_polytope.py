@@ -57,7 +57,7 @@ def test_the_gradient_of_an_output_is_that_of_its_error(n: int, density: float, 
     rng = np.random.default_rng(seed)
     c, b, direction = rng.normal(size=n), float(rng.normal()), rng.normal(size=n + 1)
     c[rng.random(n) < 0.2] = 0.0
-    _, dc, db = output_error(c, b, density)
+    _, dc, db, _ = output_error(c, b, density)
     h = 1e-5
     ahead = output_error(c + h * direction[:n], b + h * direction[n], density)[0]
     behind = output_error(c - h * direction[:n], b - h * direction[n], density)[0]

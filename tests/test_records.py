@@ -1,5 +1,8 @@
 """Records from outside the package go through every consumer: an exponential law, partial correlation, a leaky ReLU."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import sympy
@@ -145,3 +148,37 @@ def test_a_law_that_overrides_a_moment_is_not_ignored() -> None:
     assert not task.textbook
     patterns = active_patterns(3)
     assert_allclose(task.features.pattern_probability(patterns).sum(), 1)
+
+
+KITE = """
+from types import MappingProxyType
+import subprocess
+import sys
+
+import numpy as np
+import theory.geometry.polytopes as polytopes
+
+def kite():
+    angles = np.radians([0, 130, 230])
+    return np.stack([np.cos(angles), np.sin(angles)])
+
+entry = polytopes.Polytope("kite", 2, 3, kite, orbits=(0, 1, 1))
+polytopes.POLYTOPES = MappingProxyType({**polytopes.POLYTOPES, "kite": entry})  # as one more line of the registry would
+
+import pickle
+import theory
+assert theory.recognise(entry.embedding()).nearest == "kite"
+best = theory.optimise_polytope("kite", 0.9)
+exact = theory.population_loss(best.W, best.b, theory.Problem(n=3, m=2, density=0.9))
+assert abs(best.loss - exact) < 1e-9, (best.loss, exact)
+assert theory.one_sparse_optimum("kite").loss >= 0
+assert theory.parse_geometry("kite + digon").n == 5
+assert pickle.loads(pickle.dumps(entry)) is entry
+found = theory.optimise(theory.Problem(n=8, m=3, density=0.3), "kite + digon")
+assert found.loss < theory.Problem(n=8, m=3, density=0.3).zero_loss
+"""
+
+
+def test_a_polytope_more_in_the_registry_goes_through_its_consumers() -> None:
+    done = subprocess.run([sys.executable, "-c", KITE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-1500:]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,8 +14,7 @@ from numerics import sample, stratified_loss, train, train_and_judge
 from tests.records import Exponential, LeakyReLU, PartialCorrelation
 from theory import FeatureDistribution, Problem
 from theory.curvature.stability import hessian
-from theory.loss.enumeration import active_patterns
-from theory.model.values import Uniform
+from theory.model.activations import LINEAR, Activation, Kink
 
 SIZES = (3, 8, 30)
 # Where a case of thirty features takes more than a few seconds.
@@ -129,31 +129,92 @@ def test_symbolic_forms_know_the_density() -> None:
     assert_allclose(float(total.subs(point)), expected, rtol=1e-12)
 
 
-def test_what_theory_does_not_know_is_refused_in_one_sentence() -> None:
-    class Sigmoid(LeakyReLU):
-        curved = True
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """Curved, and says so or not."""
 
-    task = Problem(n=3, m=1, density=0.1, activation=Sigmoid(0.0))
-    with pytest.raises(NotImplementedError, match="two straight pieces that meet at 0, not sigmoid"):
-        theory.population_loss(np.ones((1, 3)), np.zeros(3), task)
+    curved: bool
+
+    @property
+    def left(self) -> float:
+        return 0.0
+
+    @property
+    def kinks(self) -> tuple[Kink, ...]:
+        return ()
+
+    def value(self, z: np.ndarray) -> np.ndarray:
+        return np.tanh(z)
+
+    def derivative(self, z: np.ndarray) -> np.ndarray:
+        return 1 - np.tanh(z) ** 2
+
+
+@dataclass(frozen=True)
+class Half(Tanh):
+    """z / 2."""
+
+    curved: bool = False
+
+    @property
+    def left(self) -> float:
+        return 0.5
+
+    def value(self, z: np.ndarray) -> np.ndarray:
+        return 0.5 * z
+
+    def derivative(self, z: np.ndarray) -> np.ndarray:
+        return np.full_like(z, 0.5)
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_what_theory_does_not_know_is_refused_in_one_sentence(n: int) -> None:
+    with pytest.raises(ValueError, match="tanh is not the function of its slope and kinks; if it is curved, say so"):
+        Problem(n=n, m=1, density=0.1, activation=Tanh(False))
+    task = Problem(n=n, m=1, density=0.1, activation=Tanh(True))
+    W, b = np.ones((1, n)), np.zeros(n)
+    for function in (theory.population_loss, theory.loss_estimate, theory.decompose, hessian):
+        with pytest.raises(NotImplementedError, match="two straight pieces that meet at 0, not tanh"):
+            function(W, b, task)
+    assert np.isfinite(train(task, instances=1, steps=5, progress=False)["loss"].values).all()
     with pytest.raises(ValueError, match="sums over active sets are derived for values uniform"):
         theory.derive_expansion(sympy.Matrix([[1, -1]]), [0, 0], [1, 1], Exponential())
 
 
-def test_a_law_that_overrides_a_moment_is_not_ignored() -> None:
-    class Half(Uniform):
-        """U[0, 1] by another name; records are compared by their class."""
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("activation", [Half(), LINEAR, LeakyReLU(-1)], ids=repr)
+def test_every_route_gives_the_same_loss(activation: Activation, n: int) -> None:
+    task = Problem(n=n, m=2, density=0.3, activation=activation)
+    W, b = model(task)
+    loss = theory.population_loss(W, b, task)
+    found = theory.loss_estimate(W, b, task)
+    assert abs(found.value - loss) <= found.error + 1e-6 * loss
+    assert_allclose(theory.decompose(W, b, task).by_active.sum(), loss, rtol=1e-6)
 
-    task = Problem(n=3, m=1, density=0.1, values=Half())
-    assert not task.textbook
-    patterns = active_patterns(3)
-    assert_allclose(task.features.pattern_probability(patterns).sum(), 1)
+
+@pytest.mark.parametrize("n", SIZES)
+def test_numbers_too_large_and_odd_arrays_are_refused_everywhere(n: int) -> None:
+    task = Problem(n=n, m=2, density=0.3)
+    W, b = model(task)
+    for function in (theory.population_loss, theory.loss_estimate, theory.decompose, hessian):
+        for scale in (1e100, 1e200):
+            with pytest.raises(ValueError, match="too large for double precision"):
+                function(W * scale, b, task)
+        for odd in (np.ma.masked_greater(W, 0.5), W + 1j):
+            with pytest.raises(TypeError, match="real numbers"):
+                function(odd, b, task)
+    for rtol in (0, 1, -1, np.nan, np.inf):
+        with pytest.raises(ValueError, match=r"rtol must lie in \(0, 1\)"):
+            theory.population_loss(W, b, task, rtol=rtol)
+    with pytest.raises(TypeError, match="real numbers"):
+        theory.recognise(W + 1j)
 
 
 KITE = """
 from types import MappingProxyType
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import theory.geometry.polytopes as polytopes

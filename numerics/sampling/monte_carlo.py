@@ -86,7 +86,7 @@ def stratified_loss(
     if samples < 1000:
         raise ValueError(f"samples must be at least 1000, got {samples}")
     draw = _ConditionalDraw(features, np.random.default_rng(seed))
-    parameters = Parameters(np.asarray(W, float), np.asarray(b, float))
+    parameters = Parameters(*problem.checked(W, b))
 
     def losses(x: Float[ndarray, "rows n"]) -> Float[ndarray, " rows"]:
         return np.asarray((x - forward(parameters, x, kind)) ** 2 @ problem.importance)

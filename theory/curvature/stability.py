@@ -89,14 +89,12 @@ def hessian(W: ArrayLike, b: ArrayLike, problem: Problem) -> Float[ndarray, "d d
 def _checked(W: ArrayLike, b: ArrayLike, problem: Problem) -> tuple[ndarray, ndarray]:
     if problem.batch_shape:
         raise ValueError(f"the problem must be a single one, got a batch of shape {problem.batch_shape}")
-    W_, b_ = np.asarray(W, dtype=float), np.asarray(b, dtype=float)
-    if W_.shape != (problem.m, problem.n) or b_.shape != (problem.n,):
+    shapes = np.shape(W), np.shape(b)
+    if shapes != ((problem.m, problem.n), (problem.n,)):
         raise ValueError(
-            f"W and b must have the shapes {(problem.m, problem.n)} and {(problem.n,)}, got {W_.shape} and {b_.shape}"
+            f"W and b must have the shapes {(problem.m, problem.n)} and {(problem.n,)}, got {shapes[0]} and {shapes[1]}"
         )
-    if not (np.isfinite(W_).all() and np.isfinite(b_).all()):
-        raise ValueError("W and b must be finite, got NaN or infinity")
-    return W_, b_
+    return problem.checked(W, b)
 
 
 def symmetry_directions(W: Float[ndarray, "m n"], b: Float[ndarray, " n"]) -> Float[ndarray, "d k"]:

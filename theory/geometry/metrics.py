@@ -13,6 +13,8 @@ __all__ = ["coherence", "dimensionality", "dimensions_per_feature", "feature_nor
 
 def _matrix(W: ArrayLike) -> Float[ndarray, "*batch m n"]:
     """Check an embedding and return it as float64."""
+    if np.ma.isMaskedArray(W) or np.iscomplexobj(W):
+        raise TypeError("W must be an array of real numbers, none of them masked")
     try:
         array = np.asarray(W, dtype=float)
     except (TypeError, ValueError):

@@ -10,7 +10,7 @@ because as geometries of features they are the same thing, and one thing should 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
@@ -339,7 +339,30 @@ def _aliases() -> dict[str, str]:
     }
 
 
-POLYTOPES: Mapping[str, Polytope] = MappingProxyType(_catalogue())
+class _Catalogue(Mapping[str, Polytope]):
+    """The registry: read-only, and pickled as itself."""
+
+    def __init__(self, entries: dict[str, Polytope]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, name: str) -> Polytope:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __reduce__(self) -> tuple[Callable[[], "Mapping[str, Polytope]"], tuple[()]]:
+        return _the_catalogue, ()
+
+
+def _the_catalogue() -> Mapping[str, Polytope]:
+    return POLYTOPES
+
+
+POLYTOPES: Mapping[str, Polytope] = _Catalogue(_catalogue())
 ALIASES: Mapping[str, str] = MappingProxyType(_aliases())
 
 

@@ -91,7 +91,7 @@ def _enumerated(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Prob
     from theory.loss.enumeration import max_features
     from theory.loss.quadrature import reach
 
-    if problem.n > max_features(problem.features.values):
+    if problem.activation.kinks and problem.n > max_features(problem.features.values):
         return None
     G, weight = W.T @ W, problem.importance
     errors = output_errors(G, b, problem)

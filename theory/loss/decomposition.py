@@ -113,7 +113,8 @@ def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None 
     activation = problem.activation if model is None else activation_of(model)
     G = W.T @ W
     total = output_errors(G, b, problem, activation).value
-    parts = _bent_parts(G, b, problem, activation) if activation.kinks else _linear_parts(G, b, problem)
+    slope = activation.left
+    parts = _bent_parts(G, b, problem, activation) if activation.kinks else _linear_parts(slope * G, slope * b, problem)
     own, pairs, bias_miss = parts
     importance, variance = problem.importance, problem.features.variance
     return Decomposition(
@@ -198,7 +199,8 @@ def by_active_features(
     patterns = enumeration.active_patterns(n) if listed else _few_active(n)
     probability = problem.features.pattern_probability(patterns)
     if not activation.kinks:
-        errors = _linear_errors(G, b, patterns, problem)
+        activation.require_straight()
+        errors = _linear_errors(activation.left * G, activation.left * b, patterns, problem)
     elif listed:
         order, swapped = enumeration.own_first(n)
         own = np.arange(n)[:, None]

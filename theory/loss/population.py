@@ -253,6 +253,9 @@ def output_errors(
         If the model is unknown.
     """
     activation = problem.activation if model is None else activation_of(model)
+    activation.require_straight()
+    if nodes is None and not 0 < rtol < 1:
+        raise ValueError(f"rtol must lie in (0, 1), got {rtol!r}")
     if not activation.kinks:
         return _straight(G, b, problem, activation)
     batch, n, values = b.shape[:-1], problem.n, problem.features.values

@@ -11,10 +11,13 @@ l its slope left of 0 and k its bend there: the ReLU's own error, and the same w
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+
+from theory.tools.locking import sealed
 
 __all__ = ["LINEAR", "RELU", "Activation", "Kink", "Linear", "ReLU", "activation_of"]
 
@@ -36,13 +39,14 @@ class Kink:
     bend: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # records that are no dataclasses differ from one another
 class Activation(ABC):
     """
     An output activation. Records are immutable, hashable and can be pickled.
 
-    Subclasses are frozen dataclasses and give ``left``, ``kinks``, ``value`` and ``derivative``. ``curved`` says that
-    f is not the piecewise linear function of ``left`` and ``kinks``; the exact loss then refuses it.
+    Subclasses are frozen dataclasses and give ``left``, ``kinks``, ``value`` and ``derivative``. One that is not
+    the piecewise linear function of ``left`` and ``kinks`` says so with ``curved = True``: it can be trained, and the exact
+    loss refuses it.
     """
 
     curved = False
@@ -84,13 +88,25 @@ class Activation(ABC):
     @property
     def bend(self) -> float:
         """Change of the slope at 0, for activations of at most two straight pieces that meet there."""
-        if self.curved or any(kink.place for kink in self.kinks) or len(self.kinks) > 1:
+        self.require_straight()
+        return float(sum(kink.bend for kink in self.kinks))
+
+    def require_straight(self) -> None:
+        """
+        Refuse activations whose exact loss is not known.
+
+        Raises
+        ------
+        NotImplementedError
+            If the activation is curved, or has kinks elsewhere than at 0.
+        """
+        if self.curved or any(kink.place for kink in self.kinks):
             raise NotImplementedError(
                 f"the exact loss knows activations of two straight pieces that meet at 0, not {self.name}"
             )
-        return sum(kink.bend for kink in self.kinks)
 
 
+@sealed
 @dataclass(frozen=True)
 class ReLU(Activation):
     """max(0, z), the toy model's own activation."""
@@ -114,6 +130,7 @@ class ReLU(Activation):
         return (z > 0).astype(z.dtype)
 
 
+@sealed
 @dataclass(frozen=True)
 class Linear(Activation):
     """z itself."""
@@ -163,9 +180,24 @@ def activation_of(model: object) -> Activation:
         If it is neither an activation nor a name.
     """
     if isinstance(model, Activation):
+        _check(model)
         return model
     if isinstance(model, str):
         if model not in _BY_NAME:
             raise ValueError(f"model must be {' or '.join(map(repr, _BY_NAME))}, got {model!r}")
         return _BY_NAME[model]
     raise TypeError(f"model must be the name of an activation or an Activation, got {model!r}")
+
+
+@lru_cache(maxsize=256)
+def _check(activation: Activation) -> None:
+    """Refuse a record whose value is not what its slope and kinks say, unless it says that it is curved."""
+    if activation.curved:
+        return
+    z = np.concatenate([np.linspace(-4, 4, 33), [kink.place for kink in activation.kinks]])
+    said = activation.left * z + sum(kink.bend * np.maximum(z - kink.place, 0) for kink in activation.kinks)
+    if not np.allclose(activation.value(z), said, atol=1e-9):
+        raise ValueError(
+            f"{activation.name} is not the function of its slope and kinks; if it is curved, say so with curved = True "
+            "(it can be trained then, but has no exact loss)"
+        )

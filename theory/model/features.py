@@ -118,6 +118,8 @@ class FeatureDistribution(Locked):
         laws = (law,) * len(members) if isinstance(law, SetLaw) else tuple(law)
         if len(laws) != len(members) or not all(isinstance(one, SetLaw) for one in laws):
             raise TypeError(f"law must be a SetLaw, or one for each of the {len(members)} sets, got {law!r}")
+        for one, count in {(one, len(s)) for one, s in zip(laws, members, strict=True)}:
+            one.validate(count)
         if p.ndim == 0:
             p = locked(np.full(len(members), p))
         if p.shape[-1] != len(members):

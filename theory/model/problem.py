@@ -16,6 +16,10 @@ from theory.tools.locking import Locked, locked
 __all__ = ["Problem"]
 
 
+# Entries of W whose couplings' squares, and biases of that square, are numbers in double precision.
+_LARGEST = 1e70
+
+
 def _count(name: str, value: object) -> int:
     """Check a number of features or dimensions."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -274,6 +278,12 @@ class Problem(Locked):
             raise ValueError(f"b must have shape (n,) = {(self.n,)}, got {b_.shape}")
         if not (np.isfinite(W_).all() and np.isfinite(b_).all()):
             raise ValueError("W and b must be finite, got NaN or infinity")
+        largest = max(float(np.abs(W_).max(initial=0)), float(np.sqrt(np.abs(b_).max(initial=0))))
+        if largest > _LARGEST:
+            raise ValueError(
+                "W and b are too large for double precision: "
+                f"couplings W^T W of about {largest:.1e} squared; rescale them"
+            )
         try:
             batch = np.broadcast_shapes(W_.shape[:-2], b_.shape[:-1], self.batch_shape)
         except ValueError:

@@ -19,13 +19,17 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from theory.tools.locking import sealed
+
 __all__ = ["ALL_OR_NONE", "EXACTLY_ONE", "AllOrNone", "ExactlyOne", "SetLaw"]
 
 # Members of a set whose 2^k patterns may be listed.
 _MOST_LISTED = 16
+# ... and of which they are, when a distribution is made.
+_MOST_CHECKED = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # records that are no dataclasses differ from one another
 class SetLaw(ABC):
     """
     Which members of an active set are active. Records are immutable, hashable and can be pickled.
@@ -78,6 +82,22 @@ class SetLaw(ABC):
         pattern = np.minimum(np.searchsorted(ends / ends[-1], uniform, side="right"), len(ends) - 1)
         return np.asarray((pattern[..., None] >> np.arange(members)) & 1 == 1)
 
+    def validate(self, members: int) -> None:
+        """
+        Refuse what generates no law of that many members.
+
+        Parameters
+        ----------
+        members : int
+            Size of the set.
+
+        Raises
+        ------
+        ValueError
+            If C(1, ..., 1) is not 1, C is not affine in each of its arguments, or a pattern has a negative probability.
+        """
+        _validate(self, members)
+
     def _table(self, members: int) -> Float[ndarray, " patterns"]:
         """Probabilities of all patterns, the bits of their number saying who is active."""
         if members > _MOST_LISTED:
@@ -86,6 +106,22 @@ class SetLaw(ABC):
                 f"to {_MOST_LISTED} features, not {members}; override pattern_probability and activate"
             )
         return _patterns(self, members)
+
+
+@lru_cache(maxsize=256)
+def _validate(law: SetLaw, members: int) -> None:
+    e = np.random.default_rng(0).uniform(0.2, 1.8, size=(4, members))
+    total = float(law.generating(np.ones(members)))
+    if not abs(total - 1) < 1e-9:
+        raise ValueError(
+            f"the generating function of {law.name} is not that of a law: C(1, ..., 1) is {total:.6g}, not 1"
+        )
+    for j in range(members):
+        at = [law.generating(np.where(np.arange(members) == j, value, e)) for value in (0.0, 1.0, 2.0)]
+        if not np.allclose(at[2] - at[1], at[1] - at[0], atol=1e-9 * np.abs(at).max()):
+            raise ValueError(f"the generating function of {law.name} is not affine in e_{j}: a member is active or not")
+    if members <= _MOST_CHECKED:
+        _patterns(law, members)
 
 
 @lru_cache(maxsize=64)
@@ -108,6 +144,7 @@ def _patterns(law: SetLaw, members: int) -> Float[ndarray, " patterns"]:
     return flat
 
 
+@sealed
 @dataclass(frozen=True)
 class AllOrNone(SetLaw):
     """All members are active when the set is."""
@@ -141,6 +178,7 @@ class AllOrNone(SetLaw):
         return np.ones((*uniform.shape, members), dtype=bool)
 
 
+@sealed
 @dataclass(frozen=True)
 class ExactlyOne(SetLaw):
     """One member, chosen uniformly, is active when the set is."""

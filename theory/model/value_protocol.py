@@ -39,7 +39,7 @@ class Box:
     filled: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # records that are no dataclasses differ from one another
 class ValueLaw(ABC):
     """
     The law of an active feature's value u. Records are immutable, hashable and can be pickled.

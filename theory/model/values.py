@@ -5,6 +5,7 @@ Here are U[0, 1], the constant 1, and either with a random sign; any other law i
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.value_protocol import Box, Triple, ValueLaw
+from theory.tools.locking import sealed
 
 if TYPE_CHECKING:
     import sympy
@@ -31,6 +33,7 @@ _TERMS = 18  # 1/17! is below the rounding error
 _UNIT_CUBE, _CORNER = Box(1.0, filled=True), Box(1.0, filled=False)
 
 
+@sealed
 @dataclass(frozen=True)
 class Uniform(ValueLaw):
     """Uniform on [0, 1]."""
@@ -152,6 +155,7 @@ class Uniform(ValueLaw):
         return zero, rising
 
 
+@sealed
 @dataclass(frozen=True)
 class Binary(ValueLaw):
     """The constant 1: a feature is on or off."""
@@ -203,6 +207,7 @@ class Binary(ValueLaw):
         return (1 - np.maximum(z, 0)) ** 2, slope, slope
 
 
+@sealed
 @dataclass(frozen=True)
 class Symmetrised(ValueLaw):
     """
@@ -215,6 +220,11 @@ class Symmetrised(ValueLaw):
     """
 
     law: ValueLaw
+
+    def __post_init__(self) -> None:
+        """Refuse laws that have a sign already."""
+        if self.law.support[0] < 0:
+            raise ValueError(f"only laws of non-negative values are given a sign, not {self.law.name}")
 
     @property
     def name(self) -> str:
@@ -287,9 +297,21 @@ def value_law(values: object) -> ValueLaw:
         If it is neither a law nor a name.
     """
     if isinstance(values, ValueLaw):
-        return values
+        return _checked(values)
     if isinstance(values, str):
         if values not in _BY_NAME:
             raise ValueError(f"values must be {' or '.join(map(repr, _BY_NAME))}, got {values!r}")
         return _BY_NAME[values]
     raise TypeError(f"values must be the name of a law or a ValueLaw, got {values!r}")
+
+
+@lru_cache(maxsize=256)
+def _checked(law: ValueLaw) -> ValueLaw:
+    """Refuse a law without finite moments, or whose values are no numbers."""
+    moments = [law.moment(k) for k in range(3)]
+    if not np.isfinite(moments).all() or abs(moments[0] - 1) > 1e-9 or moments[2] <= 0:
+        raise ValueError(f"{law.name} values must have a finite second moment, got E u^k = {moments} for k = 0, 1, 2")
+    drawn = np.asarray(law.quantile(np.array([0.01, 0.5, 0.99])))
+    if not np.isfinite(drawn).all() or (np.diff(drawn) < 0).any():
+        raise ValueError(f"{law.name} values must have finite quantiles that do not fall, got {drawn.tolist()}")
+    return law

@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 
 import numpy as np
 import pytest
@@ -84,6 +84,22 @@ class _NoLaw(SetLaw):
 
 
 @dataclass(frozen=True)
+class _Squares(SetLaw):
+    """Not multi-affine."""
+
+    def generating(self, e: ndarray) -> ndarray:
+        return np.asarray((e**2).mean(-1))
+
+
+@dataclass(frozen=True)
+class _Negative(SetLaw):
+    """A pattern has a negative probability."""
+
+    def generating(self, e: ndarray) -> ndarray:
+        return np.asarray(1.5 * e.mean(-1) - 0.5 * e.prod(-1))
+
+
+@dataclass(frozen=True)
 class _BareLaw(SetLaw):
     """Nothing but a generating function."""
 
@@ -93,7 +109,11 @@ class _BareLaw(SetLaw):
 
 def test_what_is_not_a_law_is_refused() -> None:
     with pytest.raises(ValueError, match="is not that of a law"):
-        FeatureDistribution([[0, 1]], 0.1, _NoLaw()).pattern_probability(active_patterns(2))
+        FeatureDistribution([[0, 1]], 0.1, _NoLaw())
+    with pytest.raises(ValueError, match="is not affine in e_0: a member is active or not"):
+        FeatureDistribution([[0, 1]], 0.1, _Squares())
+    with pytest.raises(ValueError, match="have probabilities from -0"):
+        FeatureDistribution([[0, 1]], 0.1, _Negative())
     with pytest.raises(ValueError, match="patterns can be listed for sets of up to 16 features, not 17"):
         FeatureDistribution([range(17)], 0.1, _BareLaw()).pattern_probability(np.ones((1, 17), bool))
 
@@ -118,3 +138,27 @@ def test_distributions_stay_locked_when_pickled_and_copied(features: FeatureDist
         assert (twin.sets, twin.laws, twin.values) == (features.sets, features.laws, features.values)
         for array in (twin.density, twin.feature_density):
             assert not array.flags.writeable
+
+
+class _Undecorated(SetLaw):
+    """No dataclass: its fields are unknown to equality."""
+
+    def __init__(self, c: float) -> None:
+        self.__dict__["c"] = c
+
+    def generating(self, e: ndarray) -> ndarray:
+        return np.asarray((1 - self.c + self.c * e).prod(-1))
+
+
+def test_records_that_are_no_dataclasses_do_not_share_what_is_cached() -> None:
+    for c in (0.2, 0.9):
+        pairs = FeatureDistribution([[0, 1]], 1.0, _Undecorated(c))
+        assert_allclose(pairs.pattern_probability(np.array([[True, True]])), c**2)
+    assert _Undecorated(0.2) != _Undecorated(0.2)
+
+
+def test_distributions_of_every_kind_are_frozen() -> None:
+    for features in (Independent([0.1]), Correlated([[0]], 0.1), FeatureDistribution([[0]], 0.1)):
+        for name in ("density", "feature_density", "activity"):
+            with pytest.raises(FrozenInstanceError):
+                setattr(features, name, np.array([0.9]))

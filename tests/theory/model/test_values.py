@@ -24,7 +24,8 @@ ENDS = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0), np.linspace(0.125, 0.5,
 
 def mean(law: ValueLaw, f: Callable[[ndarray], ndarray], *places: float) -> complex:
     """E f(u), integrated over the quantiles; f may jump at the places."""
-    jumps = [_share_below(law, place) for place in places]
+    atoms = [place for place, _ in law.atoms]
+    jumps = [_share_below(law, place) for place in (*places, *atoms, *(np.nextafter(x, -np.inf) for x in atoms))]
     cuts = np.unique(np.concatenate([ENDS, 1 - ENDS[1:], jumps]))
     low, width = cuts[:-1, None], np.diff(cuts)[:, None]
     q = low + width * (NODES + 1) / 2
@@ -90,30 +91,33 @@ def test_the_members_of_a_law_agree(law: ValueLaw) -> None:
 
 
 @dataclass(frozen=True)
-class _WrongMoment(Uniform):
+class _Like(ValueLaw):
+    """U[0, 1] written anew, one member changed."""
+
+    wrong: str
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (0.0, 1.0)
+
     def moment(self, k: int) -> float:
-        return 0.34 if k == 2 else super().moment(k)
+        return 0.34 if self.wrong == "moment" and k == 2 else UNIFORM.moment(k)
 
+    def transform(self, a: ndarray, order: int = 0) -> ndarray:
+        return (1.001 if self.wrong == "slope" and order else 1.0) * UNIFORM.transform(a, order)
 
-@dataclass(frozen=True)
-class _WrongSlope(Uniform):
-    def transforms(self, a: ndarray, order: int) -> tuple[ndarray, ...]:
-        return tuple(1.001 * part if k else part for k, part in enumerate(super().transforms(a, order)))
-
-
-@dataclass(frozen=True)
-class _WrongQuantile(Uniform):
-    def quantile(self, q: ndarray) -> ndarray:
-        return q**1.01
-
-
-@dataclass(frozen=True)
-class _WrongPartial(Uniform):
     def partial(self, k: int, x: ndarray) -> ndarray:
-        return 1.001 * super().partial(k, x)
+        return (1.001 if self.wrong == "partial" else 1.0) * UNIFORM.partial(k, x)
+
+    def quantile(self, q: ndarray) -> ndarray:
+        return q**1.01 if self.wrong == "quantile" else q
 
 
-@pytest.mark.parametrize("law", [_WrongMoment(), _WrongSlope(), _WrongQuantile(), _WrongPartial()])
+def test_a_law_written_anew_is_right() -> None:
+    assert list(mismatches(_Like("nothing"))) == []
+
+
+@pytest.mark.parametrize("law", [_Like(member) for member in ("moment", "slope", "partial", "quantile")], ids=repr)
 def test_a_perturbed_member_is_noticed(law: ValueLaw) -> None:
     assert list(mismatches(law))
 
@@ -169,3 +173,54 @@ def test_unknown_laws_are_refused_by_name() -> None:
         value_law("normal")
     with pytest.raises(TypeError, match="values must be the name of a law or a ValueLaw"):
         value_law(3)
+
+
+@dataclass(frozen=True)
+class TwoValues(ValueLaw):
+    """The values 1 and 3, with probabilities 1/4 and 3/4."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (1.0, 3.0)
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        return ((1.0, 0.25), (3.0, 0.75))
+
+    def moment(self, k: int) -> float:
+        return 0.25 + 0.75 * 3.0**k
+
+    def transform(self, a: ndarray, order: int = 0) -> ndarray:
+        return np.asarray(0.25 * 1j**order * np.exp(1j * a) + 0.75 * (3j) ** order * np.exp(3j * a))
+
+    def partial(self, k: int, x: ndarray) -> ndarray:
+        return np.where(np.asarray(x) < 1, 0.25, 0.0) + np.where(np.asarray(x) < 3, 0.75 * 3.0**k, 0.0)
+
+    def quantile(self, q: ndarray) -> ndarray:
+        return np.where(q < 0.25, 1.0, 3.0).astype(q.dtype)
+
+
+@pytest.mark.parametrize("law", [TwoValues(), Symmetrised(TwoValues())], ids=lambda law: law.name)
+def test_a_discrete_law_is_held_against_its_quantiles_too(law: ValueLaw) -> None:
+    assert list(mismatches(law)) == []
+
+
+def test_the_packages_own_laws_cannot_be_half_overridden() -> None:
+    with pytest.raises(TypeError, match="Triangular must extend ValueLaw, not Uniform, whose closed forms"):
+
+        class Triangular(Uniform):
+            def moment(self, k: int) -> float:
+                return 2 / (k + 2)
+
+
+@dataclass(frozen=True)
+class _Heavy(_Like):
+    def moment(self, k: int) -> float:
+        return np.inf if k == 2 else 1.0
+
+
+def test_laws_without_finite_moments_or_quantiles_are_refused() -> None:
+    with pytest.raises(ValueError, match="must have a finite second moment"):
+        value_law(_Heavy("nothing"))
+    with pytest.raises(ValueError, match="only laws of non-negative values are given a sign"):
+        Symmetrised(Symmetrised(UNIFORM))

@@ -69,6 +69,7 @@ def squared_error(activation: Activation) -> SquaredError:
     SquaredError
         The same as moments and kinks.
     """
-    cross, square, absolute_cross, signed_square = activation.weights
+    activation.require_straight()
+    cross, square, absolute_cross, signed_square = map(float, activation.weights)
     kinks = ((0.0, 0.0, signed_square, absolute_cross),) if activation.kinks else ()
     return SquaredError(linear_cross=cross, square=square, kinks=kinks)

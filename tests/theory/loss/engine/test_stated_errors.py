@@ -1,0 +1,141 @@
+"""The stated error is needed: with half of any of its parts some problem here would be further off than stated.
+
+The problems are adversarial, found by a search among 50,000 random ones of two to five features. For power sums none
+of 68 problems had a series that misses more than 0.21 of what is stated (with the terms that the engine chooses);
+there the test only notices if that part is left out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from tests.accuracy.noisy import noisy_output
+from tests.accuracy.oracle import difference, exact_output, rational
+from theory import Independent
+from theory.loss.engine import integrate
+from theory.loss.engine.engine import row_errors
+from theory.loss.engine.estimate import RowEstimate
+from theory.loss.engine.rows import Features, Rows
+from theory.model.values import BINARY
+
+pytestmark = pytest.mark.usefixtures("at_full_speed")
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of independent features, and how it is computed."""
+
+    c: tuple[float, ...]
+    b: float
+    p: tuple[float, ...]
+    own: int
+    rtol: float
+    values: str = "uniform"
+    noise: float = 0.0
+    nodes: int = 16_384
+
+    def estimate(self) -> RowEstimate:
+        rows = Rows(
+            np.array([self.c], dtype=float), np.array([float(self.b)]), np.array([self.own]), np.array([self.noise])
+        )
+        features = Features.of(Independent(np.array(self.p), values=self.values))
+        return row_errors(rows, features, rtol=self.rtol, max_nodes=self.nodes)
+
+    def misses(self, result: RowEstimate) -> tuple[float, float]:
+        """Exact errors of the value, and of the worst entry of the gradient."""
+        features = Independent(np.array(self.p), values=self.values)
+        output = [rational(c) for c in self.c], rational(self.b), self.own
+        exact = noisy_output(*output, features, rational(self.noise)) if self.noise else exact_output(*output, features)
+        slopes = zip([*result.dG[0], result.db[0]], [*exact.couplings, exact.bias], strict=True)
+        return difference(float(result.value[0]), exact.value), max(difference(float(s), e) for s, e in slopes)
+
+
+TRUNCATED = {
+    "integer": Output((1, 3, -2), -1, (0.001, 1, 0.00155), 2, 2e-5, "binary", nodes=4096),
+    "tiny": Output((9.3e-7, 1.22e-7, -7.29e-2, 0.189), 0, (1, 0.00112, 0.00112, 0.00112), 1, 2e-8, nodes=64),
+    "opposite": Output((-2, 2), 0, (0.00106, 1), 0, 2e-4, "binary", nodes=64),
+    "all nodes": Output((-2.07, 2.07), 0, (0.562, 1), 0, 1e-9, "binary"),
+}
+STEPS = {
+    "noise": Output((1.25e-4, 6.41e-6), 5.06e-5, (1, 0.00348), 0, 0.2, "binary", noise=2.47e-10),
+    "rare": Output((-7.4e-7, 2.14e-5), 1.54e-5, (0.13, 0.13), 1, 0.02, "binary", noise=5.58e-12),
+    "no noise": Output((7.1e-7, -1.59e-4), 6.74e-5, (1, 0.941), 1, 0.02, "binary"),
+}
+SLOPES = {
+    "dense and rare": Output(
+        (1.76e-3, -9.61e-8, 2.81e-2, 0.613, -9.8e-4), 0, (5.2e-6, 1, 1.03e-6, 1.92e-4, 0.897), 0, 0.009, nodes=16
+    ),
+    "tiny": Output((4.1e-4, -1.09e-9, 1.3e-8), 0, (0.42, 1.78e-4, 1.72e-5), 1, 6e-4, nodes=32),
+    "noise": Output(
+        (6.94e-8, 8.3e-9, 1.26e-4, -9.14e-7), -1, (5.87e-5, 1.42e-4, 1, 3.04e-4), 1, 0.03, "binary", 2.39e-10, 64
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRUNCATED)
+def test_half_the_truncation_would_be_too_little(name: str) -> None:
+    assert_needed(TRUNCATED[name], "truncation")
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_half_the_step_would_be_too_little(name: str) -> None:
+    assert_needed(STEPS[name], "step")
+
+
+def assert_needed(output: Output, part: str) -> None:
+    result = output.estimate()
+    miss, _ = output.misses(result)
+    halved = float(result.error[0] - getattr(result.parts, part)[0] / 2)
+    assert halved < miss <= result.error[0]
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_half_the_gradient_error_would_be_too_little(name: str) -> None:
+    result = SLOPES[name].estimate()
+    _, miss = SLOPES[name].misses(result)
+    assert result.gradient_error[0] / 2 < miss <= result.gradient_error[0]
+
+
+# The worst of 30,000.
+ROUNDING_SEEDS = (2033, 7857, 13539, 25449, 23501, 1612, 1723, 26959, 7338, 7931, 2253, 19515)
+
+
+def test_half_the_rounding_would_be_too_little() -> None:
+    """Outputs that never switch have no other error; a dozen, since processors may round differently."""
+    ratios = []
+    for seed in ROUNDING_SEEDS:
+        output = never_switching(seed)
+        result = output.estimate()
+        assert result.path[0] == "closed"
+        assert result.error[0] == result.parts.rounding[0]
+        ratios.append(output.misses(result)[0] / float(result.error[0]))
+    assert 0.5 < max(ratios) <= 1
+
+
+def never_switching(seed: int) -> Output:
+    """Positive couplings and bias: z >= 0; one feature is always active."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 6))
+    c, p = 10.0 ** rng.uniform(-2, 1, size=n), 10.0 ** rng.uniform(-5, -1, size=n)
+    p[rng.integers(n)] = 1.0
+    own = int(rng.integers(n))
+    b = float(rng.choice([0.0, 0.1, 1.0]))
+    return Output(tuple(c.tolist()), b, tuple(p.tolist()), own, 1e-9, "binary")
+
+
+@pytest.mark.parametrize("p", [0.0017, 0.003])
+def test_a_series_left_out_of_the_error_is_noticed(p: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same nodes, feature by feature, all other errors are the same: rounding alone is not enough."""
+    n = 100
+    c = np.full(n, 0.2)
+    c[0] = 1.0
+    rows = Rows(c[None], np.array([-0.1]), np.array([0]), np.zeros(1))
+    features = Features(BINARY, np.full(n, p))
+    summed = row_errors(rows, features, rtol=1e-4, max_nodes=32)
+    monkeypatch.setattr(integrate, "plan", lambda *_: None)
+    single = row_errors(rows, features, rtol=1e-4, max_nodes=32)
+    assert (summed.path[0], single.path[0]) == ("sums", "single")
+    assert summed.nodes[0] == single.nodes[0]
+    rounding = float(summed.parts.rounding[0] + single.parts.rounding[0])
+    assert rounding < abs(float(summed.value[0] - single.value[0])) <= rounding + float(summed.parts.series[0])

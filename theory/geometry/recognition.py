@@ -281,6 +281,8 @@ def recognise(W: ArrayLike, tolerance: float = 0.35) -> Recognition:
 def _checked(W: ArrayLike, tolerance: float) -> Float[ndarray, "..."]:
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must lie in (0, 1), got {tolerance!r}")
+    if np.ma.isMaskedArray(W) or np.iscomplexobj(W):
+        raise TypeError("W must be an array of real numbers, none of them masked")
     try:
         array = np.asarray(W, dtype=float)
     except (TypeError, ValueError):

@@ -44,8 +44,8 @@ class Activation(ABC):
     """
     An output activation. Records are immutable, hashable and can be pickled.
 
-    Subclasses are frozen dataclasses and give ``left``, ``kinks``, ``value`` and ``derivative``. One that is not
-    the piecewise linear function of ``left`` and ``kinks`` says so with ``curved = True``: it can be trained, and the exact
+    Subclasses are frozen dataclasses and give ``left``, ``kinks``, ``value`` and ``derivative``. One that is not the
+    piecewise linear function of ``left`` and ``kinks`` says so with ``curved = True``: it can be trained, and the exact
     loss refuses it.
     """
 

@@ -3,7 +3,7 @@
 Vertices are numbered factor by factor, factors in the canonical order of the product's name, and within a factor as in
 its catalogue entry (``POLYTOPES[name].directions()``): polygons by angle. Arrangements are ranked by the loss of the
 released solution, of which factors contribute one by one where features are independent
-(theory.optimum.factor_losses): under their symmetry, all pairings of features to digons would be equally good.
+(theory.optimum.factors): under their symmetry, all pairings of features to digons would be equally good.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from theory.geometry.tegum import TegumProduct
 from theory.model.problem import Problem
-from theory.optimum.factor_losses import FactorLosses, Place
+from theory.optimum.factors import FactorLosses, Place
 from theory.optimum.landscape import Landscape
 from theory.optimum.symmetric_start import symmetric_start
 from theory.tools.trust_region import descend

@@ -87,7 +87,6 @@ class GlobalOptimum(Optimum):
     """
 
     minima: tuple[Minimum, ...] = ()
-    loss_error: float = 0.0
     record: SearchRecord | None = None
     status: Status = "best known"
 
@@ -330,7 +329,7 @@ def _polished(landscape: Landscape, x: Float[ndarray, " d"]) -> tuple[Optimum, f
     W, b = (part[0] for part in exact.split(end.x))
     found = certified(W, b, problem, recognise(W).name)
     rounding = _ROUNDING * landscape.scale
-    return found, rounding + (0.0 if exact.enumerated else _RTOL * found.loss)
+    return found, rounding + (0.0 if exact.enumerated else max(_RTOL * found.loss, found.loss_error))
 
 
 def _named(search: _Search, which: Int[ndarray, " k"]) -> tuple[Minimum, ...]:

@@ -20,7 +20,7 @@ from theory.tools.storage import load
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GRID = extra_feature_problem(2, 1, np.geomspace(0.05, 1, 4)[:, None], np.geomspace(0.1, 10, 4))
 QUICK = {"instances": 16, "steps": 30}
 

@@ -117,7 +117,7 @@ def best_pairing(problem: Problem) -> Pairing:
 
     Examples
     --------
-    >>> best_pairing(Problem(n=3, m=2, density=0.2, importance=[1.0, 1.0, 0.5])).dedicated
+    >>> best_pairing(Problem(n=3, m=2, density=0.2, importance=[1.0, 0.9, 0.5])).dedicated
     (0,)
     """
     from scipy.optimize import Bounds, LinearConstraint, milp

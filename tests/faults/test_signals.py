@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.faults.__main__ import strike, table
 from tests.faults.processes import ended, is_guarded, left_over, session, start, wait_for
 from theory.tools.interruption import uninterrupted
 from theory.tools.parallel import Failure, spread
+from theory.tools.storage import write
 
 WORKING = {
     "sweep": ["-m", "numerics.sweep", "--resolution", "8", "--steps", "30000", "--workers", "2"],
@@ -69,6 +71,30 @@ def test_six_strikes_at_random_moments_change_nothing() -> None:
     assert [outcome for outcome in outcomes if outcome.complaints] == []
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal, also where a shell started these tests in its background, with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_result_is_written_whole_before_a_signal_takes_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> int:  # asked for when the content is in the part, not yet in its place
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        return 0o022
+
+    monkeypatch.setattr("theory.tools.storage._umask", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "result.txt", "whole")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("result.txt", "whole")]
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_file_is_finished_before_a_signal_takes_effect() -> None:
     done = []
 

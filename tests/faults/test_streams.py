@@ -56,6 +56,8 @@ def test_a_reader_that_goes_away_does_not_stop_the_work(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert out.startswith("Toy models")
     assert (tmp_path / "new" / "derive_n2_m1.txt").read_text().startswith("Toy models")
+    # ``true`` reads nothing: the pipe is closed before there is anything to say.
+    assert shell("python -m theory.derive --n 2 --m 1 | true", tmp_path) == (0, "", "")
     assert shell("python -m theory.derive --help | true", tmp_path) == (0, "", "")
 
 

@@ -36,7 +36,8 @@ def one_blas_thread() -> Iterator[None]:
 
     with _HOLDERS.lock:
         if not _HOLDERS.count:
-            _HOLDERS.limits = threadpool_limits(1, user_api="blas")
+            with _in_any_thread():
+                _HOLDERS.limits = threadpool_limits(1, user_api="blas")
         _HOLDERS.count += 1
     try:
         yield
@@ -44,4 +45,18 @@ def one_blas_thread() -> Iterator[None]:
         with _HOLDERS.lock:
             _HOLDERS.count -= 1
             if not _HOLDERS.count:
-                _HOLDERS.limits.restore_original_limits()
+                with _in_any_thread():
+                    _HOLDERS.limits.restore_original_limits()
+
+
+@contextmanager
+def _in_any_thread() -> Iterator[None]:
+    """Make limits take effect: threadpoolctl >= 3.8 ignores those of all threads but one, which it forgets here."""
+    import threadpoolctl
+
+    forget = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda force: None)
+    forget(force=True)
+    try:
+        yield
+    finally:
+        forget(force=True)

@@ -1,6 +1,8 @@
 """BLAS threads: the same after any call, from any thread, as before."""
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -29,6 +31,31 @@ def test_calls_that_overlap_restore_what_was_there_before_the_first() -> None:
         with pytest.raises(ValueError, match="failed"), one_blas_thread():
             raise ValueError("failed")
         assert blas_threads() == before
+
+
+@pytest.mark.parametrize("last", ["first", "second"])
+@pytest.mark.parametrize("elsewhere", ["first", "second", "both"])
+def test_threads_that_overlap_restore_what_was_there_before_the_first(elsewhere: str, last: str) -> None:
+    """Whichever thread was the first to set the number, whichever is the last to leave."""
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        holders = {"first": one_blas_thread(), "second": one_blas_thread()}
+        order = sorted(holders, key=lambda name: name == last)
+        with ThreadPoolExecutor(1) as other:  # one thread, alive until the end
+
+            def call(name: str, function: Callable[..., object], *arguments: object) -> None:
+                if elsewhere in (name, "both"):
+                    other.submit(function, *arguments).result()
+                else:
+                    function(*arguments)
+
+            for name, holder in holders.items():
+                call(name, holder.__enter__)
+                assert set(blas_threads()) == {1}
+            for name in order:
+                assert set(blas_threads()) == {1}
+                call(name, holders[name].__exit__, None, None, None)
+            assert blas_threads() == before
 
 
 @pytest.mark.usefixtures("at_full_speed")

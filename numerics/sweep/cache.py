@@ -176,8 +176,8 @@ def _locked(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT)
     while True:
+        path.parent.mkdir(parents=True, exist_ok=True)  # where that fails waiting does not help
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT)
         except FileNotFoundError:  # whoever had it has just cleared up
             continue

@@ -247,3 +247,10 @@ def test_a_cluster_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pyt
     pytest.importorskip("distributed")
     with pytest.raises(OSError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run_sweep(GRID, tmp_path / "sweep.nc", workers="tcp://127.0.0.1:9", **QUICK)
+
+
+def test_a_cache_whose_folder_cannot_be_made_again_fails_instead_of_waiting(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    cache.folder = Path("/proc/none/cache")
+    with pytest.raises(OSError, match="/proc"), cache.held():
+        pass

@@ -14,7 +14,7 @@ import figures.absolute_value as script
 from figures.absolute_value import compute, computed, draw, judge, neurons_per_feature, one_neuron_loss
 from figures.shared.verdicts import PARTLY
 from numerics import Parameters, forward, sample
-from theory import Independent, load, save, unrepresented_loss
+from theory import Independent, load_result, save_result, unrepresented_loss
 from theory.model.values import UNIFORM, Symmetrised
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -87,8 +87,8 @@ def test_two_independent_estimates_of_the_loss_agree(data: xr.Dataset) -> None:
 
 
 def test_the_verdict_survives_saving(data: xr.Dataset, tmp_path: Path) -> None:
-    save(data, tmp_path / "data.nc")
-    assert judge(load(tmp_path / "data.nc")) == judge(data)
+    save_result(data, tmp_path / "data.nc")
+    assert judge(load_result(tmp_path / "data.nc")) == judge(data)
 
 
 def test_the_picture_has_five_panels_and_a_scale(data: xr.Dataset) -> None:

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 import figures.almost_orthogonal as script
 from figures.almost_orthogonal import compute, draw, greedy_set, judge, phase_coherence, root_systems
 from figures.shared.verdicts import PARTLY
-from theory import coherence, load, save
+from theory import coherence, load_result, save_result
 from theory.frames.directions import largest_cosine, log_upper
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -75,8 +75,8 @@ def test_greedy_sets_grow_faster_than_the_dimension() -> None:
 
 
 def test_the_verdict_survives_saving(data: xr.Dataset, tmp_path: Path) -> None:
-    save(data, tmp_path / "data.nc")
-    assert judge(load(tmp_path / "data.nc")) == judge(data)
+    save_result(data, tmp_path / "data.nc")
+    assert judge(load_result(tmp_path / "data.nc")) == judge(data)
 
 
 def test_the_picture_has_three_panels(data: xr.Dataset) -> None:

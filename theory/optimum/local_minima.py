@@ -39,8 +39,8 @@ class LocalMinima:
     gradient_norm : ndarray, shape (k,)
         Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
     inverse : ndarray, shape (k, d, d)
-        Approximate inverse Hessian in the d = m n + n entries of (W, b), in the same units; with a free decoder in those
-        of (W, W_out^T, b).
+        Approximate inverse Hessian in the d = m n + n entries of (W, b), in the same units; with a free decoder in
+        those of (W, W_out^T, b).
     W_out : ndarray, shape (k, n, m), or None
         Decoders, where they are free.
     """

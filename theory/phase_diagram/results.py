@@ -11,8 +11,6 @@ from theory.geometry.metrics import feature_norms, superposition
 from theory.geometry.phases import PHASES, ideal_candidates
 from theory.geometry.recognition import recognise_many
 from theory.loss.population import output_errors
-from theory.model.features import Independent
-from theory.model.problem import Problem
 from theory.phase_diagram.boundaries import Boundary
 from theory.phase_diagram.grid import Grid
 
@@ -48,7 +46,7 @@ def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: i
             "density": ("density", grid.density, {"long_name": "density p = 1 - S of every feature"}),
             "importance": ("importance", grid.importance, {"long_name": "relative importance of the extra feature"}),
         },
-        attrs={"n": n, "m": m, "seed": seed, "phases": "; ".join(PHASES), "version": _version()},
+        attrs={"n": n, "m": m, "seed": seed, "phases": "; ".join(PHASES), "version": _version(), **grid.variant.told()},
     )
     return data.merge(_ideal(n, m, grid))
 
@@ -99,11 +97,11 @@ def _ideal(n: int, m: int, grid: Grid) -> xr.Dataset:
     """Losses of the idealised candidates: linear in the extra feature's importance."""
     candidates = list(ideal_candidates(n, m).values())
     p = grid.density[:, None] * np.ones(n)
-    problem = Problem(m=m, features=Independent(p))
+    problem = grid.variant.problem(n, m, p)
     others, extra = np.empty((2, len(candidates), len(p)))
     for k, candidate in enumerate(candidates):
         W = np.broadcast_to(candidate.embedding, (len(p), m, n))
-        errors = output_errors(W.swapaxes(-1, -2) @ W, candidate.bias(p), problem).value
+        errors = output_errors(W.swapaxes(-1, -2) @ W, candidate.bias(p, grid.variant.values), problem).value
         others[k], extra[k] = errors[:, :-1].sum(1), errors[:, -1]
     loss = others[..., None] + extra[..., None] * grid.importance
     kinds = np.array([PHASES.index(candidate.phase) for candidate in candidates])

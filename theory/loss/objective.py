@@ -13,10 +13,11 @@ from numpy import ndarray
 
 from theory.loss.accuracy import AccuracyWarning
 from theory.loss.enumeration import max_features
+from theory.loss.outputs import output_errors
 from theory.loss.terms import Value, loss_with_terms
 from theory.model.problem import Problem
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "losses"]
 
 # Beyond the features that are enumerated, few nodes, the same at all points, so that differences mean something: at
 # least so many, and so many per feature (theory.optimum.local_minima).
@@ -167,6 +168,35 @@ class Objective:
         db = found.db if self.bias is None else np.zeros_like(found.db)
         parts = [dW] if found.dW_out is None else [dW, found.dW_out.swapaxes(-1, -2)]
         return found.loss, np.concatenate([*parts, db[:, None]], axis=1).reshape(len(x), self.size)
+
+
+def losses(
+    problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"], rtol: float = 1e-7
+) -> Float[ndarray, " k"]:
+    """
+    Give the losses of many models with tied weights, with all terms.
+
+    Parameters
+    ----------
+    problem : Problem
+        A batch of k problems (one axis), or a single one.
+    W : ndarray, shape (k, m, n)
+        Embeddings.
+    b : ndarray, shape (k, n)
+        Biases, which give way to those that the problem gives.
+    rtol : float
+        Relative accuracy where losses are not enumerated.
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        Losses.
+    """
+    if problem.terms.plain:
+        errors = output_errors(W.swapaxes(-1, -2) @ W, b, problem, rtol=rtol)
+        return np.asarray((problem.importance * errors.value).sum(-1))
+    objective = Objective(problem, rtol, exact=True)
+    return np.asarray(objective.evaluate(objective.join(W, b)).loss)
 
 
 def tangent(dW: Float[ndarray, "k m n"], V: Float[ndarray, "k m n"]) -> Float[ndarray, "k m n"]:

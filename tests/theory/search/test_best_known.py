@@ -1,0 +1,75 @@
+"""The table of best known losses: what it keeps, that it goes on, and what is in it."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from theory import population_loss
+from theory.search import best_known as module
+from theory.search.best_known import CASES, Case, best_known, main
+from theory.tools.storage import load
+
+PAGE = Path(__file__).parents[3] / "docs" / "best_known.md"
+SMALL = (Case(3, 1, 0.8, 0.1), Case(2, 1, 1.0, 0.1))
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CASES", SMALL)
+
+
+def test_seven_densities_of_20_and_80_features_and_ten_of_400_are_asked_for() -> None:
+    assert [sum(case.n == n for case in CASES) for n in (20, 80, 400)] == [7, 7, 10]
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_solution_is_kept_with_its_parameters_and_has_its_loss(tmp_path: Path) -> None:
+    main(["--output", str(tmp_path)])
+    for case in SMALL:
+        found = load(tmp_path / case.name)
+        loss = population_loss(found["W"].values, found["b"].values, case.problem)
+        assert float(found["loss"]) == pytest.approx(loss, rel=1e-7)
+        assert (found.attrs["n"], found.attrs["density"], found.attrs["seed"]) == (case.n, case.density, 0)
+    assert "2 of 2 problems" in (tmp_path / "best_known.md").read_text()
+
+
+@pytest.mark.usefixtures("small")
+def test_a_stopped_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main(["--n", "2", "--output", str(tmp_path)])
+    assert "1 of 2 problems" in (tmp_path / "best_known.md").read_text()
+    searched = []
+    monkeypatch.setattr(module, "best_known", lambda case, *more: searched.append(case) or best_known(case, *more))
+    main(["--output", str(tmp_path)])
+    assert searched == [SMALL[0]]
+    main(["--output", str(tmp_path)])
+    assert searched == [SMALL[0]]
+
+
+@pytest.mark.usefixtures("small")
+def test_another_seed_keeps_the_lower_loss(tmp_path: Path) -> None:
+    main(["--output", str(tmp_path)])
+    file = tmp_path / SMALL[0].name
+    before = load(file)
+    worse = best_known(SMALL[0], 1, known=before.assign(loss=before["loss"] * 1.01))
+    assert float(worse["loss"]) == pytest.approx(float(before["loss"]), rel=1e-9)
+    better = best_known(SMALL[0], 1, known=before.assign(loss=before["loss"] * 0.99))
+    assert float(better["loss"]) == pytest.approx(0.99 * float(before["loss"]))
+    assert (better.attrs["seed"], list(better.attrs["seeds"])) == (0, [0, 1])
+
+
+def test_a_size_without_problems_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such problem; sizes and densities are n = 20: 0.001, "):
+        main(["--n", "7", "--output", str(tmp_path)])
+
+
+def test_no_loss_on_the_page_is_above_that_of_storing_nothing_or_the_first_m_features() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.e-]+) \|", PAGE.read_text(), re.MULTILINE)
+    cases = {(case.n, case.m, case.ratio, case.density): case for case in CASES}
+    assert rows
+    for n, m, ratio, density, loss in rows:
+        problem = cases[int(n), int(m), float(ratio), float(density)].problem
+        dropped = np.sum((problem.importance * problem.features.variance)[int(m) :])
+        assert 0 <= float(loss) <= dropped

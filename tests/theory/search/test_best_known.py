@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from theory import population_loss
 from theory.search import best_known as module
@@ -41,7 +43,12 @@ def test_a_stopped_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     main(["--n", "2", "--output", str(tmp_path)])
     assert "1 of 2 problems" in (tmp_path / "best_known.md").read_text()
     searched = []
-    monkeypatch.setattr(module, "best_known", lambda case, *more: searched.append(case) or best_known(case, *more))
+
+    def watched(case: Case, *more: Any) -> xr.Dataset:
+        searched.append(case)
+        return best_known(case, *more)
+
+    monkeypatch.setattr(module, "best_known", watched)
     main(["--output", str(tmp_path)])
     assert searched == [SMALL[0]]
     main(["--output", str(tmp_path)])
@@ -61,7 +68,7 @@ def test_another_seed_keeps_the_lower_loss(tmp_path: Path) -> None:
 
 
 def test_a_size_without_problems_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no such problem; sizes and densities are n = 20: 0.001, "):
+    with pytest.raises(ValueError, match=r"no such problem; sizes and densities are n = 20: 0\.001, "):
         main(["--n", "7", "--output", str(tmp_path)])
 
 

@@ -161,7 +161,23 @@ def climb(pool: Pool, starts: Int[ndarray, " k"], rng: np.random.Generator) -> I
         unknown = sorted({int(k) for k in here if int(k) not in pool.better})
         if not unknown:
             return here
-        _explore(pool, unknown, rng)
+        if unsorted := _sort(pool, unknown, rng):
+            _explore(pool, unsorted, rng)
+
+
+def _sort(pool: Pool, which: list[int], rng: np.random.Generator) -> list[int]:
+    """Put all features in the order of their worth; write down where that leads. Give the minima it does not improve."""
+    landscape = pool.landscape
+    points = np.array([pool.x[k] for k in which])
+    placed = place_by_worth(landscape, points)
+    new = np.flatnonzero((placed != points).any(-1))
+    if not len(new):
+        return which
+    ends = pool.add(settle(landscape, placed[new], rng))
+    found = {which[i]: int(end) for i, end in zip(new, ends, strict=True)}
+    better = {k: end for k, end in found.items() if pool.lower(pool.value[end], pool.value[k])}
+    pool.better.update(better)
+    return [k for k in which if k not in better]
 
 
 def _explore(pool: Pool, which: list[int], rng: np.random.Generator) -> None:

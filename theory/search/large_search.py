@@ -156,9 +156,12 @@ class _Race:
         """Run the best down, with all features and more accurately."""
         (best,) = self.lowest(1)
         loss = LargeLoss(self.loss.problem, _SEARCH, self.loss.workers)
-        x, values = descended(loss, stored_again(loss, self.x[best], rng)[None], steps, rng)
-        self.x[best], self.values[best] = x[0], float(values[0])
-        return self.x[best], self.values[best]
+        before = loss(self.x[best])[0]
+        (x,), (value,) = descended(loss, stored_again(loss, self.x[best], rng)[None], steps, rng)
+        if value >= before:  # small columns do not always help
+            (x,), (value,) = descended(loss, self.x[best][None], steps, rng)
+        self.x[best], self.values[best] = x, float(value)
+        return x, float(value)
 
     def record(self, best: float, tried: bool) -> SearchRecord:
         """What was done; ``best`` is the lowest loss after exchanges."""

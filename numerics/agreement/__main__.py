@@ -51,14 +51,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     Settings(**_training(options), instances=options.instances)  # refuses what is out of range before any work
     work = (_grid if options.grid else _trained if options.weights is None else _weights)(options)
-    from theory.tools.storage import results_folder, save
+    from theory.tools.storage import results_folder, save_result
 
     stem = "agreement_grid" if options.grid else "agreement_weights" if options.weights else "agreement"
     name, saving = f"{stem}_n{options.n}_m{options.m}.nc", options.output is not None
     with results_folder(options.output, [name], options.overwrite, _COMMAND) if saving else nullcontext() as folder:
         data, text = work()
         if folder is not None:
-            save(data.assign_attrs(made_by=_COMMAND), folder / name)
+            save_result(data.assign_attrs(made_by=_COMMAND), folder / name)
             text = f"{text}\n\n{folder / name}"
     tell(text)
 

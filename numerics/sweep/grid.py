@@ -22,7 +22,7 @@ from numerics.training.settings import Settings
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, check_workers, open_pool
-from theory.tools.storage import check_output, discard_parts, is_damaged, load, results_folder, save
+from theory.tools.storage import check_output, discard_parts, is_damaged, load_result, results_folder, save_result
 
 __all__ = ["run_sweep"]
 
@@ -141,7 +141,7 @@ def run_sweep(
         if result is None:
             _fill(cache, pieces, keys, workers, progress)
             result = _assembled(cache, keys, problem, sweep_key)
-            save(result, target)
+            save_result(result, target)
         discard_parts(target)
         cache.remove(keys)
     return result
@@ -188,7 +188,7 @@ def _finished(target: Path, sweep_key: str, overwrite: bool) -> xr.Dataset | Non
         warnings.warn(f"{target} is damaged; computing it again", RuntimeWarning, stacklevel=3)
         return None
     with suppress(OSError):
-        result = load(target)
+        result = load_result(target)
         if result.attrs.get("sweep_key") == sweep_key:
             return result
     if overwrite:

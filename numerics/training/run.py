@@ -24,7 +24,7 @@ from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, check_workers, spread
-from theory.tools.storage import results_folder, save
+from theory.tools.storage import results_folder, save_result
 
 __all__ = ["train"]
 
@@ -118,7 +118,7 @@ def train(
         trajectories = _run(tasks, workers, progress)
         dataset = _dataset(problem, settings, init, tasks, trajectories)
         if target is not None:
-            save(dataset, target)
+            save_result(dataset, target)
     return dataset
 
 

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     resolution = options.resolution or default_resolution(options.n)
     axes = tuple(options.density), tuple(options.importance)
     check_axes(options.n, options.m, resolution, *axes)
-    from theory.tools.storage import results_folder, save, save_picture
+    from theory.tools.storage import results_folder, save_picture, save_result
 
     stem = f"phase_diagram_n{options.n}_m{options.m}"
     names = [f"{stem}.nc", f"{stem}.{options.format}"]
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         from theory.phase_diagram.report import summary
 
         numbers, picture = (folder / name for name in names)
-        save(data.assign_attrs(made_by=_COMMAND), numbers)
+        save_result(data.assign_attrs(made_by=_COMMAND), numbers)
         save_picture(draw_phase_diagram(data), picture)
     tell(f"{summary(data)}\n\n{picture}\n{numbers}")
 

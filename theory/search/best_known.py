@@ -154,11 +154,11 @@ def _page(folder: Path, cases: Sequence[Case]) -> str:
 
 
 def _rows(folder: Path, cases: Sequence[Case]) -> Iterator[str]:
-    from theory.tools.storage import is_damaged, load
+    from theory.tools.storage import is_damaged, load_result
 
     for case in cases:
         if (folder / case.name).exists() and not is_damaged(folder / case.name):
-            found = load(folder / case.name)
+            found = load_result(folder / case.name)
             seeds = ", ".join(str(seed) for seed in np.atleast_1d(found.attrs["seeds"]))
             yield (
                 f"| {case.n} | {case.m} | {case.ratio:g} | {case.density:g} | {float(found['loss']):.8g} "
@@ -195,14 +195,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             for n in sorted({case.n for case in CASES})
         )
         raise ValueError(f"there is no such problem; sizes and densities are {known}")
-    from theory.tools.storage import is_damaged, load, results_folder, save, write
+    from theory.tools.storage import is_damaged, load_result, results_folder, save_result, write
 
     with results_folder(options.output, (_PAGE, *(case.name for case in cases)), options.overwrite, _COMMAND) as folder:
         for case in progress(cases, total=len(cases), label="problems"):
             file = folder / case.name
-            known = load(file) if file.exists() and not is_damaged(file) else None
+            known = load_result(file) if file.exists() and not is_damaged(file) else None
             if known is None or options.seed not in np.atleast_1d(known.attrs["seeds"]):
-                save(best_known(case, options.seed, options.workers, known), file)
+                save_result(best_known(case, options.seed, options.workers, known), file)
                 write(folder / _PAGE, _page(folder, CASES))
         write(folder / _PAGE, _page(folder, CASES))
     tell(folder / _PAGE)

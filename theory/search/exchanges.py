@@ -166,7 +166,7 @@ def climb(pool: Pool, starts: Int[ndarray, " k"], rng: np.random.Generator) -> I
 
 
 def _sort(pool: Pool, which: list[int], rng: np.random.Generator) -> list[int]:
-    """Put all features in the order of their worth; write down where that leads. Give the minima it does not improve."""
+    """Put features in the order of their worth; write down where that leads. Give the minima that stay as they are."""
     landscape = pool.landscape
     points = np.array([pool.x[k] for k in which])
     placed = place_by_worth(landscape, points)

@@ -11,7 +11,7 @@ import xarray as xr
 from theory import population_loss
 from theory.search import best_known as module
 from theory.search.best_known import CASES, Case, best_known, main
-from theory.tools.storage import load
+from theory.tools.storage import load_result
 
 PAGE = Path(__file__).parents[3] / "docs" / "best_known.md"
 SMALL = (Case(3, 1, 0.8, 0.1), Case(2, 1, 1.0, 0.1))
@@ -31,7 +31,7 @@ def test_seven_densities_of_20_and_80_features_and_ten_of_400_are_asked_for() ->
 def test_a_solution_is_kept_with_its_parameters_and_has_its_loss(tmp_path: Path) -> None:
     main(["--output", str(tmp_path)])
     for case in SMALL:
-        found = load(tmp_path / case.name)
+        found = load_result(tmp_path / case.name)
         loss = population_loss(found["W"].values, found["b"].values, case.problem)
         assert float(found["loss"]) == pytest.approx(loss, rel=1e-7)
         assert (found.attrs["n"], found.attrs["density"], found.attrs["seed"]) == (case.n, case.density, 0)
@@ -59,7 +59,7 @@ def test_a_stopped_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_another_seed_keeps_the_lower_loss(tmp_path: Path) -> None:
     main(["--output", str(tmp_path)])
     file = tmp_path / SMALL[0].name
-    before = load(file)
+    before = load_result(file)
     worse = best_known(SMALL[0], 1, known=before.assign(loss=before["loss"] * 1.01))
     assert float(worse["loss"]) == pytest.approx(float(before["loss"]), rel=1e-9)
     better = best_known(SMALL[0], 1, known=before.assign(loss=before["loss"] * 0.99))

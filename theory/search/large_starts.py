@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from theory.model.problem import Problem
 from theory.packing.best_product import best_tegum_product
+from theory.search.starts import typical_density
 
 __all__ = ["Start", "between", "even", "even_numbers", "products", "random_weights"]
 
@@ -34,8 +35,7 @@ def products(problem: Problem, rng: np.random.Generator) -> Iterator[Start]:
     """The best tegum products of the features that are worth most, for several numbers of them."""
     n, m = problem.n, problem.m
     worth = np.argsort(-problem.importance * problem.density, kind="stable")
-    weight = problem.importance * problem.density
-    density = float(problem.density @ weight / weight.sum()) if weight.any() else float(problem.density.mean())
+    density = typical_density(problem)
     for k in sorted({min(n, k) for k in (m + m // 2, 2 * m, 2 * m + m // 2, n)}):
         packing = best_tegum_product(k, m, density)
         V, c = packing.embedding()

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from numerics import train
 from theory import Problem, global_optimum, optimise, population_loss
 from theory.geometry.tegum import tegum_products
+from theory.packing.best_product import best_tegum_product
 from theory.search.record import SearchRecord, certainty
+from theory.search.starts import typical_density
 
 # Sizes, density, ratio of importances, and a loss that is known to be reached.
 DECAYING = [
@@ -62,6 +64,14 @@ def test_one_feature_of_no_importance_is_left_out() -> None:
     best = global_optimum(Problem(n=3, m=2, density=0.1, importance=[1.0, 0.0, 1.0]))
     assert best.status == "proved"
     assert best.loss == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", range(2, 41))
+def test_the_typical_density_is_between_the_lowest_and_the_highest(n: int) -> None:
+    """Whatever the rounding: features that are always active had 1.0000000000000002."""
+    assert typical_density(decaying(n, 1, 1.0, 0.7)) == 1.0
+    mixed = Problem(m=1, density=np.linspace(0.1, 0.9, n), importance=0.7 ** np.arange(n))
+    assert typical_density(mixed) == pytest.approx(np.average(mixed.density, weights=mixed.importance * mixed.density))
 
 
 def test_the_record_counts_every_start() -> None:
@@ -127,6 +137,35 @@ def test_a_start_that_is_rotated_and_relabelled_ends_at_the_same_loss() -> None:
     turned = Problem(m=2, density=problem.density[order], importance=problem.importance[order])
     shuffled = global_optimum(turned, starts=0, given=[(turn @ W[:, order], b[order])])
     assert shuffled.loss == pytest.approx(straight.loss, rel=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n", "m", "p", "gain"),
+    [
+        (9, 3, 0.03, 0.28),  # an optimum without a name
+        (10, 5, 0.01, 0.0),  # digons
+        (11, 2, 0.01, 0.0),
+        (12, 3, 0.002, 0.0),  # the icosahedron
+    ],
+)
+def test_nine_to_twelve_features_are_stored_at_least_as_well_as_by_products(
+    n: int, m: int, p: float, gain: float
+) -> None:
+    problem = Problem(n=n, m=m, density=p)
+    best = global_optimum(problem, starts=2)
+    product = best_tegum_product(n, m, p)
+    assert best.loss <= product.loss * (1 - gain) * (1 + 1e-9)
+    assert best.loss == pytest.approx(population_loss(best.W, best.b, problem), rel=1e-7)
+    assert best.converged
+
+
+@pytest.mark.full
+def test_of_four_seeds_none_that_is_certain_misses_the_optimum_of_nine_features() -> None:
+    found = [global_optimum(decaying(9, 3, 0.05, 0.8), seed) for seed in range(4)]
+    losses, certain = np.array([one.loss for one in found]), [one.certain for one in found]
+    assert any(certain)
+    assert losses[certain].max() <= losses.min() * (1 + 1e-6)
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Best known losses at sizes where nothing is proved: n = 20, 80 and 400 features over many densities.
 
-``python -m theory.search.best_known --output best_known`` searches for each of these problems
+``python -m theory.search.best_known --output docs/best_known`` searches for each of these problems
 (theory.search.large_search), keeps every solution with its parameters in a file of its own, and writes a page of what
 there is. The same command goes on where it was stopped; ``--seed`` searches again with other random starts and keeps
 the lower loss of each problem.

@@ -47,6 +47,7 @@ def test_numbers_of_stored_features_close_in_on_the_best() -> None:
     assert even_numbers(Problem(n=3, m=3, density=0.1)) == [3]
 
 
+@pytest.mark.slow
 def test_the_best_product_is_among_the_starts() -> None:
     problem = Problem(n=8, m=3, density=0.2)
     starts = products(problem, np.random.default_rng(0))

@@ -26,6 +26,11 @@ QUICK = {"instances": 1, "steps": 5, "progress": False}
 EVERY = set(GIVEN)
 
 
+def digon():
+    """A solution to follow, of the problem without terms."""
+    return theory.optimise(Problem(n=N, m=M, density=0.3), "digon")
+
+
 def point(problem):
     """Parameters on which the problem's constraints hold, and a decoder if there is one."""
     terms = problem.terms
@@ -62,16 +67,16 @@ FUNCTIONS = {
     "optimise": (EVERY - {"l1"}, lambda problem: theory.optimise(problem, "digon"), lambda found: found.loss),
     "global_optimum": (EVERY, lambda problem: theory.global_optimum(problem, starts=0), lambda found: found.loss),
     "best_pairing": (set(), theory.best_pairing, None),
-    "follow": (set(), lambda problem: theory.follow(problem, None, "density", stop=0.2), None),
+    "follow": (set(), lambda problem: theory.follow(problem, digon(), "density", stop=0.2), None),
     "follow_both_ways": (
         set(),
-        lambda problem: theory.follow_both_ways(problem, None, "density", 0.05, 0.2),
+        lambda problem: theory.follow_both_ways(problem, digon(), "density", 0.05, 0.2),
         None,
     ),
     "branches_of": (set(), lambda problem: theory.branches_of(problem, "digon", "density", 0.05, 0.2), None),
-    "crossover": (
+    "crossover_between": (
         set(),
-        lambda problem: theory.crossover(problem, "digon", "1 monogon", "density", 0.05, 0.2),
+        lambda problem: theory.crossover_between(problem, "digon", "monogon", "density", 0.05, 0.2),
         None,
     ),
     "train": (EVERY, lambda problem: numerics.train(problem, **QUICK), lambda found: found["loss"].item()),
@@ -96,6 +101,11 @@ FUNCTIONS = {
 }
 
 
+CALLED = set(FUNCTIONS) - {"run_sweep"}
+# Those that search for the global optimum take seconds.
+SEARCH, MARKS = {"global_optimum", "judge", "train_and_judge", "compare_losses"}, ((), (pytest.mark.slow,))
+
+
 def takes_a_problem(package):
     """Public functions with an argument called problem."""
     names = [name for name in package.__all__ if inspect.isfunction(getattr(package, name))]
@@ -116,7 +126,7 @@ def problem_with(*names):
 
 
 @pytest.mark.parametrize("term", sorted(GIVEN))
-@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"run_sweep"}))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS[name in SEARCH]) for name in sorted(CALLED)])
 def test_a_term_is_honoured_or_refused(name, term):
     honoured, call, number = FUNCTIONS[name]
     # a decoder alone changes nothing where it starts from the transpose: beside decay it does

@@ -70,7 +70,7 @@ FUNCTIONS = {
     "follow": (set(), lambda problem: theory.follow(problem, digon(), "density", stop=0.2), None),
     "follow_both_ways": (
         set(),
-        lambda problem: theory.follow_both_ways(problem, digon(), "density", 0.05, 0.2),
+        lambda problem: theory.follow_both_ways(problem, digon(), "density", 0.05, 0.4, 0.3),
         None,
     ),
     "branches_of": (set(), lambda problem: theory.branches_of(problem, "digon", "density", 0.05, 0.2), None),

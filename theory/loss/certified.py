@@ -16,6 +16,7 @@ from theory.loss.engine.activation import squared_error
 from theory.loss.engine.estimate import Estimate, Parts
 from theory.loss.engine.model import entry_error, estimate_loss
 from theory.loss.engine.rows import Features
+from theory.loss.lattice import active_patterns
 from theory.loss.outputs import output_errors
 from theory.loss.terms import checked_parameters, hidden_l1
 from theory.model.problem import Problem
@@ -62,7 +63,7 @@ def loss_estimate(
         E sum_i I_i (x_i - x'_i)^2, plus the penalties of the problem's terms, and a bound on its absolute error, in
         ``parts`` (truncation, step, series, rounding);
         the gradient by name, "W", "b" and where given "W_out" and "sigma"; ``gradient_error``, a bound on the absolute
-        error of every entry of the gradient in W, b and W_out; the most nodes used, and how many outputs took which
+        error of every entry of all of them; the most nodes used, and how many outputs took which
         path.
 
     Raises
@@ -149,7 +150,7 @@ def _enumerated(
     furthest = reach(G, b, problem.features)
     size = problem.features.value_square + furthest**2
     rounding = float(weight @ (16 * _EPS * size))
-    slope = weight * _ENUMERATED_SLOPE * size
+    slope = weight * (_ENUMERATED_SLOPE * size + _unsure(W, G, b, problem))
     zero = np.zeros(())
     return Estimate(
         value=float(loss),
@@ -160,3 +161,34 @@ def _enumerated(
         parts=Parts(zero, zero, zero, np.asarray(rounding)),
         paths={"enumerated": problem.n},
     )
+
+
+def _unsure(
+    W: Float[ndarray, "m n"], G: Float[ndarray, "n n"], b: Float[ndarray, " n"], problem: Problem
+) -> Float[ndarray, " n"]:
+    """
+    Bound what derivatives are off by where rounding of the couplings may have put z on the other side of its kink.
+
+    In an active set whose z lies within rounding of 0 with probability q, the derivative of (x_i - f(z))^2 in z may be
+    wrong by 2 |x_i| times the change of the slope of f.
+    """
+    box, bend = problem.features.values.box, problem.activation.bend
+    if box is None or not problem.activation.kinks:
+        return np.zeros(problem.n)
+    m, n = W.shape
+    active = active_patterns(n)
+    probability = problem.features.pattern_probability(active)
+    out = np.empty(n)
+    size = np.abs(W).T @ np.abs(W)
+    for i in range(n):
+        own = active[:, i]
+        seen, p = active[own], probability[own]
+        slack = (m + n + 4) * _EPS * (abs(b[i]) + box.height * (seen @ size[i]))
+        top = b[i] + box.height * (seen @ (np.maximum(G[i], 0) if box.filled else G[i]))
+        low = b[i] + box.height * (seen @ np.minimum(G[i], 0)) if box.filled else top
+        near = (low <= slack) & (top >= -slack) & (slack > 0)
+        # uniform values: the density of z is at most one over the largest coupling
+        largest = box.height * (seen * np.abs(G[i])).max(1)
+        within = np.minimum(2 * slack / np.maximum(largest, 1e-300), 1.0) if box.filled else 1.0
+        out[i] = 2 * abs(bend) * box.height * max(1.0, box.height) * (p * near * within).sum()
+    return out

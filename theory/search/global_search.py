@@ -139,8 +139,8 @@ def global_optimum(
     -------
     GlobalOptimum
         The best solution, certified at a relative accuracy of 1e-9 and named by ``recognise``; the lowest local minima
-        met; the search's record, and the status that follows from it. No exchange of two features of the solution
-        leads to a better one.
+        met; the search's record, and the status that follows from it. No exchange of two features of the solution,
+        and no change of whether one is stored, leads to a better one.
 
     Raises
     ------

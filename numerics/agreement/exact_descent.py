@@ -21,6 +21,8 @@ from numerics.training.settings import Settings, log_spaced, settled
 from theory.loss.enumeration import max_features
 from theory.loss.population import output_errors
 from theory.model.problem import Problem
+from theory.model.values import UNIFORM
+from theory.optimum.local_minima import searching_errors
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, spread
 
@@ -187,6 +189,7 @@ def _descend(problem: Problem, W: ndarray, b: ndarray, settings: Settings) -> tu
     """Run one chunk: final W and b, losses on the way, and the steps at which runs diverged."""
     runs, m, n = W.shape
     nodes = None if n <= max_features(problem.features.values) else _NODES
+    engine = nodes is not None and problem.features.values != UNIFORM
     theta = np.concatenate([W.reshape(runs, -1), b], axis=1)
     optimiser = make_optimiser(settings.optimiser, theta.size, theta.dtype, settings.momentum, settings.weight_decay)
     wanted: Sequence[int] = log_spaced(settings.steps).tolist()
@@ -195,7 +198,8 @@ def _descend(problem: Problem, W: ndarray, b: ndarray, settings: Settings) -> tu
     rates = learning_rates(settings.schedule, settings.learning_rate, settings.steps)
     for step in range(settings.steps + 1):
         V, c = theta[:, : m * n].reshape(runs, m, n), theta[:, m * n :]
-        errors = output_errors(V.swapaxes(-1, -2) @ V, c, problem, nodes=nodes)
+        G = V.swapaxes(-1, -2) @ V
+        errors = searching_errors(G, c, problem) if engine else output_errors(G, c, problem, nodes=nodes)
         loss, dV, dc = errors.pull_back(V, problem.importance)
         if step == 0:
             bound = _DIVERGED * np.maximum(loss, problem.zero_loss)

@@ -368,11 +368,14 @@ def _integrated(
 
 
 def _alike(features: FeatureDistribution, k: int) -> "list[tuple[ndarray, Features]]":
-    """Group the models of a batch by their distribution of features."""
+    """Group the models of a batch by their distribution of features; few independent features need no groups."""
+    from theory.loss.engine.bulk import LEAST_FEATURES
     from theory.loss.engine.rows import Features
 
     if not features.batch_shape:
         return [(np.arange(k), Features.of(features))]
+    if features.independent and features.n < LEAST_FEATURES:
+        return [(np.arange(k), Features(features.values, np.repeat(features.feature_density, features.n, axis=0)))]
     _, first, group = np.unique(features.density, axis=0, return_index=True, return_inverse=True)
     return [
         (np.flatnonzero(group.ravel() == g), Features.of(features.with_density(features.density[place])))

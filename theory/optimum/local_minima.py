@@ -169,7 +169,13 @@ def row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], Output
     return lambda G, b, which: output_errors(G, b, problem.take(which), nodes=nodes)
 
 
-def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:
+def revive(
+    problem: Problem,
+    minima: LocalMinima,
+    rng: np.random.Generator,
+    tolerance: float = 1e-8,
+    iterations: int = 300,
+) -> LocalMinima:
     """
     Repair dead features and search on.
 
@@ -184,6 +190,8 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
         Where a search ended.
     rng : numpy.random.Generator
         Draws the small column that a repaired feature starts with.
+    tolerance, iterations : float, int
+        As for ``refine``.
 
     Returns
     -------
@@ -200,6 +208,6 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
     small = 0.05 * rng.standard_normal(W.shape)
     b = np.where(dead[ill], mean, b)
     W = np.where(dead[ill][:, None, :], small, W)
-    repaired = refine(patients, W, b)
+    repaired = refine(patients, W, b, tolerance, iterations)
     better = repaired.loss < minima.loss[ill]
     return minima.replaced(ill[better], repaired.at(np.flatnonzero(better)))

@@ -42,6 +42,7 @@ from .model.features import FeatureDistribution as FeatureDistribution
 from .model.features import Independent as Independent
 from .model.problem import Problem as Problem
 from .model.set_laws import SetLaw as SetLaw
+from .model.terms import Terms as Terms
 from .model.values import ValueLaw as ValueLaw
 from .optimum.named_geometry import Optimum as Optimum
 from .optimum.named_geometry import optimise as optimise
@@ -73,8 +74,8 @@ from .symbolic import derive_linear_loss as derive_linear_loss
 from .symbolic import derive_meeting_points as derive_meeting_points
 from .symbolic import derive_one_sparse_loss as derive_one_sparse_loss
 from .symbolic import derive_triangle as derive_triangle
-from .tools.storage import load as load
-from .tools.storage import save as save
+from .tools.storage import load_result as load_result
+from .tools.storage import save_result as save_result
 from .transitions.branches import Branch as Branch
 from .transitions.branches import follow as follow
 from .transitions.branches import follow_both_ways as follow_both_ways

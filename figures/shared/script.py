@@ -54,6 +54,7 @@ SCRIPTS = (
     "nonuniform_sparsity",
     "polygons",
     "absolute_value",
+    "conditions",
 )
 
 
@@ -123,7 +124,7 @@ def save(data: "xr.Dataset", figure: "Figure", folder: Path, name: str, suffix: 
         The files written.
     """
     picture, numbers = folder / f"{name}.{suffix}", folder / f"{name}.nc"
-    storage.save(data, numbers)
+    storage.save_result(data, numbers)
     storage.save_picture(figure, picture)
     return [picture, numbers]
 
@@ -158,7 +159,7 @@ def load(folder: Path, name: str, settings: Settings) -> "xr.Dataset | None":
     if not path.exists():
         return None
     try:
-        data = storage.load(path)
+        data = storage.load_result(path)
         made = json.loads(data.attrs["settings"])
         same = (made["quick"], made["seed"]) == (settings.quick, settings.seed)
     except (OSError, ValueError, KeyError, TypeError):

@@ -16,6 +16,7 @@ import numpy as np
 
 from numerics.agreement.compare import LOSSES, RATE, STEPS, compare_losses, train_and_judge
 from numerics.training.settings import Settings
+from theory.model.variant import add_variant, variant_of
 from theory.tools.command import (
     Parser,
     count,
@@ -51,14 +52,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(argv)
     Settings(**_training(options), instances=options.instances)  # refuses what is out of range before any work
     work = (_grid if options.grid else _trained if options.weights is None else _weights)(options)
-    from theory.tools.storage import results_folder, save
+    from theory.tools.storage import results_folder, save_result
 
     stem = "agreement_grid" if options.grid else "agreement_weights" if options.weights else "agreement"
     name, saving = f"{stem}_n{options.n}_m{options.m}.nc", options.output is not None
     with results_folder(options.output, [name], options.overwrite, _COMMAND) if saving else nullcontext() as folder:
         data, text = work()
         if folder is not None:
-            save(data.assign_attrs(made_by=_COMMAND), folder / name)
+            save_result(data.assign_attrs(made_by=_COMMAND), folder / name)
             text = f"{text}\n\n{folder / name}"
     tell(text)
 
@@ -72,7 +73,8 @@ def _parser() -> Parser:
     add(
         "--importance", type=positive, nargs="+", default=[1.0], metavar="I", help="for all features or one per feature"
     )
-    add("--decay", type=positive, default=1.0, help="importances fall by this factor from feature to feature")
+    add("--decay", type=positive, default=1.0, help="importances fall by this factor from feature to feature (for "
+        "that of weights see --weight-decay)")  # fmt: skip
     add("--weights", type=Path, default=None, metavar="FILE", help="judge the models of a .npz or .npy file: W as (m, "
         "n), (n, m), or with a leading axis of instances; b as (n,), or zero if it holds none")  # fmt: skip
     add("--grid", action="store_true", help="the phase diagram of an extra feature, density 0.01 to 1 against relative "
@@ -87,6 +89,7 @@ def _parser() -> Parser:
     add("--learning-rate", type=float, default=RATE, help="learning rate of the first step")
     add("--schedule", default="cosine", help="constant, linear or cosine")
     add("--seed", type=non_negative_count, default=0, help="seed of training and search")
+    add_variant(parser)
     parser.add_workers()
     add("--output", type=writable_directory, default=None, help="folder for the numbers; nothing is saved without it")
     parser.add_overwrite()
@@ -99,10 +102,9 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _problem(options: argparse.Namespace) -> "Problem":
-    from theory.model.problem import Problem
-
     p, weight = (_per_feature(name, getattr(options, name), options.n) for name in ("density", "importance"))
-    return Problem(n=options.n, m=options.m, density=p, importance=weight * options.decay ** np.arange(options.n))
+    importance = weight * options.decay ** np.arange(options.n)
+    return variant_of(options).problem(options.n, options.m, p, importance)
 
 
 def _per_feature(name: str, values: list[float], n: int) -> np.ndarray:
@@ -121,6 +123,8 @@ def _grid(options: argparse.Namespace) -> _Work:
     if options.weights is not None:
         raise ValueError("--weights judges models of one problem; leave out --grid")
     check_axes(options.n, options.m, options.resolution, *AXES)
+    variant = variant_of(options)
+    variant.check(options.n, AXES[0][1])
 
     def work() -> "tuple[xr.Dataset, str]":
         data = phase_agreement(
@@ -130,6 +134,7 @@ def _grid(options: argparse.Namespace) -> _Work:
             options.instances,
             loss=options.loss,
             workers=options.workers,
+            variant=variant,
             **_training(options),
         )
         return data, describe_grid(data)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from theory.tools.storage import discard_parts, load, save
+from theory.tools.storage import discard_parts, load_result, save_result
 
 __all__ = ["Cache", "checksum", "key_of"]
 
@@ -104,7 +104,7 @@ class Cache:
         dataset : xarray.Dataset
             Its value.
         """
-        save(dataset.assign_attrs(cache_checksum=checksum(dataset, key)), self.path(key))
+        save_result(dataset.assign_attrs(cache_checksum=checksum(dataset, key)), self.path(key))
 
     def get(self, key: str) -> xr.Dataset | None:
         """
@@ -124,7 +124,7 @@ class Cache:
         if not path.exists():
             return None
         try:
-            dataset = load(path)
+            dataset = load_result(path)
             intact = dataset.attrs.pop("cache_checksum", None) == checksum(dataset, key)
         except Exception as damage:  # whatever a reader makes of damaged bytes, the remedy is the same
             warnings.warn(f"cannot read {path} ({damage}); computing it again", RuntimeWarning, stacklevel=2)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import PATIENCE, ROOT, run
-from theory.tools.storage import load
+from theory.tools.storage import load_result
 
 SWEEP = ["-m", "numerics.sweep", "--resolution", "2", "--instances", "2", "--steps", "5", "--workers", "2"]
 DIAGRAM = ["-m", "theory.phase_diagram", "--n", "2", "--m", "1", "--resolution", "4", "--workers", "1"]
@@ -18,6 +18,7 @@ COMMANDS = (
     "theory.search.criterion",
     "theory.search.irreducible",
     "theory.search.product_table",
+    "theory.search.best_known",
     "theory.optimum.one_sparse",
     "numerics.sweep",
     "numerics.agreement",
@@ -43,7 +44,7 @@ def shell(line: str, folder: Path) -> tuple[int, str, str]:
 def test_streams_that_are_closed_do_not_disturb(tmp_path: Path) -> None:
     code, _, _ = shell(f"python {' '.join(SWEEP)} --output new <&- >&- 2>&-", tmp_path)
     assert code == 0
-    assert load(tmp_path / "new" / "sweep_n2_m1.nc").sizes["instance"] == 8
+    assert load_result(tmp_path / "new" / "sweep_n2_m1.nc").sizes["instance"] == 8
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["sweep_n2_m1.nc"]
 
 

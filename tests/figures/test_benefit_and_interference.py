@@ -13,7 +13,7 @@ import figures.benefit_and_interference as script
 from figures.benefit_and_interference import DENSITIES, PENTAGON_SHARE, compute, draw, judge
 from figures.parts import benefit_formulas
 from figures.shared.verdicts import HOLDS
-from theory import load, save
+from theory import load_result, save_result
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -82,8 +82,8 @@ def test_trained_relu_models_prefer_negative_interference(data: xr.Dataset) -> N
 
 
 def test_the_verdict_survives_saving(data: xr.Dataset, tmp_path: Path) -> None:
-    save(data, tmp_path / "data.nc")
-    assert judge(load(tmp_path / "data.nc")) == judge(data)
+    save_result(data, tmp_path / "data.nc")
+    assert judge(load_result(tmp_path / "data.nc")) == judge(data)
 
 
 def test_the_picture_has_three_panels(data: xr.Dataset) -> None:

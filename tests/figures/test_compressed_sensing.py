@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 import figures.compressed_sensing as script
 from figures.compressed_sensing import compute, draw, judge, recover
 from figures.shared.verdicts import HOLDS
-from theory import load, save
+from theory import load_result, save_result
 from theory.frames.recovery import l1_success
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -67,8 +67,8 @@ def test_thresholds_rise_with_the_dimension(data: xr.Dataset) -> None:
 
 
 def test_the_verdict_survives_saving(data: xr.Dataset, tmp_path: Path) -> None:
-    save(data, tmp_path / "data.nc")
-    assert judge(load(tmp_path / "data.nc")) == judge(data)
+    save_result(data, tmp_path / "data.nc")
+    assert judge(load_result(tmp_path / "data.nc")) == judge(data)
 
 
 def test_the_picture_has_three_panels(data: xr.Dataset) -> None:

@@ -11,7 +11,7 @@ from figures import learning_dynamics
 from figures.learning_dynamics import compute, draw, judge
 from figures.parts.learning_rests import stages_of_rests
 from figures.shared.verdicts import HOLDS, PARTLY
-from theory import load, save
+from theory import load_result, save_result
 from theory.packing.two_sets import STAGES, angles
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -55,8 +55,8 @@ def test_claim_17_holds(data: xr.Dataset) -> None:
 
 
 def test_the_verdict_survives_saving(data: xr.Dataset, tmp_path: object) -> None:
-    save(data, f"{tmp_path}/data.nc")
-    assert judge(load(f"{tmp_path}/data.nc")) == judge(data)
+    save_result(data, f"{tmp_path}/data.nc")
+    assert judge(load_result(f"{tmp_path}/data.nc")) == judge(data)
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("STATED_REGIMES", 12), ("STATED_ANGLE", 90.0)])
@@ -65,7 +65,7 @@ def test_a_wrong_statement_is_found_wrong(
 ) -> None:
     monkeypatch.setattr(learning_dynamics, name, wrong)
     (verdict,) = judge(data)
-    assert verdict.outcome == PARTLY
+    assert verdict.outcome.startswith(PARTLY)
     assert sum(finding.agrees is False for finding in verdict.findings) == 1
 
 

@@ -23,7 +23,7 @@ from figures.parts.privileged_measures import (
 from figures.privileged_basis import compute, draw, judge
 from figures.shared.verdicts import HOLDS
 from numerics import stratified_loss
-from theory import load, population_loss, save
+from theory import load_result, population_loss, save_result
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -86,8 +86,8 @@ def test_superposition_comes_later_than_without_the_hidden_relu(data: xr.Dataset
 
 
 def test_the_verdict_survives_saving(data: xr.Dataset, tmp_path: Path) -> None:
-    save(data, tmp_path / "data.nc")
-    assert judge(load(tmp_path / "data.nc")) == judge(data)
+    save_result(data, tmp_path / "data.nc")
+    assert judge(load_result(tmp_path / "data.nc")) == judge(data)
 
 
 def test_the_picture_has_every_density_twice_and_three_panels(data: xr.Dataset) -> None:

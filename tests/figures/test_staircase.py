@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from figures import staircase
 from figures.parts.staircase_panels import NAMED
 from figures.staircase import clusters, compute, draw, even_fall, judge, plateau
-from theory import load, save
+from theory import load_result, save_result
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -65,8 +65,8 @@ def test_claim_7_a_cluster_stands_out_from_its_surroundings() -> None:
 
 
 def test_verdicts_survive_saving(data: xr.Dataset, tmp_path: Path) -> None:
-    save(data, tmp_path / "data.nc")
-    assert judge(load(tmp_path / "data.nc")) == judge(data)
+    save_result(data, tmp_path / "data.nc")
+    assert judge(load_result(tmp_path / "data.nc")) == judge(data)
     assert [verdict.claim for verdict in judge(data)] == [6, 7]
 
 

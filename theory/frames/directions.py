@@ -5,6 +5,8 @@ range of floats. Between ``log_guaranteed`` and ``log_upper`` lies the largest p
 """
 
 import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
 from scipy.special import gammaln
 from scipy.stats import beta
 
@@ -132,6 +134,11 @@ def log_upper(d: float, eps: float) -> float:
     float
         Natural logarithm of the least of Welch's bounds and Rankin's orthoplex bound.
 
+    Raises
+    ------
+    ValueError
+        If d is below 2 or eps not in [0, 1); with eps = 1 every number of directions is allowed.
+
     Notes
     -----
     Welch: N <= (1 - eps^2k) / (1/C(d+k-1, k) - eps^2k) for every k = 1, 2, ... for which that is positive; k = 1 is
@@ -142,9 +149,20 @@ def log_upper(d: float, eps: float) -> float:
     Welch 1974, "Lower bounds on the maximum cross correlation of signals"; Conway, Hardin and Sloane 1996, "Packing
     lines, planes, etc.", section 5.
     """
-    # A power k is of use where C(d+k-1, k) eps^2k < 1, which needs k of the order of d eps^2.
-    k = np.unique(np.geomspace(1, 60 + 12 * d * eps**2, 3000).astype(int)).astype(float)
-    dimension = gammaln(d + k) - gammaln(k + 1) - gammaln(d)
+    if not (d >= 2 and 0 <= eps < 1):
+        raise ValueError(f"d must be at least 2 and eps in [0, 1), got d = {d}, eps = {eps}")
+    if eps == 0:
+        return float(np.log(d))
+
+    def log_dimension(k: Float[ndarray, " k"]) -> Float[ndarray, " k"]:
+        return gammaln(d + k) - gammaln(k + 1) - gammaln(d)
+
+    # A power k is of use where C(d+k-1, k) eps^2k < 1; from d eps^2 / (1 - eps^2) on that falls, and soon holds.
+    largest = 60 + 12 * d * eps**2 / (1 - eps**2)
+    while log_dimension(np.array([largest]))[0] + 2 * largest * np.log(eps) > -1:
+        largest *= 2
+    k = np.unique(np.floor(np.geomspace(1, 4 * largest, 6000)))
+    dimension = log_dimension(k)
     overlap = 2 * k * np.log(eps)
     useful = dimension + overlap < -1e-9
     k, dimension, overlap = k[useful], dimension[useful], overlap[useful]

@@ -3,18 +3,24 @@
 W has independent Gaussian entries, m rows and n columns; k of the n features are active. Two decoders are treated. The
 one that knows no more than x >= 0 succeeds if no other non-negative x has the same projection; the probability is
 elementary. L1 recovery, min sum x_i with W x = h and x >= 0, also uses that x is sparse; it succeeds unless the null
-space of W meets the cone of directions in which sum x_i falls, whose size is measured by its statistical dimension.
+space of W meets the cone of directions in which sum x_i falls, whose intrinsic volumes are computed exactly.
 """
 
+from functools import lru_cache
+
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
-from scipy.special import ndtr
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.optimize import brentq
+from scipy.special import gammaln, log_ndtr, ndtr, wofz
 from scipy.stats import binom
 
-__all__ = ["l1_success", "l1_threshold", "nonnegative_success", "statistical_dimension"]
+__all__ = ["intrinsic_volumes", "l1_success", "l1_threshold", "nonnegative_success", "statistical_dimension"]
 
-# No optimal t is beyond: with one of n features active it is near sqrt(2 log n).
-_FAR = 12.0
+# So many deviations away a normal law has vanished.
+_FAR = 9.0
+# Thresholds t that are integrated over.
+_THRESHOLDS = 80
 
 
 def nonnegative_success(k: int, m: int, n: int) -> float:
@@ -56,7 +62,8 @@ def nonnegative_success(k: int, m: int, n: int) -> float:
     return float(binom.sf(n - m - 1, n - k - 1, 0.5))
 
 
-def statistical_dimension(k: int, n: int) -> tuple[float, float]:
+@lru_cache(maxsize=4096)
+def intrinsic_volumes(k: int, n: int) -> tuple[float, ...]:
     """
     Measure the cone that decides on L1 recovery of k among n non-negative features.
 
@@ -69,48 +76,115 @@ def statistical_dimension(k: int, n: int) -> tuple[float, float]:
 
     Returns
     -------
-    mean, deviation : float
-        Mean and standard deviation of the cone's intrinsic volumes: recovery becomes likely once m exceeds the mean,
-        over a range of about the deviation.
+    tuple of float
+        v_0 ... v_n of the cone {v : v_i >= 0 for inactive i, sum v <= 0}: v_j is the probability that the projection of
+        a standard normal g onto it lies inside a face of dimension j.
+
+    Raises
+    ------
+    ValueError
+        If k is not in 1 ... n - 1.
 
     Notes
     -----
-    The mean is E min_t J(t), J(t) = sum_active (g - t)^2 + sum_inactive (g - t)_+^2 with standard normal g. To leading
-    order the minimum is that of E J, at t*; the fluctuation of the minimiser lowers it by Var J'(t*) / (2 E J''(t*)), a
-    number of order 1. The variance is Var J(t*) - 2 mean.
+    The projection has v_i = g_i - t for active and (g_i - t)_+ for inactive i, with the least t >= 0 for which the sum
+    is not positive. For t = 0 and l positive inactive ones, j = k + l. For t > 0 the sum vanishes, j = k + l - 1, and
+    with Y the sum at t if l given ones exceed t, the probability is the integral over t of
+    C(n-k, l) Phi(t)^(n-k-l) (k + l) times the density of Y at 0: the sum falls with slope k + l. Y's law comes from
+    its characteristic function, exp(-k w^2/2 - iktw) E(w)^l, E(w) = exp(-t^2/2) wofz((w + it)/sqrt 2)/2.
 
     References
     ----------
-    Amelunxen, Lotz, McCoy and Tropp 2014, "Living on the edge: phase transitions in convex programs with random data";
+    Amelunxen, Lotz, McCoy and Tropp 2014, "Living on the edge: phase transitions in convex programs with random data".
+
+    Examples
+    --------
+    >>> round(sum(intrinsic_volumes(4, 8)), 12)
+    1.0
+    """
+    if not 1 <= k < n:
+        raise ValueError(f"k must be between 1 and n - 1 = {n - 1}, got {k}")
+    inactive = n - k
+    volumes = np.zeros(n + 1)
+    counts = np.arange(inactive + 1)
+    w, step = _frequencies(k, inactive, 0.0)
+    signs = np.exp(-k * w**2 / 2 + counts * np.log(wofz(w / np.sqrt(2))))  # of the sum at t = 0, l given ones positive
+    below = 0.5 - (signs.imag / w).sum(0) * step / np.pi
+    volumes[k:] += np.exp(_log_binomial(inactive, counts) - inactive * np.log(2)) * below
+    nodes, weights = np.polynomial.legendre.leggauss(_THRESHOLDS)
+    low, high = _thresholds(k, n)
+    for t, weight in zip(low + (high - low) * (nodes + 1) / 2, (high - low) * weights / 2, strict=True):
+        chance = float(ndtr(-t))
+        middle, width = inactive * chance, _FAR * np.sqrt(inactive * chance * (1 - chance)) + 4 * _FAR
+        counts = np.arange(max(0, int(middle - width)), min(inactive, int(middle + width)) + 1)
+        w, step = _frequencies(k, inactive, t)
+        excess = np.log(np.exp(-(t**2) / 2) / 2 * wofz((w + 1j * t) / np.sqrt(2)))
+        ways = _log_binomial(inactive, counts) + (inactive - counts) * log_ndtr(t)
+        density = np.exp(-k * w**2 / 2 - 1j * k * t * w + counts * excess + ways).sum(0).real * step / np.pi
+        volumes[k - 1 + counts] += weight * (k + counts) * density
+    return tuple(volumes.tolist())
+
+
+def _log_binomial(n: int, counts: Int[ndarray, " l"]) -> Float[ndarray, " l"]:
+    """Ln C(n, l)."""
+    return gammaln(n + 1) - gammaln(counts + 1) - gammaln(n - counts + 1)
+
+
+def _frequencies(k: int, inactive: int, t: float) -> tuple[Float[ndarray, "f 1"], float]:
+    """Midpoints w > 0 up to where exp(-k w^2/2) vanishes, dense enough for all that the sum can be; their step."""
+    reach = k * t + inactive + _FAR * np.sqrt(k + inactive)  # inactive ones exceed t by less than 1 on average
+    count = max(64, int(np.ceil(_FAR / np.sqrt(k) * reach / np.pi)))
+    step = _FAR / np.sqrt(k) / count
+    return (np.arange(count)[:, None] + 0.5) * step, step
+
+
+def _thresholds(k: int, n: int) -> tuple[float, float]:
+    """Where the root t of the sum lies: _FAR deviations around the root of its mean, and not below 0."""
+
+    def mean(t: float) -> float:
+        return (n - k) * float(np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi) - t * ndtr(-t)) - k * t
+
+    middle = brentq(mean, 0, np.sqrt(2 * np.log(n)) + 1)
+    deviation = np.sqrt(k + (n - k) * float(ndtr(-middle))) / (k + (n - k) * float(ndtr(-middle)))
+    return max(0.0, middle - _FAR * deviation), middle + _FAR * max(deviation, 1 / np.sqrt(k))
+
+
+def statistical_dimension(k: int, n: int) -> tuple[float, float]:
+    """
+    Say how many dimensions L1 recovery of k among n non-negative features needs.
+
+    Parameters
+    ----------
+    k : int
+        Active features, 1 <= k < n.
+    n : int
+        Number of features.
+
+    Returns
+    -------
+    mean, deviation : float
+        Mean and standard deviation of the intrinsic volumes of ``intrinsic_volumes``: recovery becomes likely once m
+        exceeds the mean, over a range of about the deviation.
+
+    Raises
+    ------
+    ValueError
+        If k is not in 1 ... n - 1.
+
+    References
+    ----------
     McCoy and Tropp 2014, "From Steiner formulas for cones to concentration of intrinsic volumes".
 
     Examples
     --------
     >>> mean, deviation = statistical_dimension(12, 100)
     >>> round(mean, 1), round(deviation, 1)
-    (29.1, 4.1)
+    (29.1, 3.9)
     """
-
-    def expected(t: float) -> float:
-        return float(k * (1 + t**2) + (n - k) * _tails(t)[1])
-
-    t = float(minimize_scalar(expected, bounds=(0, _FAR), method="bounded").x)
-    first, second, fourth = _tails(t)
-    slope_variance = 4 * k + 4 * (n - k) * (second - first**2)
-    curvature = 2 * k + 2 * (n - k) * float(ndtr(-t))
-    mean = expected(t) - slope_variance / (2 * curvature)
-    variance = k * (2 + 4 * t**2) + (n - k) * (fourth - second**2) - 2 * mean
-    return mean, float(np.sqrt(variance))
-
-
-def _tails(t: float) -> tuple[float, float, float]:
-    """E (g - t)_+^q for a standard normal g and q = 1, 2, 4."""
-    above, density = float(ndtr(-t)), float(np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi))
-    return (
-        density - t * above,
-        (1 + t**2) * above - t * density,
-        (t**4 + 6 * t**2 + 3) * above - (t**3 + 5 * t) * density,
-    )
+    volumes = intrinsic_volumes(k, n)
+    j = np.arange(n + 1)
+    mean = float(j @ volumes)
+    return mean, float(np.sqrt((j - mean) ** 2 @ volumes))
 
 
 def l1_success(k: int, m: int, n: int) -> float:
@@ -129,15 +203,14 @@ def l1_success(k: int, m: int, n: int) -> float:
     Returns
     -------
     float
-        The normal approximation of the cone's intrinsic volumes; 1 for k = 0, and 0 for m <= k, which no generic W
-        allows.
+        Exact for Gaussian W: 1 - 2 (v_{m+1} + v_{m+3} + ...), the probability that the null space misses the cone of
+        ``intrinsic_volumes``; 1 for k = 0 and m >= n, and 0 for m <= k < n, which no generic W allows.
     """
-    if k == 0:
+    if k == 0 or m >= n:
         return 1.0
     if m <= k:
         return 0.0
-    mean, deviation = statistical_dimension(k, n)
-    return float(ndtr((m - mean) / deviation))
+    return float(1 - 2 * sum(intrinsic_volumes(k, n)[m + 1 :: 2]))
 
 
 def l1_threshold(m: int, n: int) -> float:
@@ -161,12 +234,12 @@ def l1_threshold(m: int, n: int) -> float:
     ValueError
         If m is so close to n that even n - 1 active features are recovered.
     """
-
-    def excess(k: float) -> float:
-        low = min(int(k), n - 2)
-        ends = [statistical_dimension(j, n)[0] if j else 0.0 for j in (low, low + 1)]
-        return ends[0] + (k - low) * (ends[1] - ends[0]) - m
-
-    if excess(n - 1) < 0:
-        raise ValueError(f"m must be at most the statistical dimension {m + excess(n - 1):.1f} of k = n - 1, got {m}")
-    return float(brentq(excess, 0, n - 1, xtol=1e-6))
+    last = statistical_dimension(n - 1, n)[0]
+    if last < m:
+        raise ValueError(f"m must be at most the statistical dimension {last:.1f} of k = n - 1, got {m}")
+    low, high = 0, n - 1  # it grows with k
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if statistical_dimension(middle, n)[0] < m else (low, middle)
+    ends = [statistical_dimension(k, n)[0] if k else 0.0 for k in (low, high)]
+    return low + (m - ends[0]) / (ends[1] - ends[0])

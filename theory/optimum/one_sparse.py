@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_overwrite()
     arguments = parser.parse_args(argv)
     _check_largest(arguments.k_max)
-    from theory.tools.storage import results_folder, save, write
+    from theory.tools.storage import results_folder, save_result, write
 
     names, saving = ("one_sparse.nc", "one_sparse.csv"), arguments.output is not None
     with (
@@ -211,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ) as folder:
         table = one_sparse_table(arguments.k_max)
         if folder is not None:
-            save(table.assign_attrs(made_by=parser.prog), folder / names[0])
+            save_result(table.assign_attrs(made_by=parser.prog), folder / names[0])
             write(folder / names[1], table.to_dataframe().to_csv(lineterminator="\n"))
     _print(table)
 

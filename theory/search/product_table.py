@@ -159,13 +159,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_overwrite()
     options = parser.parse_args(argv)
     _check_sizes(options.n_max, options.m_max)
-    from theory.tools.storage import results_folder, save, write
+    from theory.tools.storage import results_folder, save_result, write
 
     names = ("products.nc", "products.md")
     with results_folder(options.output, names, options.overwrite, _COMMAND) as folder:
         data = compare_products(options.n_max, options.m_max, seed=options.seed, workers=options.workers)
         command = f"{_COMMAND} --n-max {options.n_max} --m-max {options.m_max} --seed {options.seed}"
-        save(data.assign_attrs(made_by=_COMMAND), folder / names[0])
+        save_result(data.assign_attrs(made_by=_COMMAND), folder / names[0])
         write(folder / names[1], _page(data, command))
     tell(folder / names[1])
 

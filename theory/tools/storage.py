@@ -21,10 +21,10 @@ __all__ = [
     "check_outputs",
     "discard_parts",
     "is_damaged",
-    "load",
+    "load_result",
     "results_folder",
-    "save",
     "save_picture",
+    "save_result",
     "write",
 ]
 
@@ -77,7 +77,7 @@ def _made_by(path: Path, command: str) -> bool:
             return command in head.decode(errors="replace")
         if is_damaged(path):
             return True
-        return any(str(value).startswith(command) for value in load(path).attrs.values())
+        return any(str(value).startswith(command) for value in load_result(path).attrs.values())
     except OSError:
         return False
 
@@ -181,7 +181,7 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
             part.unlink(missing_ok=True)
 
 
-def save(dataset: "xr.Dataset", path: str | os.PathLike[str]) -> None:
+def save_result(dataset: "xr.Dataset", path: str | os.PathLike[str]) -> None:
     """
     Write a dataset to NetCDF 3 through SciPy: the file appears complete or not at all.
 
@@ -250,7 +250,7 @@ def _umask() -> int:
     return current
 
 
-def load(path: str | os.PathLike[str]) -> "xr.Dataset":
+def load_result(path: str | os.PathLike[str]) -> "xr.Dataset":
     """
     Read a dataset into memory.
 
@@ -298,7 +298,7 @@ def is_damaged(path: str | os.PathLike[str]) -> bool:
     if not any(magic.startswith(head) for magic in _NETCDF):
         return False
     try:
-        load(path)
+        load_result(path)
     except OSError:
         return True
     return False

@@ -11,8 +11,8 @@ the smallest curvature. A minimum ends at its spinodal, where that curvature van
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -31,6 +31,9 @@ __all__ = ["Branch", "Solution", "follow", "follow_both_ways"]
 
 # Recorded points from which a value between them is approached, the nearest first.
 _NEIGHBOURS = 4
+# What a branch knows at every value of the parameter.
+_CURVES = ("loss", "slope", "smallest_eigenvalue")
+_AT_EVERY_POINT = ("values", "W", "b", *_CURVES)
 
 
 @runtime_checkable
@@ -164,7 +167,7 @@ class Branch:
         import xarray as xr
 
         name = self.path.parameter.replace(" ", "_")
-        along = {key: (name, getattr(self, key)) for key in ("loss", "slope", "smallest_eigenvalue")}
+        along = {curve: (name, getattr(self, curve)) for curve in _CURVES}
         return xr.Dataset(
             {**along, "W": ((name, "dimension", "feature"), self.W), "b": ((name, "feature"), self.b)},
             coords={name: self.values},
@@ -294,33 +297,15 @@ def follow_both_ways(
         only = ways[0]
         return only if only.values[-1] >= only.values[0] else _reversed(only)
     down, up = _reversed(ways[0]), ways[1]
-    joined = {
-        name: np.concatenate([getattr(down, name), getattr(up, name)[1:]])
-        for name in ("values", "W", "b", "loss", "slope", "smallest_eigenvalue")
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(down, name), getattr(up, name)[1:]]) for name in _AT_EVERY_POINT
     }
-    bifurcations = down.bifurcations + up.bifurcations
-    return Branch(
-        path=up.path,
-        beginning=down.beginning,
-        end=up.end,
-        bifurcations=bifurcations,
-        geometry=up.geometry,
-        **joined,
-    )
+    return replace(up, beginning=down.beginning, bifurcations=down.bifurcations + up.bifurcations, **joined)
 
 
 def _reversed(branch: Branch) -> Branch:
-    arrays = {
-        name: getattr(branch, name)[::-1] for name in ("values", "W", "b", "loss", "slope", "smallest_eigenvalue")
-    }
-    return Branch(
-        path=branch.path,
-        beginning=branch.end,
-        end=branch.beginning,
-        bifurcations=branch.bifurcations[::-1],
-        geometry=branch.geometry,
-        **arrays,
-    )
+    backwards = {name: getattr(branch, name)[::-1] for name in (*_AT_EVERY_POINT, "bifurcations")}
+    return replace(branch, beginning=branch.end, end=branch.beginning, **backwards)
 
 
 def _targets(

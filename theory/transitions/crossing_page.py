@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theory.geometry.tegum import parse_geometry
-from theory.tools.storage import results_folder, save, write
+from theory.tools.storage import results_folder, save_result, write
 from theory.transitions.crossing_table import DENSITIES, UniformCrossing
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write_table(table: Sequence[UniformCrossing], folder: Path, command: str) ->
     writer.writerows(asdict(crossing) for crossing in table)
     with results_folder(folder):
         numbers, page, values = (folder / name for name in NAMES)
-        save(_dataset(table, command), numbers)
+        save_result(_dataset(table, command), numbers)
         write(page, markdown(table, command))
         write(values, rows.getvalue())
     return [page, values, numbers]

@@ -22,7 +22,7 @@ from tests.strategies import seeds
 from theory import Problem, optimise_polytope
 from theory.geometry.distance import embedding_distance, rotated_distance
 from theory.tools.command import run_command
-from theory.tools.storage import load
+from theory.tools.storage import load_result
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -200,7 +200,7 @@ def test_the_command_judges_a_model_trained_elsewhere(tmp_path: Path, capsys: py
     told = capsys.readouterr().out
     assert "global optimum: pentagon" in told
     assert "learned geometry is the predicted one (pentagon) in 100.0%" in told
-    saved = load(tmp_path / "agreement_weights_n5_m2.nc")
+    saved = load_result(tmp_path / "agreement_weights_n5_m2.nc")
     assert_allclose(saved.exact_loss, theory.population_loss(W, b, FIVE), rtol=1e-12)
 
 
@@ -209,7 +209,7 @@ def test_the_command_trains_both_ways(tmp_path: Path, capsys: pytest.CaptureFixt
     main([*problem, *training, "--loss", "both", "--workers", "1", "--output", str(tmp_path)])
     told = capsys.readouterr().out
     assert "100.0% of 3 runs end at a minimum of the same loss" in told
-    saved = load(tmp_path / "agreement_n2_m1.nc")
+    saved = load_result(tmp_path / "agreement_n2_m1.nc")
     assert saved.sizes["training"] == 2
     assert saved.attrs["loss"] == "both"
 

@@ -16,7 +16,7 @@ from numerics.sweep.__main__ import main
 from numerics.sweep.cache import Cache, checksum
 from theory.model.extra_feature import extra_feature_problem
 from theory.tools.command import run_command
-from theory.tools.storage import load
+from theory.tools.storage import load_result
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -71,7 +71,7 @@ def test_an_interrupted_sweep_continues_and_ends_with_the_same_numbers(
     resumed = run_sweep(GRID, target, **QUICK)
     assert len(trained) == 2
     assert resumed.identical(whole)
-    assert load(target).identical(whole)
+    assert load_result(target).identical(whole)
     assert not cache_of(target).exists()
 
 
@@ -116,7 +116,7 @@ def test_existing_results_are_never_overwritten(whole: xr.Dataset, tmp_path: Pat
     run_sweep(GRID, target, **QUICK)
     with pytest.raises(FileExistsError, match="not the result of this sweep"):
         run_sweep(GRID, target, **(QUICK | {"steps": 31}))
-    assert load(target).identical(whole)
+    assert load_result(target).identical(whole)
 
 
 def test_seeds_are_swept_and_differ(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_command_writes_a_file_and_prints_its_name(tmp_path: Path, capsys: p
     main(["--resolution", "2", "--instances", "2", "--steps", "5", "--output", str(tmp_path)])
     path = tmp_path / "sweep_n2_m1.nc"
     assert capsys.readouterr().out.strip() == str(path)
-    assert load(path).sizes["instance"] == 8
+    assert load_result(path).sizes["instance"] == 8
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import xarray as xr
 
 from numerics import DivergenceError, Settings, stratified_loss, train
 from numerics.training.settings import log_spaced
-from theory import Anticorrelated, Correlated, Independent, Problem, load
+from theory import Anticorrelated, Correlated, Independent, Problem, load_result
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -145,7 +145,7 @@ def test_snapshots_do_not_change_what_is_learned() -> None:
 def test_results_and_settings_survive_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "learned.nc"
     learned = train(PAIR, instances=2, steps=5, seed=2**40, model="absolute", output=path)
-    assert load(path).identical(learned)
+    assert load_result(path).identical(learned)
     assert learned.attrs["seed"] == str(2**40)
     assert learned.attrs["learning_rate"] == Settings().learning_rate
     assert [p.name for p in path.parent.iterdir()] == ["learned.nc"]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.special import gammaln
 
 from theory import welch_bound
 from theory.frames.directions import (
@@ -14,11 +15,24 @@ from theory.frames.directions import (
 )
 
 
-@pytest.mark.parametrize("angle", [1, 5, 15, 30])
+@pytest.mark.parametrize("angle", [1, 5, 15, 30, 57, 75, 85, 89.9])
 def test_what_is_guaranteed_never_exceeds_the_upper_bound(angle: int) -> None:
     eps = largest_cosine(angle)
-    for d in np.geomspace(3, 1e6, 25).round():
+    for d in [2, 10, 77, *np.geomspace(3, 1e6, 25).round()]:
         assert np.log(d) - 1e-9 <= log_guaranteed(d, eps) <= log_upper(d, eps) + 1e-9
+
+
+def test_any_cosine_below_one_has_an_upper_bound() -> None:
+    for d, eps in ((77, 0.8414), (2, 0.99), (10, largest_cosine(75)), (2, largest_cosine(85))):
+        k = np.arange(1.0, 20_000)
+        inverse = np.exp(gammaln(k + 1) + gammaln(d) - gammaln(d + k)) - eps ** (2 * k)
+        welch = ((1 - eps ** (2 * k)) / inverse)[inverse > 0].min()
+        assert welch * (1 - 1e-6) < np.exp(log_upper(d, eps)) < welch * 1.001
+        assert d > 2 or np.exp(log_upper(2, eps)) > np.pi / np.arccos(eps) - 1  # lines at equal angles
+    assert np.exp(log_upper(77, 0)) == pytest.approx(77)
+    for d, eps in ((1, 0.5), (3, 1.0), (3, -0.1), (3, np.nan)):
+        with pytest.raises(ValueError, match="d must be at least 2 and eps in"):
+            log_upper(d, eps)
 
 
 def test_the_first_upper_bound_is_the_inverse_of_welchs() -> None:

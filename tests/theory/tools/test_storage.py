@@ -7,21 +7,29 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from theory.tools.storage import check_outputs, discard_parts, is_damaged, load, results_folder, save, write
+from theory.tools.storage import (
+    check_outputs,
+    discard_parts,
+    is_damaged,
+    load_result,
+    results_folder,
+    save_result,
+    write,
+)
 
 DATA = xr.Dataset({"x": ("k", np.arange(1000.0))}, attrs={"made_by": "python -m somebody"})
 
 
 def test_the_remains_of_a_dataset_are_told_from_files_of_other_kinds(tmp_path: Path) -> None:
     path = tmp_path / "data.nc"
-    save(DATA, path)
+    save_result(DATA, path)
     content = path.read_bytes()
     assert not is_damaged(path)
     for length in (0, 3, 10, 40, 100, 200, len(content) // 2, len(content) - 8):
         path.write_bytes(content[:length])
         assert is_damaged(path), length
         with pytest.raises(OSError, match="is damaged"):
-            load(path)
+            load_result(path)
     path.write_text("years of work")
     assert not is_damaged(path)
 
@@ -30,7 +38,7 @@ def test_the_remains_of_a_dataset_are_told_from_files_of_other_kinds(tmp_path: P
 def test_files_of_others_are_refused_and_own_ones_are_not(content: str, tmp_path: Path) -> None:
     numbers, names = tmp_path / "data.nc", ("data.nc", "data.png")
     if content == "numbers":
-        save(DATA.assign_attrs(made_by="python -m somebody_else"), numbers)
+        save_result(DATA.assign_attrs(made_by="python -m somebody_else"), numbers)
     else:
         numbers.write_text(content)
     before = numbers.read_bytes()
@@ -38,7 +46,7 @@ def test_files_of_others_are_refused_and_own_ones_are_not(content: str, tmp_path
         check_outputs(tmp_path, names, made_by="python -m somebody ")
     check_outputs(tmp_path, names, overwrite=True, made_by="python -m somebody")
     assert numbers.read_bytes() == before
-    save(DATA, numbers)
+    save_result(DATA, numbers)
     check_outputs(tmp_path, names, made_by="python -m somebody")
     (tmp_path / "data.png").write_text("its picture")
     check_outputs(tmp_path, names, made_by="python -m somebody")
@@ -77,7 +85,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one_and_no_part(
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space left"):
-        save(DATA, path)
+        save_result(DATA, path)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("data.nc", "old")]
 
 
@@ -96,5 +104,5 @@ def test_parts_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_path:
 
 
 def test_whole_numbers_beyond_32_bits_survive(tmp_path: Path) -> None:
-    save(DATA.assign_attrs(seed=2**40), tmp_path / "data.nc")
-    assert load(tmp_path / "data.nc").attrs["seed"] == str(2**40)
+    save_result(DATA.assign_attrs(seed=2**40), tmp_path / "data.nc")
+    assert load_result(tmp_path / "data.nc").attrs["seed"] == str(2**40)

@@ -31,6 +31,7 @@ from theory.tools.command import (
 if TYPE_CHECKING:
     import xarray as xr
 
+    from numerics.agreement.instances import GivenModels
     from theory.model.problem import Problem
 
 __all__ = ["main"]
@@ -57,11 +58,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     stem = "agreement_grid" if options.grid else "agreement_weights" if options.weights else "agreement"
     name, saving = f"{stem}_n{options.n}_m{options.m}.nc", options.output is not None
-    with results_folder(options.output, [name], options.overwrite, _COMMAND) if saving else nullcontext() as folder:
+    names = [
+        name,
+        *(f"{Path(name).stem}_report.{end}" for end in ("html", "png", "svg", "csv", "nc") if options.weights),
+    ]
+    with results_folder(options.output, names, options.overwrite, _COMMAND) if saving else nullcontext() as folder:
         data, text = work()
         if folder is not None:
             save_result(data.assign_attrs(made_by=_COMMAND), folder / name)
             text = f"{text}\n\n{folder / name}"
+            if options.weights is not None:
+                text += "".join(f"\n{path}" for path in _save_report(options, data, folder, Path(name).stem))
     tell(text)
 
 
@@ -148,9 +155,21 @@ def _grid(options: argparse.Namespace) -> _Work:
 
 
 def _weights(options: argparse.Namespace) -> _Work:
-    from numerics.agreement.instances import given_models, judge_each
+    from numerics.agreement.instances import judge_each
 
-    given = given_models(
+    given = _given(options)
+
+    def work() -> "tuple[xr.Dataset, str]":
+        data, text = judge_each(given, options.seed)
+        return data, f"{options.weights}\n{text}"
+
+    return work
+
+
+def _given(options: argparse.Namespace) -> "GivenModels":
+    from numerics.agreement.instances import given_models
+
+    return given_models(
         options.weights,
         options.n,
         options.m,
@@ -162,11 +181,13 @@ def _weights(options: argparse.Namespace) -> _Work:
         _names(options.names),
     )
 
-    def work() -> "tuple[xr.Dataset, str]":
-        data, text = judge_each(given, options.seed)
-        return data, f"{options.weights}\n{text}"
 
-    return work
+def _save_report(options: argparse.Namespace, data: "xr.Dataset", folder: Path, stem: str) -> list[Path]:
+    """Write the page, picture and table beside the numbers."""
+    from theory.search.model_report import report
+
+    problems = list(_given(options).problems)
+    return report(data["W"].values, data["b"].values, problems, seed=options.seed).save(folder, f"{stem}_report")
 
 
 def _names(pairs: list[str]) -> dict[str, str]:

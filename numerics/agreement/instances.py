@@ -199,7 +199,7 @@ def judge_each(given: GivenModels, seed: int = 0) -> "tuple[xr.Dataset, str]":
 
 def with_biases(given: GivenModels) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
     """Embeddings, and biases: the file's own, or the best for every W."""
-    from theory.optimum.best_bias import best_bias
+    from theory.optimum.biases import best_bias
 
     W, b, W_out = given.weights
     if b is None:

@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from figures.shared.documents import CLAIMS, DOCUMENTS
-from figures.shared.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Verdict
+from figures.shared.documents import CLAIMS, DOCUMENTS, Quote
+from figures.shared.verdicts import FAILS, HOLDS, UNDECIDED, Verdict
 from theory.tools.command import (
     Parser,
     non_negative_count,
@@ -37,9 +37,10 @@ _INTRODUCTION = """# Claims
 Written by `python -m figures.claims`; do not edit.
 
 Every claim of the documents on superposition in toy models, with a verdict. A verdict is not written down by anybody:
-it follows from findings, each of which compares a statement with what a figure's script computed: exactly where theory
-reaches, from trained models where it does not. A claim *holds* if every finding agrees with it, *does not hold* if none
-does, and else *holds with a correction*, which the findings state.
+it follows from findings, each of which compares a document's words with what a figure's script computed: exactly where
+theory reaches, from trained models where it does not. A claim *holds* if every comparison agrees with it and *does not
+hold* if none does; else it says in how many it holds. What no document states stands apart, as *beyond the documents*,
+and decides nothing.
 """
 
 
@@ -115,10 +116,15 @@ def page(results: Mapping[int, Mapping[str, Any]]) -> str:
         Markdown (MyST).
     """
     verdicts = [result["verdict"] for result in results.values()]
-    counts = ", ".join(
-        f"{verdicts.count(outcome)} {outcome}" for outcome in (HOLDS, PARTLY, FAILS, UNDECIDED) if outcome in verdicts
-    )
-    lines = [_INTRODUCTION, f"Of {len(verdicts)} claims: {counts}.", "", "| # | claim | verdict |", "|---|---|---|"]
+    others = len(verdicts) - sum(verdicts.count(outcome) for outcome in (HOLDS, FAILS, UNDECIDED))
+    counts = {
+        "hold": verdicts.count(HOLDS),
+        "hold in part": others,
+        "do not hold": verdicts.count(FAILS),
+        "cannot be decided": verdicts.count(UNDECIDED),
+    }
+    words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    lines = [_INTRODUCTION, f"Of {len(verdicts)} claims: {words}.", "", "| # | claim | verdict |", "|---|---|---|"]
     lines += [f"| {claim} | [{CLAIMS[claim].title}](#claim-{claim}) | {r['verdict']} |" for claim, r in results.items()]
     lines += ["", "The documents:", "", *(f"- {key}: {title}" for key, title in DOCUMENTS.items())]
     for claim, result in results.items():
@@ -129,30 +135,44 @@ def page(results: Mapping[int, Mapping[str, Any]]) -> str:
 def _section(claim: int, result: Mapping[str, Any]) -> list[str]:
     """One claim: what is stated, the verdict, the findings, the mechanism, and where it comes from."""
     entry, name = CLAIMS[claim], result["script"]
-    rows = [
-        f"| {_cell(finding['stated'])} | {_cell(finding['found'])} | {_SIGNS[finding['agrees']]} |"
-        for finding in result["findings"]
-    ]
-    return [
+    chosen = f"\n>\n> Chosen here: {_text(entry.chosen)}." if entry.chosen else ""
+    lines = [
         "",
         f"(claim-{claim})=",
         f"## {claim}. {entry.title}",
         "",
-        f"> {entry.statement} ({', '.join(entry.documents)}; {entry.parameters})",
+        f"> {entry.statement} ({', '.join(entry.documents)}; {entry.parameters}){chosen}",
         "",
         f"**{result['verdict'].capitalize()}.** {_text(result['why'])}",
         "",
-        "| stated | found | agrees |",
-        "|---|---|---|",
-        *rows,
-        "",
-        f"Figure: [{name}.py](gallery/{name}). Made by `{result['command']}`, version {result['version']}.",
     ]
+    judged: dict[Quote | None, list[Mapping[str, Any]]] = {quote: [] for quote in (*entry.quotes, None)}
+    for finding in result["findings"]:
+        judged[entry.quote_of(finding["stated"])].append(finding)
+    beyond = judged.pop(None)
+    for quote, findings in judged.items():
+        assert quote is not None
+        lines += [f"{_source(quote)}:", "", "| as judged | found | agrees |", "|---|---|---|"]
+        lines += [f"| {_cell(f['stated'])} | {_cell(f['found'])} | {_SIGNS[f['agrees']]} |" for f in findings]
+        lines.append("")
+    if beyond:
+        lines += ["Beyond the documents:", "", "| looked at | found |", "|---|---|"]
+        lines += [f"| {_cell(finding['stated'])} | {_cell(finding['found'])} |" for finding in beyond]
+        lines.append("")
+    lines.append(f"Figure: [{name}.py](gallery/{name}). Made by `{result['command']}`, version {result['version']}.")
+    return lines
 
 
-def _text(text: str) -> str:
-    """Characters that Markdown would read as markup; formulas between dollar signs stay."""
-    parts = text.split("$")
+def _source(quote: Quote) -> str:
+    """Whose words, and which."""
+    where = f"{quote.document}, {quote.place}" if quote.place else quote.document
+    words = f"“{_text(quote.words, formulas=False)}”" if quote.words else "in sense"
+    return f"{words} ({where})"
+
+
+def _text(text: str, formulas: bool = True) -> str:
+    """Characters that Markdown would read as markup; formulas between dollar signs stay, if there are any."""
+    parts = text.split("$") if formulas else [text.replace("\\", "\\\\").replace("$", "\\$")]
     for k in range(0, len(parts), 2):
         for mark in ("<", "*", "_", "~", "^"):
             parts[k] = parts[k].replace(mark, f"\\{mark}")

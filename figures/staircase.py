@@ -186,7 +186,7 @@ def _sticky_verdict(data: xr.Dataset) -> Verdict:
             where = f", from {first:.2f} to {last:.2f}" if share else ""
             findings.append(
                 Finding(
-                    f"the average sticks at {level:g}",
+                    f"the {'best product' if who == 'predicted' else 'trained'} average sticks at {level:g}",
                     f"{who}: within {_AT_LEVEL:.0%} of it in {share:.1%} of the range of log 1/(1-S){where}; an even "
                     f"fall: {even:.1%}",
                     share > _STICKS * even,
@@ -242,7 +242,7 @@ def _cluster_verdict(data: xr.Dataset) -> Verdict:
             f"{-data['excess'].values.min():.1%}; at the sparsest {len(last)} features have D_i = {last.mean():.4f} "
             f"with a standard deviation of {last.std():.4f}: one frame over all dimensions"
         )
-        findings.append(Finding("the values belong to small polytopes at every density", found, False))
+        findings.append(Finding("whether the values belong to small polytopes at every density", found, None))
     return Verdict(
         7,
         tuple(findings),

@@ -37,6 +37,7 @@ from .model.features import FeatureDistribution as FeatureDistribution
 from .model.features import Independent as Independent
 from .model.problem import Problem as Problem
 from .model.set_laws import SetLaw as SetLaw
+from .model.terms import Terms as Terms
 from .model.values import ValueLaw as ValueLaw
 from .optimum.named_geometry import Optimum as Optimum
 from .optimum.named_geometry import optimise as optimise

@@ -5,14 +5,19 @@ A script has, beside ``compute`` and ``draw``, one function
     def judge(data: xr.Dataset) -> list[Verdict]: ...
 
 A verdict is never written down: it follows from findings, each of which compares what a document states with what was
-computed.
+computed. Findings on what no document states (figures/shared/documents.toml has the words) decide nothing: they stand
+beside the verdict as what goes beyond the documents.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["FAILS", "HOLDS", "PARTLY", "UNDECIDED", "Finding", "Verdict", "compare"]
+from figures.shared.documents import CLAIMS
 
-HOLDS, PARTLY, FAILS, UNDECIDED = "holds", "holds with a correction", "does not hold", "cannot be decided"
+__all__ = ["FAILS", "HOLDS", "PARTLY", "UNDECIDED", "Finding", "Verdict", "compare", "outcome_of"]
+
+# What verdicts say; PARTLY is how they begin where a claim holds in some comparisons and not in others.
+HOLDS, PARTLY, FAILS, UNDECIDED = "holds", "holds in ", "does not hold", "cannot be decided"
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Finding:
     Attributes
     ----------
     stated : str
-        What the document says.
+        What a document says, or, if none does, what was looked at.
     found : str
         What was computed, with digits.
     agrees : bool or None
@@ -60,11 +65,33 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """Holds if every finding that can be decided agrees, does not hold if none does, else holds in part."""
-        decided = [finding.agrees for finding in self.findings if finding.agrees is not None]
-        if not decided:
-            return UNDECIDED
-        return HOLDS if all(decided) else PARTLY if any(decided) else FAILS
+        """What ``outcome_of`` says of the findings on what the documents state."""
+        return outcome_of(self.claim, [(finding.stated, finding.agrees) for finding in self.findings])
+
+
+def outcome_of(claim: int, findings: Sequence[tuple[str, bool | None]]) -> str:
+    """
+    Say how much of a claim holds.
+
+    Parameters
+    ----------
+    claim : int
+        Its number.
+    findings : sequence of tuple of str and (bool or None)
+        What is stated, and whether it agrees; None if that cannot be told.
+
+    Returns
+    -------
+    str
+        Of those findings that judge a document's words and can be decided: "holds" if all agree, "does not hold" if
+        none does, else in how many it holds.
+    """
+    decided = [agrees for stated, agrees in findings if agrees is not None and CLAIMS[claim].quote_of(stated)]
+    if not decided:
+        return UNDECIDED
+    if all(decided):
+        return HOLDS
+    return f"{PARTLY}{sum(decided)} of {len(decided)} comparisons" if any(decided) else FAILS
 
 
 def compare(what: str, stated: float, found: float, within: float, digits: int = 4) -> Finding:

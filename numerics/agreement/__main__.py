@@ -73,7 +73,8 @@ def _parser() -> Parser:
     add(
         "--importance", type=positive, nargs="+", default=[1.0], metavar="I", help="for all features or one per feature"
     )
-    add("--decay", type=positive, default=1.0, help="importances fall by this factor from feature to feature")
+    add("--decay", type=positive, default=1.0, help="importances fall by this factor from feature to feature (for "
+        "that of weights see --weight-decay)")  # fmt: skip
     add("--weights", type=Path, default=None, metavar="FILE", help="judge the models of a .npz or .npy file: W as (m, "
         "n), (n, m), or with a leading axis of instances; b as (n,), or zero if it holds none")  # fmt: skip
     add("--grid", action="store_true", help="the phase diagram of an extra feature, density 0.01 to 1 against relative "

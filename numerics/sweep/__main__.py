@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--optimiser", default=defaults.optimiser, help="adam, adamw or sgd")
     add("--learning-rate", type=float, default=defaults.learning_rate, help="learning rate of the first step")
     add("--schedule", default=defaults.schedule, help="constant, linear or cosine")
-    add("--model", default="relu", help="relu, linear, relu_hidden or absolute")
+    add("--model", default=None, help="relu, linear, relu_hidden or absolute; by default relu, with the decoder that "
+        "--decoder says")  # fmt: skip
     add("--seed", type=non_negative_count, default=0, help="first seed")
     add("--seeds", type=count, default=1, help="number of seeds at which the grid is trained")
     add_variant(parser)

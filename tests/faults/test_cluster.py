@@ -2,18 +2,20 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.faults.processes import ROOT, clear, ended, free_port, left_over, run, start, wait_for
 from theory import Problem, global_optimum
-from theory.tools.parallel import spread
+from theory.tools.parallel import Failure, spread
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("at_full_speed")]
@@ -23,14 +25,24 @@ NAME = "sweep_n2_m1.nc"
 ANOTHER = "9.9.9"
 
 
+def is_open(port: int) -> bool:
+    with socket.socket() as knock:
+        return knock.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def scheduler(place: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     program = "distributed.cli.dask_scheduler"
     process = start(["-m", program, "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], place)
     try:
+        assert wait_for(lambda: is_open(port))
         yield process
     finally:
         clear(process)
+
+
+def names_of_workers(dask_scheduler: Any) -> list[str]:
+    return [worker.name for worker in dask_scheduler.workers.values()]
 
 
 @contextmanager
@@ -39,6 +51,8 @@ def worker(place: Path, address: str, name: str, **environment: str) -> Iterator
     options = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
     process = start([*program, *options], place, DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="3s", **environment)
     try:
+        with distributed.Client(address, set_as_default=False) as client:
+            assert wait_for(lambda: name in client.run_on_scheduler(names_of_workers))
         yield process
     finally:
         clear(process)
@@ -113,15 +127,19 @@ def test_a_lost_scheduler_is_one_line_and_the_same_command_resumes(place: Path, 
     assert [path.name for path in (place / "lost").iterdir()] == [NAME]
 
 
-def test_workers_with_another_version_are_refused_by_name(place: Path) -> None:
+@pytest.fixture(scope="module")
+def another_version(place: Path) -> str:
+    """A PYTHONPATH with which the package says that it has another version."""
     other = place / "other" / f"superposition_theory-{ANOTHER}.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text(f"Metadata-Version: 2.1\nName: superposition-theory\nVersion: {ANOTHER}\n")
+    return f"{other.parent}{os.pathsep}{ROOT}"
+
+
+def test_workers_with_another_version_are_refused_by_name(place: Path, another_version: str) -> None:
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
-    path = f"{other.parent}{os.pathsep}{ROOT}"
-    with scheduler(place, port), worker(place, address, "stranger", PYTHONPATH=path):
-        time.sleep(3)
+    with scheduler(place, port), worker(place, address, "stranger", PYTHONPATH=another_version):
         code, _, err = run([*SWEEP, "--dask", address, "--output", "refused"], place)
     assert code == 2
     assert err.count("\n") == 1
@@ -130,10 +148,20 @@ def test_workers_with_another_version_are_refused_by_name(place: Path) -> None:
     assert not (place / "refused").exists()
 
 
+def test_a_worker_with_another_version_that_joins_later_is_refused(place: Path, another_version: str) -> None:
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with scheduler(place, port), worker(place, address, "one"):
+        results = spread(time.sleep, [(0.5,)] * 120, address)
+        assert next(results) is None
+        refused = pytest.raises(Failure, match=f"worker that joined has version {ANOTHER} of superposition-theory")
+        with worker(place, address, "stranger", PYTHONPATH=another_version), refused:
+            list(results)
+
+
 def test_a_scheduler_without_workers_is_refused(place: Path) -> None:
     port = free_port()
     with scheduler(place, port) as process:
-        time.sleep(3)
         code, _, err = run([*SWEEP, "--dask", f"tcp://127.0.0.1:{port}", "--output", "nobody"], place)
         assert process.poll() is None
     assert code == 2
@@ -169,9 +197,13 @@ def test_figures_are_computed_on_a_cluster(place: Path, address: str) -> None:
 
 
 def test_the_global_optimum_is_searched_for_on_a_cluster(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    short = {"_NEWTON": 0, "_STEPS": (3, 3, 3), "_LAST_STEPS": 5, "_EXCHANGES": 2, "_EXCHANGE_ROUNDS": 1}
-    for name, value in short.items():  # a search that ends soon, by the descents that are shared out
-        monkeypatch.setattr(f"theory.search.large_search.{name}", value)
+    short = {
+        "large_search": {"_FIRST_STEPS": 3, "_STEPS": (3,), "_LEFT": (2,), "_LAST_STEPS": 5, "NEWTON": 0},
+        "large_descents": {"NEWTON": 0, "_EXCHANGES": 2, "_EXCHANGE_ROUNDS": 1},
+    }
+    for module, values in short.items():  # a search that ends soon, by the descents that are shared out
+        for name, value in values.items():
+            monkeypatch.setattr(f"theory.search.{module}.{name}", value)
     problem = Problem(n=13, m=3, density=0.1, importance=0.8 ** np.arange(13))
     here = global_optimum(problem, workers=1)
     with work_for(address):

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 import figures.almost_orthogonal as script
 from figures.almost_orthogonal import compute, draw, greedy_set, judge, phase_coherence, root_systems
-from figures.shared.verdicts import PARTLY
+from figures.shared.verdicts import HOLDS
 from theory import coherence, load_result, save_result
 from theory.frames.directions import largest_cosine, log_upper
 
@@ -25,7 +25,8 @@ def data(at_full_speed: None) -> xr.Dataset:
 
 def test_claim_19_exponential_but_not_in_every_dimension(data: xr.Dataset) -> None:
     (verdict,) = judge(data)
-    assert (verdict.claim, verdict.outcome) == (19, PARTLY)
+    assert verdict.claim == 19
+    assert verdict.outcome == HOLDS  # nobody states from which dimension on
     assert [finding.agrees for finding in verdict.findings] == [True, False, True]
 
 

@@ -64,10 +64,10 @@ def test_claim_15_every_set_has_an_orthogonal_basis(data: xr.Dataset) -> None:
 
 def test_claims_12_to_15_are_judged_at_the_drawn_density(data: xr.Dataset) -> None:
     verdicts = {verdict.claim: verdict for verdict in judge(data)}
-    # Not beyond density 0.258; half of the models at most; but for the density 0.1, which the quick version leaves out.
+    # Half of the models at most; but for the density 0.1, which the quick version leaves out.
     assert {claim: verdict.outcome for claim, verdict in verdicts.items()} == {
-        12: PARTLY,
-        13: PARTLY,
+        12: HOLDS,
+        13: f"{PARTLY}1 of 2 comparisons",
         14: HOLDS,
         15: HOLDS,
     }
@@ -93,7 +93,8 @@ def test_the_verdicts_over_all_densities() -> None:
     assert (data["best_side_by_side"].sel(claim=14) == 3).all()
     assert (data["best_value"].sel(claim=15) < 0.1).all()
     assert data["density"].values.tolist() == list(DENSITIES)
-    assert [verdict.outcome for verdict in judge(data)] == [PARTLY] * 4
+    in_part = [verdict.outcome.startswith(PARTLY) for verdict in judge(data)]
+    assert in_part == [False, True, True, True]
 
 
 def test_a_feature_between_two_of_a_set_separates_them() -> None:

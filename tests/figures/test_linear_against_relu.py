@@ -83,7 +83,8 @@ def test_claim_21_biases_turn_negative_rather_than_small(data: xr.Dataset) -> No
 
 def test_claim_21_holds_in_part(data: xr.Dataset) -> None:
     (verdict,) = judge(data)
-    assert (verdict.claim, verdict.outcome) == (21, PARTLY)
+    assert verdict.claim == 21
+    assert verdict.outcome.startswith(PARTLY)
     said = {finding.stated: finding.agrees for finding in verdict.findings}
     assert said["the linear model captures the top 5"] is True
     reach = [said[f"S = {s:g}: ReLU models reach less important features"] for s in SPARSITIES]

@@ -46,7 +46,8 @@ def test_claim_10_the_snap_is_a_crossing_but_not_at_two_and_a_half(data: xr.Data
 
 def test_claim_10_holds_but_for_the_place(data: xr.Dataset) -> None:
     (verdict,) = judge(data)
-    assert (verdict.claim, verdict.outcome) == (10, PARTLY)
+    assert verdict.claim == 10
+    assert verdict.outcome.startswith(PARTLY)
     assert [finding.agrees for finding in verdict.findings] == [False, False, True, True, True]
     assert verdict.findings[0].found == "3.7164"
 

@@ -102,7 +102,10 @@ def test_the_criterion_decides_as_training_does_for_nine_features_in_ten(data: x
 
 def test_claim_22_does_not_hold_and_claims_23_and_24_do_in_part(computed: xr.Dataset) -> None:
     counts, norms, left_out = judge(computed)
-    assert [(v.claim, v.outcome) for v in (counts, norms, left_out)] == [(22, FAILS), (23, PARTLY), (24, PARTLY)]
+    assert [verdict.claim for verdict in (counts, norms, left_out)] == [22, 23, 24]
+    assert counts.outcome == FAILS
+    assert norms.outcome.startswith(PARTLY)
+    assert left_out.outcome.startswith(PARTLY)
     assert [finding.agrees for finding in norms.findings] == [True, False, None]
     # Eighty features for both choices of densities, five of them, and the criterion, on which the source is silent.
     assert [finding.agrees for finding in left_out.findings] == [True, False, False, None]

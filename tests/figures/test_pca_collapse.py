@@ -37,7 +37,8 @@ def test_claim_16_holds_up_to_two_sets_and_fails_for_all_three(data: xr.Dataset)
 
 def test_claim_16_is_judged_range_by_range(data: xr.Dataset) -> None:
     (verdict,) = judge(data)
-    assert (verdict.claim, verdict.outcome) == (16, PARTLY)
+    assert verdict.claim == 16
+    assert verdict.outcome.startswith(PARTLY)
     optimum = [finding.agrees for finding in verdict.findings if "sets collapsed for" in finding.stated]
     assert optimum == [True, True, True, False]
     assert verdict.findings[-1].agrees is True, "a collapsed set is stored along its principal component"

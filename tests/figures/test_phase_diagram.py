@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 import theory
 from figures import phase_diagram
 from figures.phase_diagram import AT_IMPORTANCE, IDEAL_DENSITY, _part, compute, draw, judge
-from figures.shared.verdicts import PARTLY
+from figures.shared.verdicts import HOLDS
 from theory.model.extra_feature import extra_feature_problem
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -39,9 +39,10 @@ def test_the_antipodal_pair_of_equal_features_is_the_exact_optimum_when_sparse(d
     assert_allclose(sparse.loss.values[2], antipodal[2], rtol=0.02)
 
 
-def test_claim_4_holds_but_for_the_idealised_boundaries(data: xr.Dataset) -> None:
+def test_claim_4_holds_and_the_exact_boundaries_are_not_the_idealised_ones(data: xr.Dataset) -> None:
     verdict = judge(data)[0]
-    assert (verdict.claim, verdict.outcome) == (4, PARTLY)
+    assert verdict.claim == 4
+    assert verdict.outcome == HOLDS
     # Per problem: three phases, training, the boundary of the idealised candidates.
     assert [finding.agrees for finding in verdict.findings] == [True, True, False] * 2
     assert "0.181247" in verdict.findings[2].found
@@ -52,9 +53,12 @@ def test_the_stated_boundary_is_where_the_idealised_losses_are_equal() -> None:
     assert_allclose(r * (p / 3 - p**2 / 4), (1 + r) * p**2 / 6, rtol=1e-12)
 
 
-def test_claim_5_the_boundary_is_continuous_between_dense_and_nearly_equal_features(data: xr.Dataset) -> None:
+def test_claim_5_holds_as_stated_and_the_exact_boundary_is_continuous_between_dense_and_nearly_equal_features(
+    data: xr.Dataset,
+) -> None:
     verdict = judge(data)[1]
-    assert (verdict.claim, verdict.outcome) == (5, PARTLY)
+    assert verdict.claim == 5
+    assert verdict.outcome == HOLDS
     assert verdict.findings[0].agrees is True
     assert verdict.findings[-1].agrees is False
     order, jump = data["fine_order"].values, data["fine_slope_jump"].values

@@ -94,7 +94,8 @@ def test_claim_2_sparsest_all_are_in_superposition_with_negative_biases(data: xr
 def test_claim_1_holds_and_claim_2_but_for_features_left_out(data: xr.Dataset) -> None:
     linear, relu = judge(data)
     assert (linear.claim, linear.outcome) == (1, HOLDS)
-    assert (relu.claim, relu.outcome) == (2, PARTLY)
+    assert relu.claim == 2
+    assert relu.outcome.startswith(PARTLY)
     assert [finding.stated for finding in relu.findings if not finding.agrees] == ["all 20 features in superposition"]
 
 

@@ -18,6 +18,7 @@ from theory.model.problem import Problem
 from theory.model.set_families import Equicorrelated, partial_parameters
 from theory.model.set_laws import ALL_OR_NONE, SetLaw
 from theory.model.set_names import SET_GRAMMAR, sets_of_names
+from theory.model.terms import DECODERS, PLAIN, Terms
 from theory.model.value_names import VALUE_GRAMMAR
 from theory.model.values import UNIFORM, ValueLaw, value_law
 
@@ -37,10 +38,13 @@ class Variant:
         Law of an active feature's value.
     sets : tuple of (int, SetLaw)
         Sizes and laws of sets, which take the features in order; those left over are independent.
+    terms : Terms
+        Decoder, given bias, unit norms, noise and penalties.
     """
 
     values: ValueLaw = UNIFORM
     sets: tuple[tuple[int, SetLaw], ...] = ()
+    terms: Terms = PLAIN
 
     def features(self, density: ArrayLike) -> FeatureDistribution:
         """
@@ -103,7 +107,7 @@ class Variant:
         """
         p = np.asarray(density, dtype=float)
         features = self.features(p if p.ndim else np.full(n, p))
-        return Problem(n=n, m=m, features=features, importance=importance)
+        return Problem(n=n, m=m, features=features, importance=importance, terms=self.terms)
 
     def check(self, n: int, density: float) -> None:
         """
@@ -174,6 +178,27 @@ def add_variant(parser: argparse.ArgumentParser) -> None:
         help="correlation of the activities of two members of a set, for --sets without a law; without --sets all "
         "features are one set",
     )
+    add("--decoder", choices=DECODERS, default="tied", help="whether W_out is W^T or free")
+    add("--bias", type=float, nargs="+", default=None, metavar="B", help="output bias, if it is given instead of "
+        "learned: one number, 0 for a model without bias, or one per feature")  # fmt: skip
+    add("--unit-norms", action="store_true", help="columns of W have length 1")
+    add("--noise", type=float, default=0.0, metavar="SIGMA", help="standard deviation of noise on the hidden layer")
+    add("--weight-decay", type=float, default=0.0, metavar="LAMBDA", help="adds LAMBDA/2 times the squares of all "
+        "weights to the loss")  # fmt: skip
+    add("--l1", type=float, default=0.0, metavar="LAMBDA", help="adds LAMBDA times the L1 norm of the hidden values to "
+        "the loss")  # fmt: skip
+
+
+def _terms(options: argparse.Namespace) -> Terms:
+    bias = options.bias
+    return Terms(
+        decoder=options.decoder,
+        bias=None if bias is None else bias[0] if len(bias) == 1 else tuple(bias),
+        unit_norms=options.unit_norms,
+        noise=options.noise,
+        decay=options.weight_decay,
+        l1=options.l1,
+    )
 
 
 def variant_of(options: argparse.Namespace) -> Variant:
@@ -195,10 +220,10 @@ def variant_of(options: argparse.Namespace) -> Variant:
     ValueError
         If one of them is unknown or out of range.
     """
-    sets, rho = options.sets, options.correlation
+    sets, rho, terms = options.sets, options.correlation, _terms(options)
     if rho is None:
-        return Variant(values=value_law(options.values), sets=sets_of_names(sets))
+        return Variant(values=value_law(options.values), sets=sets_of_names(sets), terms=terms)
     if all(":" in one for one in sets) and sets:
         raise ValueError("--correlation is for --sets without a law, but all of them have one")
     law = Equicorrelated(rho)
-    return Variant(values=value_law(options.values), sets=sets_of_names(sets or [str(options.n)], law))
+    return Variant(values=value_law(options.values), sets=sets_of_names(sets or [str(options.n)], law), terms=terms)

@@ -43,7 +43,10 @@ class LocalMinima:
     gradient_norm : ndarray, shape (k,)
         Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
     inverse : ndarray, shape (k, d, d)
-        Approximate inverse Hessian in the d = m n + n entries of (W, b), in the same units.
+        Approximate inverse Hessian in the d = m n + n entries of (W, b), in the same units; with a free decoder in
+        those of (W, W_out^T, b).
+    W_out : ndarray, shape (k, n, m), or None
+        Decoders, where they are free.
     """
 
     W: Float[ndarray, "k m n"]
@@ -52,22 +55,27 @@ class LocalMinima:
     converged: Bool[ndarray, " k"]
     gradient_norm: Float[ndarray, " k"]
     inverse: Float[ndarray, "k d d"]
+    W_out: Float[ndarray, "k n m"] | None = None
 
     @classmethod
     def joined(cls, parts: Sequence["LocalMinima"]) -> "LocalMinima":
         """Concatenate several searches."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+        lists = ([getattr(part, f.name) for part in parts] for f in fields(cls))
+        return cls(*(None if values[0] is None else np.concatenate(values) for values in lists))  # type: ignore[arg-type]
 
     def at(self, which: Int[ndarray, " some"]) -> "LocalMinima":
         """Select minima by number; repetitions allowed."""
-        return LocalMinima(*(getattr(self, f.name)[which] for f in fields(self)))
+        values = (getattr(self, f.name) for f in fields(self))
+        return LocalMinima(*(None if value is None else value[which] for value in values))  # type: ignore[arg-type]
 
     def replaced(self, which: Int[ndarray, " some"], by: "LocalMinima") -> "LocalMinima":
         """Put other minima in the place of some."""
-        result = [getattr(self, f.name).copy() for f in fields(self)]
-        for values, f in zip(result, fields(self), strict=True):
-            values[which] = getattr(by, f.name)
-        return LocalMinima(*result)
+        result = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, values in result.items():
+            if values is not None:
+                result[name] = values.copy()
+                result[name][which] = getattr(by, name)
+        return LocalMinima(**result)
 
 
 def random_starts(
@@ -103,6 +111,7 @@ def refine(
     tolerance: float = 1e-8,
     iterations: int = 300,
     inverse: Float[ndarray, "k d d"] | None = None,
+    W_out: Float[ndarray, "k n m"] | None = None,
 ) -> LocalMinima:
     """
     Run every start down to a local minimum of its own problem.
@@ -121,12 +130,18 @@ def refine(
         Most quasi-Newton iterations.
     inverse : ndarray, shape (k, d, d), optional
         What a search nearby learned of the inverse Hessians (``LocalMinima.inverse``).
+    W_out : ndarray, shape (k, n, m), optional
+        Starting decoders, where the problem's terms make them free; W^T by default.
 
     Returns
     -------
     LocalMinima
         One minimum per start, in the same order.
     """
+    if not problem.terms.plain:
+        from theory.optimum.with_terms import refine_with_terms
+
+        return refine_with_terms(problem, W, b, W_out, tolerance, iterations, inverse)
     k, m, n = W.shape
     importance = problem.importance
     scale = np.asarray(problem.zero_loss)
@@ -164,6 +179,7 @@ def row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], Output
         Takes couplings (k, n, n), biases (k, n) and row numbers (k,) of the batch, and returns output errors; exact
         where they are enumerated, else with as many nodes at every point, so that differences mean something.
     """
+    problem.plain("the errors of rows of couplings")
     n, values = problem.n, problem.features.values
     if n <= max_features(values):
         probability = problem.features.pattern_probability(active_patterns(n))
@@ -231,8 +247,9 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
     patients = problem.take(ill)
     mean = np.broadcast_to(patients.features.mean, b.shape)
     small = 0.05 * rng.standard_normal(W.shape)
+    W_out = None if minima.W_out is None else minima.W_out[ill]
     b = np.where(dead[ill], mean, b)
     W = np.where(dead[ill][:, None, :], small, W)
-    repaired = refine(patients, W, b)
+    repaired = refine(patients, W, b, W_out=W_out)
     better = repaired.loss < minima.loss[ill]
     return minima.replaced(ill[better], repaired.at(np.flatnonzero(better)))

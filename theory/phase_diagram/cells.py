@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from theory.geometry.phases import ideal_candidates
 from theory.geometry.tegum import tegum_products
-from theory.loss.population import output_errors
+from theory.loss.objective import losses
 from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.tools.command import progress
@@ -47,9 +47,7 @@ def rough_losses(problem: Problem, cells: ndarray, W: ndarray, b: ndarray) -> Fl
     ndarray, shape (k,)
         Losses, to 1e-4 where quadrature is needed.
     """
-    some = problem.take(cells)
-    errors = output_errors(W.swapaxes(-1, -2) @ W, b, some, rtol=1e-4)
-    return (some.importance * errors.value).sum(-1)
+    return losses(problem.take(cells), W, b, rtol=1e-4)
 
 
 def search_cells(
@@ -170,8 +168,8 @@ def _promising_seeds(
     W = np.broadcast_to(seeds, (len(cells), *seeds.shape))
     b = np.where((W == 0).all(2), problem.features.mean[cells][:, None, :], 0.0)
     count = W.shape[1]
-    losses = rough_losses(problem, np.repeat(cells, count), W.reshape(-1, *W.shape[2:]), b.reshape(-1, problem.n))
-    best = np.argsort(losses.reshape(len(cells), count), axis=1, kind="stable")[:, :_KEPT_SEEDS]
+    rough = rough_losses(problem, np.repeat(cells, count), W.reshape(-1, *W.shape[2:]), b.reshape(-1, problem.n))
+    best = np.argsort(rough.reshape(len(cells), count), axis=1, kind="stable")[:, :_KEPT_SEEDS]
     rows = np.arange(len(cells))[:, None]
     return W[rows, best], b[rows, best]
 

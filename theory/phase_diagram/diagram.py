@@ -98,6 +98,8 @@ def exact_phase_diagram(
     resolution = default_resolution(n) if resolution is None else resolution
     check_axes(n, m, resolution, density, importance)
     check_workers(workers)
+    variant.terms.refuse("the phase diagram, in which a feature may be left out,", ("bias", "noise", "decay", "l1"))
+    variant.check(n, density[1])
     from theory.geometry.phases import phase_of
     from theory.phase_diagram.boundaries import find_boundaries
     from theory.phase_diagram.grid import search_grid

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from theory.geometry.phases import phase_of
-from theory.loss.population import output_errors
+from theory.loss.objective import losses
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
 from theory.model.variant import STANDARD, Variant
@@ -287,8 +287,7 @@ class Edges:
         """The one of the lowest loss."""
         W, b = (np.stack([solution[k] for solution in solutions]) for k in (0, 1))
         problem = self.problem(b.shape[2], W.shape[2], np.full(len(self.cell), place))
-        errors = [output_errors(V.swapaxes(-1, -2) @ V, c, problem).value for V, c in zip(W, b, strict=True)]
-        lowest = np.argmin([(problem.importance * error).sum(-1) for error in errors], axis=0)
+        lowest = np.argmin([losses(problem, V, c) for V, c in zip(W, b, strict=True)], axis=0)
         best = solutions[0]
         for k, solution in enumerate(solutions):
             best = choose(lowest == k, solution, best)
@@ -302,10 +301,6 @@ class Edges:
     def _slope(self, fraction: ndarray, solution: LocalMinima) -> ndarray:
         """Envelope theorem: the optimal loss moves like the loss of the solution held fixed."""
         down, up = np.maximum(fraction - _DIFFERENCE, 0), np.minimum(fraction + _DIFFERENCE, 1)
-        n = solution.b.shape[1]
-        G = solution.W.swapaxes(-1, -2) @ solution.W
-        losses = []
-        for place in (down, up):
-            problem = self.problem(n, solution.W.shape[1], place)
-            losses.append((problem.importance * output_errors(G, solution.b, problem).value).sum(-1))
-        return (losses[1] - losses[0]) / (up - down)
+        m, n = solution.W.shape[1:]
+        low, high = (losses(self.problem(n, m, place), solution.W, solution.b) for place in (down, up))
+        return (high - low) / (up - down)

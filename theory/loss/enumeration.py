@@ -33,7 +33,7 @@ __all__ = ["active_patterns", "expected_squared_error", "max_features", "own_fir
 _MOST_FILLED, _MOST_CONSTANT = 6, 16
 
 # Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache.
-_STATE_ELEMENTS = 9_000
+_STATE_ELEMENTS = 6_000
 
 
 def max_features(values: ValueLaw) -> int:

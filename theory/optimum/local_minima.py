@@ -218,7 +218,13 @@ def searching_errors(
         return output_errors(G, b, problem, rtol=rtol)
 
 
-def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:
+def revive(
+    problem: Problem,
+    minima: LocalMinima,
+    rng: np.random.Generator,
+    tolerance: float = 1e-8,
+    iterations: int = 300,
+) -> LocalMinima:
     """
     Repair dead features and search on.
 
@@ -233,6 +239,8 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
         Where a search ended.
     rng : numpy.random.Generator
         Draws the small column that a repaired feature starts with.
+    tolerance, iterations : float, int
+        As for ``refine``.
 
     Returns
     -------
@@ -250,6 +258,6 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
     W_out = None if minima.W_out is None else minima.W_out[ill]
     b = np.where(dead[ill], mean, b)
     W = np.where(dead[ill][:, None, :], small, W)
-    repaired = refine(patients, W, b, W_out=W_out)
+    repaired = refine(patients, W, b, tolerance, iterations, W_out=W_out)
     better = repaired.loss < minima.loss[ill]
     return minima.replaced(ill[better], repaired.at(np.flatnonzero(better)))

@@ -15,7 +15,7 @@ def test_features_that_are_not_stored_add_their_variance() -> None:
     problem = Problem(m=3, density=rng.uniform(0.02, 0.3, 30), importance=rng.uniform(0.1, 1, 30))
     start = even(problem, 11, rng)
     loss = LargeLoss(problem, 1e-8)
-    stored = start.W.any(0)
+    stored = np.asarray(start.W.any(0))
     assert stored.sum() == 11
     few = loss.of(stored)
     alone = few(few.join(start.W[:, stored], start.b[stored]))[0] * few.problem.zero_loss

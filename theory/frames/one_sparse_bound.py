@@ -4,7 +4,7 @@ With one norm r and one bias b <= 0 for all features the one-sparse loss is
 
     L_1 = n own(g, b) + n (n - 1) Int f(c) dmu(c) ,   g = r^2 ,   f(c) = Int_0^1 ReLU(g c u + b)^2 du ,
 
-mu the law of the cosines of all pairs: linear in mu. Delsarte's inequalities hold for it. A polynomial h = sum_d h_d P_d
+mu the law of the cosines of all pairs: linear in mu. Delsarte's inequalities hold for it. A polynomial h = sum h_d P_d
 with h_d >= 0 for d >= 1 and h <= f on [-1, 1] is a certificate: Int f dmu >= h_0 - sum_{d >= 1} h_d / (n - 1), whatever
 the arrangement. The best h of a degree solves a linear programme with one inequality for every cosine; those that it
 misses are added until none is (f is 0 up to -b/g, and c f(c) a polynomial from there on, so that they are found from
@@ -12,13 +12,14 @@ roots, not on a grid). What rounding leaves is taken off h_0. Over (g, b) the bo
 from all local minima of a grid; that none is lower is not proved.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from numpy.polynomial import Chebyshev
-from scipy.optimize import linprog, minimize
+from scipy.optimize import OptimizeResult, linprog, minimize
 
 from theory.frames.bounds import _shape
 from theory.frames.gegenbauer import gegenbauer
@@ -137,7 +138,8 @@ def bound_at(n: int, m: int, g: float, b: float, degree: int = DEGREE) -> OneSpa
     best, best_dual, touching = -np.inf, np.zeros(degree + 1), cosines
     for _ in range(_ROUNDS):
         P = gegenbauer(m, degree, cosines)[0]
-        found = linprog(-gain, A_ub=P.T, b_ub=_f(cosines, g, b) / _UNIT, bounds=lower, options=_SOLVER)
+        limit = _f(cosines, g, b) / _UNIT
+        found = linprog(-gain, A_ub=P.T, b_ub=limit, bounds=lower, options=_SOLVER)  # type: ignore[call-overload]
         if found.x is None:
             break
         dual = _UNIT * np.maximum(found.x, np.r_[-np.inf, np.zeros(degree)])
@@ -205,12 +207,17 @@ def one_sparse_bound(n: int, m: int, degree: int = DEGREE) -> OneSparseBound:
     ends = []
     for i, j in least[order]:
         start = [np.log(_COUPLINGS[i]), _SHARES[j]]
-        ends.append(minimize(lambda x: _rough(n, m, *_point(x)), start, method="Nelder-Mead", options=options))
+        ends.append(_simplex(lambda x: _rough(n, m, *_point(x)), start, options))
     last = min(ends, key=lambda end: end.fun).x
     simplex = last + np.array([[0.0, 0.0], [2e-3, 0.0], [0.0, 2e-3]])
-    options = {"xatol": 1e-6, "fatol": 1e-10, "maxfev": 60, "initial_simplex": simplex}
-    found = minimize(lambda x: bound_at(n, m, *_point(x), degree).bound, last, method="Nelder-Mead", options=options)
+    fine = {"xatol": 1e-6, "fatol": 1e-10, "maxfev": 60, "initial_simplex": simplex}
+    found = _simplex(lambda x: bound_at(n, m, *_point(x), degree).bound, last, fine)
     return bound_at(n, m, *_point(found.x), degree)
+
+
+def _simplex(value: Callable[[ndarray], float], x: object, options: object) -> OptimizeResult:
+    """Nelder and Mead's method: the bound has kinks."""
+    return minimize(value, x, method="Nelder-Mead", options=options)  # type: ignore[call-overload]
 
 
 def _point(x: Float[ndarray, " 2"]) -> tuple[float, float]:

@@ -1,5 +1,5 @@
 """What superposition needs, and what it costs
-==============================================
+===========================================
 
 Statements of the documents that few features decide exactly. Three equal features in a plane (a) are in superposition
 at every density drawn, also where all are nearly always active: sparsity is not necessary (claim 27), but an

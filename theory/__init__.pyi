@@ -44,6 +44,7 @@ from .model.problem import Problem as Problem
 from .model.set_laws import SetLaw as SetLaw
 from .model.terms import Terms as Terms
 from .model.values import ValueLaw as ValueLaw
+from .optimum.biases import best_bias as best_bias
 from .optimum.named_geometry import Optimum as Optimum
 from .optimum.named_geometry import optimise as optimise
 from .optimum.one_sparse import one_sparse_optimum as one_sparse_optimum
@@ -65,6 +66,8 @@ from .phase_diagram.picture import draw_phase_diagram as draw_phase_diagram
 from .search.global_search import GlobalOptimum as GlobalOptimum
 from .search.global_search import Minimum as Minimum
 from .search.global_search import global_optimum as global_optimum
+from .search.model_report import ModelReport as ModelReport
+from .search.model_report import report as report
 from .symbolic import CandidateLoss as CandidateLoss
 from .symbolic import Formula as Formula
 from .symbolic import derive_boundaries as derive_boundaries

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numerics.agreement.compare import LOSSES, RATE, STEPS, compare_losses, train_and_judge
+from numerics.agreement.weights import LAYOUTS
 from numerics.training.settings import Settings
 from theory.model.variant import add_variant, variant_of
 from theory.tools.command import (
@@ -31,12 +32,14 @@ from theory.tools.command import (
 if TYPE_CHECKING:
     import xarray as xr
 
+    from numerics.agreement.instances import GivenModels
     from theory.model.problem import Problem
 
 __all__ = ["main"]
 
 _COMMAND = "python -m numerics.agreement"
 _RESOLUTION = 30
+PER = ("feature", "instance")
 _Work = Callable[[], "tuple[xr.Dataset, str]"]
 
 
@@ -56,11 +59,17 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     stem = "agreement_grid" if options.grid else "agreement_weights" if options.weights else "agreement"
     name, saving = f"{stem}_n{options.n}_m{options.m}.nc", options.output is not None
-    with results_folder(options.output, [name], options.overwrite, _COMMAND) if saving else nullcontext() as folder:
+    names = [
+        name,
+        *(f"{Path(name).stem}_report.{end}" for end in ("html", "png", "svg", "csv", "nc") if options.weights),
+    ]
+    with results_folder(options.output, names, options.overwrite, _COMMAND) if saving else nullcontext() as folder:
         data, text = work()
         if folder is not None:
             save_result(data.assign_attrs(made_by=_COMMAND), folder / name)
             text = f"{text}\n\n{folder / name}"
+            if options.weights is not None:
+                text += "".join(f"\n{path}" for path in _save_report(options, data, folder, Path(name).stem))
     tell(text)
 
 
@@ -75,8 +84,16 @@ def _parser() -> Parser:
     )
     add("--decay", type=positive, default=1.0, help="importances fall by this factor from feature to feature (for "
         "that of weights see --weight-decay)")  # fmt: skip
-    add("--weights", type=Path, default=None, metavar="FILE", help="judge the models of a .npz or .npy file: W as (m, "
-        "n), (n, m), or with a leading axis of instances; b as (n,), or zero if it holds none")  # fmt: skip
+    add("--densities", type=density, nargs="+", default=None, metavar="P", help="with --weights: one density for each "
+        "of the file's models; instead of --density")  # fmt: skip
+    add("--per", choices=PER, default=None, help="with --weights: what a list of densities or importances runs over, "
+        "where the numbers of features and of models are the same")  # fmt: skip
+    add("--weights", type=Path, default=None, metavar="FILE", help="judge the models of a .npz, .npy, .safetensors, "
+        ".pt, .pth or .ckpt file: W as (m, n) or (n, m), or with a leading axis of instances; b as (n,) or one per "
+        "instance, or the best for that W if it holds none")  # fmt: skip
+    add("--layout", choices=LAYOUTS, default=None, help="with --weights: whether W is (m, n) or (n, m), where n = m")
+    add("--names", nargs="+", default=[], metavar="KEY=NAME", help="with --weights: what W, b and W_out are called in "
+        "the file, such as W=model.embed; by default the usual names are looked for")  # fmt: skip
     add("--grid", action="store_true", help="the phase diagram of an extra feature, density 0.01 to 1 against relative "
         "importance 0.1 to 10; --density and --importance do not apply")  # fmt: skip
     add("--resolution", type=count, default=_RESOLUTION, help="cells per axis of the grid")
@@ -143,19 +160,46 @@ def _grid(options: argparse.Namespace) -> _Work:
 
 
 def _weights(options: argparse.Namespace) -> _Work:
-    from numerics.agreement.tables import describe_runs
-    from numerics.agreement.verdicts import judge
-    from numerics.agreement.weights import read_weights
+    from numerics.agreement.instances import judge_each
 
-    problem = _problem(options)
-    W, b = read_weights(options.weights, options.n, options.m)
-    note = "" if b.any() else "\nall biases are zero, or the file holds none"
+    given = _given(options)
 
     def work() -> "tuple[xr.Dataset, str]":
-        data = judge(problem, W, b, options.seed)
-        return data, f"{options.weights}{note}\n{describe_runs(data)}"
+        data, text = judge_each(given, options.seed)
+        return data, f"{options.weights}\n{text}"
 
     return work
+
+
+def _given(options: argparse.Namespace) -> "GivenModels":
+    from numerics.agreement.instances import given_models
+
+    return given_models(
+        options.weights,
+        options.n,
+        options.m,
+        options.densities or options.density,
+        options.importance,
+        options.decay,
+        "instance" if options.densities else options.per,
+        options.layout,
+        _names(options.names),
+    )
+
+
+def _save_report(options: argparse.Namespace, data: "xr.Dataset", folder: Path, stem: str) -> list[Path]:
+    """Write the page, picture and table beside the numbers."""
+    from theory.search.model_report import report
+
+    problems = list(_given(options).problems)
+    return report(data["W"].values, data["b"].values, problems, seed=options.seed).save(folder, f"{stem}_report")
+
+
+def _names(pairs: list[str]) -> dict[str, str]:
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise ValueError(f"--names wants pairs such as W=model.embed, got {wrong[0]!r}")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _trained(options: argparse.Namespace) -> _Work:

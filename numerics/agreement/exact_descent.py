@@ -23,6 +23,8 @@ from theory.loss.enumeration import max_features
 from theory.loss.objective import Objective
 from theory.loss.population import output_errors
 from theory.model.problem import Problem
+from theory.model.values import UNIFORM
+from theory.optimum.local_minima import searching_errors
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, spread
 
@@ -239,10 +241,12 @@ def _slopes(problem: Problem) -> Callable[[ndarray], tuple[ndarray, ndarray]]:
         objective = Objective(problem, rtol=_RTOL)
         return lambda theta: objective(theta, np.arange(len(theta)))
     nodes = None if n <= max_features(problem.features.values) else _NODES
+    engine = nodes is not None and problem.features.values != UNIFORM
 
     def plain(theta: ndarray) -> tuple[ndarray, ndarray]:
         V, c = theta[:, : m * n].reshape(-1, m, n), theta[:, m * n :]
-        errors = output_errors(V.swapaxes(-1, -2) @ V, c, problem, nodes=nodes)
+        G = V.swapaxes(-1, -2) @ V
+        errors = searching_errors(G, c, problem) if engine else output_errors(G, c, problem, nodes=nodes)
         loss, dV, dc = errors.pull_back(V, problem.importance)
         return loss, np.concatenate([dV.reshape(len(theta), -1), dc], axis=1)
 

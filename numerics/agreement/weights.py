@@ -1,161 +1,226 @@
-"""Models that were trained elsewhere, in any framework: read from .npy and .npz files."""
+"""Models that were trained elsewhere, in any framework: which arrays of a file are W, b and W_out, and how they lie."""
 
-import math
 import os
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
-__all__ = ["arrange_weights", "read_weights"]
+from numerics.agreement.files import open_arrays
+from theory.tools.arrays import detached
 
-# Names under which weights and biases are commonly saved, in the order in which they are looked for.
-_WEIGHT_NAMES = ("W", "weight", "weights", "w", "embedding")
-_BIAS_NAMES = ("b", "bias", "b_final", "biases")
-# More than any toy model has; what claims to be larger is damaged, or made to fill the memory.
-_LARGEST = 2**30
+__all__ = ["LAYOUTS", "Layout", "Weights", "arrange_weights", "read_weights"]
+
+Layout = Literal["hidden-first", "features-first"]
+LAYOUTS: tuple[Layout, ...] = ("hidden-first", "features-first")
+# Names under which arrays are commonly saved, in the order in which they are looked for; a dotted prefix is no part.
+_NAMES = {
+    "W": ("w", "weights", "weight", "embed", "embedding", "embed.weight", "embedding.weight", "w_embed"),
+    "b": ("b", "b_final", "bias", "biases", "b_out", "b_dec", "decoder.bias", "unembed.bias", "out.bias"),
+    "W_in": ("w_in", "w_enc", "encoder", "encoder.weight", "enc.weight", "w1", "embed.weight", "embed"),
+    "W_out": ("w_out", "w_dec", "decoder", "decoder.weight", "dec.weight", "w2", "unembed.weight", "unembed",
+              "w_unembed"),
+    "hidden bias": ("b_enc", "b_in", "b1", "encoder.bias", "enc.bias", "embed.bias", "embedding.bias"),
+}  # fmt: skip
+# Two matrices that differ by less than this, relative to the larger, are one that was saved twice.
+_TIED = 1e-6
 
 
-def read_weights(path: str | os.PathLike[str], n: int, m: int) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
+class Weights(NamedTuple):
+    """
+    Models as this project writes them.
+
+    Attributes
+    ----------
+    W : ndarray, shape (k, m, n)
+        Embeddings; column j is feature j's direction.
+    b : ndarray, shape (k, n), or None
+        Output biases, added before the ReLU; None if the file holds none.
+    W_out : ndarray, shape (k, n, m), or None
+        Decoders; None where weights are tied.
+    """
+
+    W: Float[ndarray, "k m n"]
+    b: Float[ndarray, "k n"] | None
+    W_out: Float[ndarray, "k n m"] | None = None
+
+
+def read_weights(
+    path: str | os.PathLike[str],
+    n: int,
+    m: int,
+    layout: Layout | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Weights:
     """
     Read the weights of one or many models.
 
     Parameters
     ----------
     path : path
-        A .npy file that holds W, or a .npz file that holds W and, optionally, b.
+        A .npz, .npy, .safetensors, .pt, .pth or .ckpt file. Torch's are read where torch is installed, tensors only.
     n : int
         Number of features.
     m : int
         Number of hidden dimensions.
+    layout : {"hidden-first", "features-first"}, optional
+        Whether W is (m, n) or (n, m), after a leading axis of instances if it has one. Needed only where n = m.
+    names : mapping from {"W", "b", "W_out"} to str, optional
+        Names of the arrays in the file. By default looked for under the usual ones, with or without a prefix.
 
     Returns
     -------
-    W : ndarray, shape (k, m, n)
-        Embeddings.
-    b : ndarray, shape (k, n)
-        Biases; zero if the file holds none.
+    Weights
+        Embeddings; biases and decoders if the file holds them.
 
     Raises
     ------
     ValueError
-        If the file is of another kind or holds no W, or shapes do not fit.
+        If the file is of another kind, holds no W or several that might be, shapes do not fit, or n = m and no layout
+        is given.
     OSError
         If it cannot be read.
     """
     path = Path(path)
-    if path.suffix not in (".npy", ".npz"):
-        raise ValueError(f"weights must be a .npy or .npz file, got {path.name!r}; save them with numpy.savez(W=, b=)")
-    try:
-        names, W, b = _read_npy(path) if path.suffix == ".npy" else _read_npz(path)
-    except OSError as problem:
-        raise OSError(f"cannot read {path}: {problem.strerror or problem}") from None
-    except _TooLargeError as problem:
-        raise ValueError(f"{path}: {problem}") from None
-    except Exception:  # zip, header and pickle errors of many types: the file is at fault, whatever the type
-        raise ValueError(f"{path} is no NumPy file of plain arrays, or damaged") from None
-    if W is None:
-        raise ValueError(f"{path} holds no array W; it holds {', '.join(map(repr, names)) or 'nothing'}")
-    return arrange_weights(W, b, n, m)
+    held = open_arrays(path)
+    chosen = _choose(path, held.names, dict(names or {}))
+    hidden = _matching(held.names, "hidden bias") if "W_out" in chosen else []
+    if any(np.any(held.read(name)) for name in hidden):
+        raise ValueError(f"{path} holds a bias of the hidden layer, {hidden[0]!r}, which the toy model has not")
+    W, b, W_out = (held.read(chosen[key]) if key in chosen else None for key in ("W", "b", "W_out"))
+    assert W is not None
+    return arrange_weights(W, b, n, m, layout, W_out)
 
 
-class _TooLargeError(ValueError):
-    """An array that would fill the memory."""
+def _matching(held: list[str], kind: str) -> list[str]:
+    """Names of a kind, those without a prefix and the commonest first."""
+    found = []
+    for known in _NAMES[kind]:
+        found += [name for name in held if name.lower() == known]
+        found += [name for name in held if name.lower().endswith(f".{known}")]
+    return list(dict.fromkeys(found))
 
 
-def _read_npy(path: Path) -> tuple[list[str], ndarray | None, ndarray | None]:
-    with path.open("rb") as file:
-        return ["W"], _read_array("W", file), None
+def _choose(path: Path, held: list[str], names: dict[str, str]) -> dict[str, str]:
+    """Which of the names in a file are W, b and W_out."""
+    for key, name in names.items():
+        if key not in ("W", "b", "W_out") or name not in held:
+            raise ValueError(f"{path} has no {key} named {name!r}; it holds {', '.join(map(repr, held)) or 'nothing'}")
+    chosen = dict(names)
+    if "W" not in chosen:
+        decoders = _matching(held, "W_out")
+        encoders = [name for name in _matching(held, "W_in") if name not in decoders] if decoders else []
+        candidates = encoders or [name for name in _matching(held, "W") if name not in decoders]
+        if not candidates:
+            raise ValueError(f"{path} holds no array W; it holds {', '.join(map(repr, held)) or 'nothing'}")
+        chosen["W"] = _only(path, "W", candidates)
+        if decoders and "W_out" not in chosen:
+            chosen["W_out"] = _only(path, "W_out", decoders)
+    biases = _matching(held, "b")
+    biases = [name for name in biases if name not in _matching(held, "hidden bias")]
+    if "b" not in chosen and biases:
+        chosen["b"] = _only(path, "b", biases)
+    return chosen
 
 
-def _read_npz(path: Path) -> tuple[list[str], ndarray | None, ndarray | None]:
-    """Read W and b only: nobody knows what else is packed beside them, and how far it would unpack."""
-    with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        found: list[ndarray | None] = []
-        for known in (_WEIGHT_NAMES, _BIAS_NAMES):
-            name = next((name for name in known if name in names), None)
-            if name is None:
-                found.append(None)
-                continue
-            packed = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
-            with archive.open(packed) as file:
-                found.append(_read_array(name, file))
-    return names, found[0], found[1]
-
-
-def _read_array(name: str, file: IO[bytes]) -> ndarray:
-    """Read an array, once its header says that it is of a size that weights have."""
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, in_columns, dtype = header(file)
-    if dtype.hasobject:
-        raise ValueError("pickled objects are not read")
-    size = math.prod(shape) * dtype.itemsize
-    if size > _LARGEST:
-        raise _TooLargeError(f"{name} of shape {shape} would take {size / 2**30:.3g} GiB; the limit is 1 GiB")
-    data = file.read(size)
-    if len(data) < size:
-        raise ValueError("the file ends early")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if in_columns else "C")
+def _only(path: Path, key: str, candidates: list[str]) -> str:
+    if len(candidates) > 1:
+        choices = " or ".join(f"{key}={name}" for name in candidates)
+        raise ValueError(f"{path} holds several arrays that might be {key}; choose with --names {choices}")
+    return candidates[0]
 
 
 def arrange_weights(
-    W: ndarray, b: ndarray | None, n: int, m: int
-) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
+    W: ArrayLike,
+    b: ArrayLike | None,
+    n: int,
+    m: int,
+    layout: Layout | None = None,
+    W_out: ArrayLike | None = None,
+) -> Weights:
     """
     Bring weights into the layout of this project.
 
     Parameters
     ----------
-    W : ndarray, shape (m, n) or (n, m), or either with a leading instance axis
-        Embeddings; (m, n) if m = n.
-    b : ndarray, shape (n,) or (k, n), optional
-        Biases, added before the ReLU; zero by default.
+    W : array_like, shape (m, n) or (n, m), or either with a leading instance axis
+        Embeddings, or torch tensors of them.
+    b : array_like, shape (n,) or (k, n), optional
+        Biases, added before the ReLU.
     n : int
         Number of features.
     m : int
         Number of hidden dimensions.
+    layout : {"hidden-first", "features-first"}, optional
+        Whether W is (m, n) or (n, m); needed only where n = m, and then W_out is taken to be W's transpose's layout.
+    W_out : array_like, shape (n, m) or (m, n), or either with a leading instance axis, optional
+        Decoders. Where they are W^T the weights are tied, and none is returned.
 
     Returns
     -------
-    W : ndarray, shape (k, m, n)
-        Embeddings.
-    b : ndarray, shape (k, n)
-        Biases.
+    Weights
+        W (k, m, n), b (k, n) or None, W_out (k, n, m) or None.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, or numbers are not real and finite.
+        If shapes do not fit, numbers are not real and finite, or n = m and no layout is given.
 
     Examples
     --------
-    >>> W, b = arrange_weights(np.ones((5, 2)), None, n=5, m=2)
-    >>> W.shape, b.shape
-    ((1, 2, 5), (1, 5))
+    >>> weights = arrange_weights(np.ones((5, 2)), None, n=5, m=2)
+    >>> weights.W.shape, weights.b
+    ((1, 2, 5), None)
     """
-    W = _real("W", W)
-    if W.ndim not in (2, 3) or W.shape[-2:] not in ((m, n), (n, m)) or 0 in W.shape:
+    if layout is not None and layout not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {layout!r}")
+    embedding = _matrices("W", W, n, m, layout)
+    bias = None if b is None else _biases(_real("b", b), n, len(embedding))
+    if W_out is None:
+        return Weights(embedding, bias)
+    other: Layout | None = None if layout is None else LAYOUTS[1 - LAYOUTS.index(layout)]
+    decoder = np.ascontiguousarray(_matrices("W_out", W_out, n, m, other).swapaxes(-1, -2))
+    if len(decoder) != len(embedding):
+        raise ValueError(f"W holds {len(embedding)} model(s), W_out {len(decoder)}")
+    apart = np.abs(decoder - embedding.swapaxes(-1, -2)).max()
+    return Weights(embedding, bias, decoder if apart > _TIED * np.abs(embedding).max() else None)
+
+
+def _matrices(name: str, W: ArrayLike, n: int, m: int, layout: Layout | None) -> Float[ndarray, "k m n"]:
+    """One matrix per model, hidden dimensions first."""
+    array = _real(name, W)
+    if array.ndim not in (2, 3) or array.shape[-2:] not in ((m, n), (n, m)) or 0 in array.shape:
         raise ValueError(
-            f"W has shape {W.shape}, but n = {n} and m = {m} ask for ({m}, {n}) or ({n}, {m}), optionally with a "
-            "leading axis of instances; pass the --n and --m of your model"
+            f"{name} has shape {array.shape}, but n = {n} and m = {m} ask for ({m}, {n}) or ({n}, {m}), optionally "
+            "with a leading axis of instances; pass the --n and --m of your model"
         )
-    if W.shape[-2:] != (m, n):
-        W = W.swapaxes(-1, -2)
-    W = W.reshape(-1, m, n)
-    bias = np.zeros(n) if b is None else _real("b", b)
+    if n == m and layout is None:
+        raise ValueError(
+            f"{name} of shape {array.shape} may be (m, n) or (n, m), for n = m = {n}: choose --layout hidden-first "
+            "(column j is feature j's direction) or --layout features-first (row j is)"
+        )
+    shape = array.shape[-2:]
+    if layout is not None and shape != ((m, n) if layout == LAYOUTS[0] else (n, m)):
+        raise ValueError(f"{name} has shape {array.shape}, which is not {layout} for n = {n} and m = {m}")
+    if shape != (m, n) or (n == m and layout == LAYOUTS[1]):
+        array = array.swapaxes(-1, -2)
+    return np.ascontiguousarray(array.reshape(-1, m, n))
+
+
+def _biases(bias: Float[ndarray, "..."], n: int, models: int) -> Float[ndarray, "k n"]:
     if bias.ndim == 2 and bias.shape == (n, 1):
         bias = bias[:, 0]
-    if bias.shape not in ((n,), (1, n), (len(W), n)):
-        raise ValueError(f"b has shape {bias.shape}, but W of {len(W)} model(s) asks for ({n},) or ({len(W)}, {n})")
-    return np.ascontiguousarray(W), np.array(np.broadcast_to(bias, (len(W), n)))
+    if bias.shape not in ((n,), (1, n), (models, n)):
+        raise ValueError(f"b has shape {bias.shape}, but W of {models} model(s) asks for ({n},) or ({models}, {n})")
+    return np.array(np.broadcast_to(bias, (models, n)))
 
 
-def _real(name: str, array: ndarray) -> Float[ndarray, "..."]:
+def _real(name: str, values: ArrayLike) -> Float[ndarray, "..."]:
+    array = np.asarray(detached(values))
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{name} must hold real numbers, got {array.dtype}")
     if not np.isfinite(array).all():

@@ -8,11 +8,14 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.tools.arrays import detached
+
 __all__ = ["coherence", "dimensionality", "dimensions_per_feature", "feature_norms", "frame_potential", "superposition"]
 
 
 def _matrix(W: ArrayLike) -> Float[ndarray, "*batch m n"]:
     """Check an embedding and return it as float64."""
+    W = detached(W)
     if np.ma.isMaskedArray(W) or np.iscomplexobj(W):
         raise TypeError("W must be an array of real numbers, none of them masked")
     try:

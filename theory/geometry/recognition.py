@@ -23,6 +23,7 @@ from scipy.cluster.hierarchy import linkage
 
 from theory.geometry.alignment import nearest_polytope
 from theory.geometry.polytopes import POLYTOPES
+from theory.tools.arrays import detached
 
 __all__ = ["RecognisedFactor", "Recognition", "recognise", "recognise_many"]
 
@@ -281,6 +282,7 @@ def recognise(W: ArrayLike, tolerance: float = 0.35) -> Recognition:
 def _checked(W: ArrayLike, tolerance: float) -> Float[ndarray, "..."]:
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance must lie in (0, 1), got {tolerance!r}")
+    W = detached(W)
     if np.ma.isMaskedArray(W) or np.iscomplexobj(W):
         raise TypeError("W must be an array of real numbers, none of them masked")
     try:

@@ -109,13 +109,16 @@ def _with_terms(
     terms = problem.terms
     if noise is not None and noise != terms.noise:
         raise ValueError(f"the problem's terms give the noise, {terms.noise!r}; leave out noise = {noise!r}")
-    features, error = Features.of(problem.features), squared_error(problem.activation)
-    found = estimate_loss(W, b, features, problem.importance, W_out, terms.noise, error, rtol, threads=threads)
+    decoder = None if W_out is None else np.asarray(W_out, dtype=float)
+    found = None if terms.noise else _enumerated(W, b, problem, decoder)
+    if found is None:
+        features, error = Features.of(problem.features), squared_error(problem.activation)
+        found = estimate_loss(W, b, features, problem.importance, W_out, terms.noise, error, rtol, threads=threads)
     value, miss, gradient = found.value, found.error, dict(found.gradient)
     if terms.decay:
         for name in ("W", "W_out"):
             if name in gradient:
-                weights = W if name == "W" else np.asarray(W_out, dtype=float)
+                weights = W if name == "W" or decoder is None else decoder
                 value += terms.decay / 2 * float((weights**2).sum())
                 gradient[name] = gradient[name] + terms.decay * weights
     slope_error, parts = found.gradient_error, found.parts
@@ -123,20 +126,27 @@ def _with_terms(
         size, size_error, slope, slope_miss = hidden_l1(W, problem, rtol)
         value, gradient["W"] = value + terms.l1 * float(size), gradient["W"] + terms.l1 * slope
         miss, slope_error = miss + terms.l1 * float(size_error), slope_error + terms.l1 * float(slope_miss)
-        parts = replace(parts, rounding=parts.rounding + terms.l1 * size_error)
+        parts = replace(parts, rounding=np.asarray(parts.rounding + terms.l1 * size_error))
     return replace(found, value=value, error=miss, gradient=gradient, gradient_error=slope_error, parts=parts)
 
 
-def _enumerated(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem) -> Estimate[float] | None:
+def _enumerated(
+    W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, W_out: Float[ndarray, "n m"] | None = None
+) -> Estimate[float] | None:
     """Exact to rounding, where features are few or the output is linear."""
     from theory.loss.enumeration import max_features
     from theory.loss.quadrature import reach
 
     if problem.activation.kinks and problem.n > max_features(problem.features.values):
         return None
-    G, weight = W.T @ W, problem.importance
+    V = W.T if W_out is None else W_out
+    G, weight = V @ W, problem.importance
     errors = output_errors(G, b, problem)
+    A = weight[:, None] * errors.dG
+    free = {} if W_out is None else {"W_out": A @ W.T}
     loss, dW, db = errors.pull_back(W, weight)
+    if W_out is not None:
+        dW = V.T @ A
     furthest = reach(G, b, problem.features)
     size = problem.features.value_square + furthest**2
     rounding = float(weight @ (16 * _EPS * size))
@@ -145,8 +155,8 @@ def _enumerated(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Prob
     return Estimate(
         value=float(loss),
         error=rounding,
-        gradient={"W": dW, "b": db},
-        gradient_error=entry_error(W, W.T, slope),
+        gradient={"W": dW, "b": db, **free},
+        gradient_error=entry_error(W, V, slope),
         nodes=0,
         parts=Parts(zero, zero, zero, np.asarray(rounding)),
         paths={"enumerated": problem.n},

@@ -120,7 +120,7 @@ def _set_factor(
 ) -> None:
     """Multiply one set's factor into the product, and write its members' derivatives."""
     e = value[..., inside]
-    there = law.at(p)
+    there = law.at(np.broadcast_to(p, e.shape[:-1]))
     factor = 1 + p * (there.generating(e) - 1)
     product *= factor
     by_member = there.slopes(e)
@@ -130,7 +130,7 @@ def _set_factor(
         mine = e[..., row, :]
         with_own, without = mine.copy(), mine.copy()
         with_own[..., i], without[..., i] = 1, 0
-        here = law.at(p[..., row if p.shape[-1] > 1 else 0]) if p.ndim else law
+        here = law.at(np.broadcast_to(p, e.shape[:-1])[..., row])
         both = here.slopes(with_own) - here.slopes(without)  # d^2 C / de_i de_j
         within = both * slope[..., row, inside] / _nonzero(by_member[..., row, i])[..., None]
         within -= log_slope[..., row, inside]
@@ -139,5 +139,5 @@ def _set_factor(
 
 
 def _nonzero(factor: Complex[ndarray, "*shape"]) -> Complex[ndarray, "*shape"]:
-    """Replace exact zeros, which a division could not undo in the product, by something far below rounding."""
-    return np.where(factor == 0, 1e-200, factor)
+    """Replace zeros, and what is as good as zero, by something far below rounding whose quotients stay finite."""
+    return np.where(np.abs(factor) < 1e-150, 1e-150, factor)

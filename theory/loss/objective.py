@@ -16,6 +16,7 @@ from theory.loss.enumeration import max_features
 from theory.loss.outputs import output_errors
 from theory.loss.terms import Value, loss_with_terms
 from theory.model.problem import Problem
+from theory.model.values import UNIFORM
 
 __all__ = ["Objective", "losses"]
 
@@ -45,8 +46,9 @@ class Objective:
         self.rows = self.m if self.terms.tied else 2 * self.m
         self.size = (self.rows + 1) * self.n
         self.bias = self.terms.bias_of(self.n)
-        few = self.n <= max_features(problem.features.values)
-        self.nodes = None if few or exact else max(_NODES, _NODES_PER_FEATURE * self.n)
+        values = problem.features.values  # other laws decay too unlike one another for a number of nodes
+        accurate = exact or values != UNIFORM or self.n <= max_features(values)
+        self.nodes = None if accurate else max(_NODES, _NODES_PER_FEATURE * self.n)
 
     def join(
         self, W: Float[ndarray, "*k m n"], b: Float[ndarray, "*k n"], W_out: Float[ndarray, "*k n m"] | None = None

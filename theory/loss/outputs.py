@@ -238,7 +238,7 @@ def _integrated(
     features = problem.features.reshaped(batch)
     value, dG, db, error = np.empty((k, n)), np.empty((k, n, n)), np.empty((k, n)), np.empty((k, n))
     dnoise = None if noise is None else np.empty((k, n))
-    for members, law in alike(features, k):
+    for members, law in alike(features, k, n):
         rows = Rows(
             G[members].reshape(-1, n),
             b[members].ravel(),
@@ -257,9 +257,9 @@ def _integrated(
     return OutputErrors(value, dG, db, error, dnoise)
 
 
-def alike(features: FeatureDistribution, k: int) -> "list[tuple[ndarray, Features]]":
+def alike(features: FeatureDistribution, k: int, rows: int) -> "list[tuple[ndarray, Features]]":
     """
-    Group the models of a batch by their distribution of features.
+    Group the models of a batch by their distribution of features; few independent features need no groups.
 
     Parameters
     ----------
@@ -267,16 +267,21 @@ def alike(features: FeatureDistribution, k: int) -> "list[tuple[ndarray, Feature
         One distribution, or a batch of them with one axis.
     k : int
         Models.
+    rows : int
+        Rows of each model that the engine will see.
 
     Returns
     -------
     list of (ndarray of int, Features)
         Numbers of models, and what feeds them.
     """
+    from theory.loss.engine.bulk import LEAST_FEATURES
     from theory.loss.engine.rows import Features
 
     if not features.batch_shape:
         return [(np.arange(k), Features.of(features))]
+    if features.independent and features.n < LEAST_FEATURES:
+        return [(np.arange(k), Features(features.values, np.repeat(features.feature_density, rows, axis=0)))]
     _, first, group = np.unique(features.density, axis=0, return_index=True, return_inverse=True)
     return [
         (np.flatnonzero(group.ravel() == g), Features.of(features.with_density(features.density[place])))

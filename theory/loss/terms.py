@@ -229,12 +229,12 @@ def hidden_l1(
     square = np.broadcast_to(features.value_square * features.feature_density, (k, n))
     value, error, slope, miss = np.empty(k), np.empty(k), np.empty((k, m, n)), np.empty(k)
     absolute = SquaredError(linear_cross=0.0, square=0.0, kinks=((0.0, 1.0, 0.0, 0.0),))
-    for members, law in alike(features, k):
-        own = int(np.argmax(square[members[0]]))  # the engine's E x_own^2 is taken off again
-        count = len(members) * m
-        rows = Rows(flat[members].reshape(-1, n), np.zeros(count), np.full(count, own), np.zeros(count))
+    own = np.argmax(square, axis=1)  # the engine's E x_own^2 is taken off again
+    for members, law in alike(features, k, m):
+        none = np.zeros(len(members) * m)
+        rows = Rows(flat[members].reshape(-1, n), none, np.repeat(own[members], m), none)
         found = row_errors(rows, law, absolute, rtol)
-        value[members] = (found.value - square[members[0], own]).reshape(-1, m).sum(1)
+        value[members] = found.value.reshape(-1, m).sum(1) - m * square[members, own[members]]
         error[members], slope[members] = found.error.reshape(-1, m).sum(1), found.dG.reshape(-1, m, n)
         miss[members] = found.gradient_error.reshape(-1, m).max(1)
     return value.reshape(batch), error.reshape(batch), slope.reshape(W.shape), miss.reshape(batch)

@@ -13,6 +13,7 @@ from theory.model.activations import RELU, Activation, activation_of
 from theory.model.features import FeatureDistribution, Independent, density_array
 from theory.model.terms import PLAIN, Terms
 from theory.model.values import UNIFORM, ValueLaw
+from theory.tools.arrays import detached
 from theory.tools.locking import Locked, locked
 
 __all__ = ["Problem"]
@@ -349,6 +350,7 @@ class Problem(Locked):
 
 def _numbers(name: str, array: ArrayLike) -> Float[ndarray, "..."]:
     """Bring W or b to real numbers; a mask or an imaginary part would get lost silently."""
+    array = detached(array)
     if np.ma.isMaskedArray(array) or np.iscomplexobj(array):
         kind = "masked" if np.ma.isMaskedArray(array) else "complex"
         raise TypeError(f"{name} must be an array of real numbers, got a {kind} one")

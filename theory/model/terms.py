@@ -10,6 +10,7 @@ W_d the rows of W. The penalty on hidden values is on W x, before the noise. Bia
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -33,7 +34,7 @@ class Terms:
     ----------
     decoder : {"tied", "untied"}
         Whether W_out is W^T or free.
-    bias : float or tuple of float, optional
+    bias : float or array_like of shape (n,), optional
         The output bias, if it is given instead of learned: one number, 0 for a model without bias, or one per feature.
     unit_norms : bool
         Whether every column of W has length 1.
@@ -58,7 +59,7 @@ class Terms:
     """
 
     decoder: str = "tied"
-    bias: float | tuple[float, ...] | None = None
+    bias: Any = None
     unit_norms: bool = False
     noise: float = 0.0
     decay: float = 0.0

@@ -200,9 +200,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with results_folder(options.output, (_PAGE, *(case.name for case in cases)), options.overwrite, _COMMAND) as folder:
         for case in progress(cases, total=len(cases), label="problems"):
             file = folder / case.name
-            known = load_result(file) if file.exists() and not is_damaged(file) else None
-            if known is None or options.seed not in np.atleast_1d(known.attrs["seeds"]):
-                save_result(best_known(case, options.seed, options.workers, known), file)
+            before = load_result(file) if file.exists() and not is_damaged(file) else None
+            if before is None or options.seed not in np.atleast_1d(before.attrs["seeds"]):
+                save_result(best_known(case, options.seed, options.workers, before), file)
                 write(folder / _PAGE, _page(folder, CASES))
         write(folder / _PAGE, _page(folder, CASES))
     tell(folder / _PAGE)

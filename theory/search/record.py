@@ -36,7 +36,8 @@ class SearchRecord:
         1; NaN if none was tried or the loss is zero.
     exchanges_tried : bool
         Whether every exchange of two features of the best solution, and every change of whether one is stored, was
-        descended from, to no avail; beyond 12 features, the exchanges that look likely.
+        descended from, to no avail; beyond 12 features the exchanges that look likely, for problems with terms all
+        exchanges.
 
     Examples
     --------

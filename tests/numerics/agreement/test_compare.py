@@ -145,23 +145,6 @@ def test_basins_are_counted_from_the_commonest() -> None:
     assert (counted.share < counted.high).all()
 
 
-@pytest.mark.parametrize("shape", ["(m, n)", "(n, m)", "(k, m, n)", "(k, n, m)"])
-@pytest.mark.parametrize("suffix", [".npz", ".npy"])
-def test_weights_are_read_in_every_layout(shape: str, suffix: str, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    W = rng.standard_normal((4, 2, 5)) if "k" in shape else rng.standard_normal((2, 5))
-    saved = W.swapaxes(-1, -2) if "n, m" in shape else W
-    b = rng.standard_normal((*W.shape[:-2], 5))
-    path = tmp_path / f"model{suffix}"
-    if suffix == ".npz":
-        np.savez(path, W=saved.astype(np.float32), b_final=b)
-    else:
-        np.save(path, saved)
-    read_W, read_b = read_weights(path, n=5, m=2)
-    assert_allclose(read_W, W.reshape(-1, 2, 5), rtol=1e-6)
-    assert_allclose(read_b, b.reshape(-1, 5) if suffix == ".npz" else np.zeros((len(read_W), 5)))
-
-
 @pytest.mark.parametrize(
     ("W", "b", "message"),
     [
@@ -187,8 +170,8 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     for name in ("broken.npz", "objects.npy"):
         with pytest.raises(ValueError, match="no NumPy file of plain arrays, or damaged"):
             read_weights(tmp_path / name, 5, 2)
-    with pytest.raises(ValueError, match=r"must be a \.npy or \.npz file"):
-        read_weights(tmp_path / "model.pt", 5, 2)
+    with pytest.raises(ValueError, match=r"must be a \.npz, .* file, got"):
+        read_weights(tmp_path / "model.h5", 5, 2)
     with pytest.raises(OSError, match=r"cannot read .*missing\.npy"):
         read_weights(tmp_path / "missing.npy", 5, 2)
 

@@ -23,6 +23,8 @@ __all__ = ["Window", "window"]
 
 # Exponents s are tried in units of one over the standard deviation of z, or of one over the largest coupling.
 _TILTS = 2.0 ** np.arange(-3, 5.5, 0.5)
+# Parts of the strip on which M(s) exists that are tried too, where it has an end.
+_STRIP = np.array([0.1, 0.25, 0.5, 0.75, 0.9])
 # Up to so many features M(s) is computed feature by feature; beyond, the largest couplings only.
 _EXACT, _LARGEST = 24, 6
 # Windows are rounded up to powers of this: the step is locally constant, so that the gradient of the discretised loss
@@ -89,6 +91,8 @@ def window(
     largest = np.abs(rows.G).max(1)
     unit = np.maximum(np.maximum(spread, 1e-3 * largest), 1e-300)
     s = _TILTS / unit[:, None]
+    if np.isfinite(law.strip):  # where the largest coupling is far above the deviation, those would all be too steep
+        s = np.concatenate([s, _STRIP * law.strip / np.maximum(largest, 1e-300)[:, None]], axis=1)
     large = _large(rows.G, m.p)
     out = []
     for sign in (1.0, -1.0):
@@ -135,7 +139,7 @@ def _weight(law: ValueLaw, y: Float[ndarray, "*shape"]) -> Float[ndarray, "*shap
     low, high = law.support
     if np.isfinite(low) and np.isfinite(high):
         return np.full(y.shape, max(abs(low), abs(high)))
-    d = 0.2 * min(law.strip, 1 / law.moment(2) ** 0.5)
+    d = np.minimum(0.2 * min(law.strip, 1 / law.moment(2) ** 0.5), np.maximum(0.5 * (law.strip - np.abs(y)), 1e-300))
     centre = law.log_mgf(y)
     with np.errstate(over="ignore", invalid="ignore"):
         bound = (np.exp(law.log_mgf(y + d) - centre) + np.exp(law.log_mgf(y - d) - centre) - 1) / d

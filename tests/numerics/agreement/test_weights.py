@@ -1,0 +1,183 @@
+"""Files that other people's training wrote: every format, layout and name; ambiguity is refused."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import theory
+from numerics.agreement.__main__ import main
+from numerics.agreement.instances import given_models, judge_each, per_instance
+from numerics.agreement.weights import arrange_weights, read_weights
+from theory.optimum.biases import best_bias
+from theory.tools.command import run_command
+
+FIXTURE = Path(__file__).parent / "data" / "features_first.pt"
+RNG = np.random.default_rng(0)
+W = RNG.standard_normal((4, 2, 5))
+B = RNG.standard_normal((4, 5))
+
+
+def written(folder: Path, suffix: str, arrays: dict[str, np.ndarray], nest: str = "") -> Path:
+    """Write arrays the way that each format's own library does."""
+    path = folder / f"model{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+    elif suffix == ".safetensors":
+        from safetensors.numpy import save_file
+
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    else:
+        torch = pytest.importorskip("torch", reason="torch is not installed: .pt files are only read where it is")
+        tensors = {name: torch.nn.Parameter(torch.tensor(array)) for name, array in arrays.items()}
+        torch.save({nest: tensors, "epoch": 3} if nest else tensors, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pt", ".pth", ".ckpt"])
+@pytest.mark.parametrize("layout", ["(m, n)", "(n, m)", "(k, m, n)", "(k, n, m)"])
+@pytest.mark.parametrize("names", [("W", "b"), ("model.W", "model.b_final"), ("embed.weight", "bias"), ("weights", "")])
+def test_every_format_layout_and_name_comes_back(
+    suffix: str, layout: str, names: tuple[str, str], tmp_path: Path
+) -> None:
+    weights, biases = (W, B) if "k" in layout else (W[0], B[0])
+    saved = weights.swapaxes(-1, -2) if "n, m" in layout else weights
+    arrays = {names[0]: saved.astype(np.float32)} | ({names[1]: biases.astype(np.float32)} if names[1] else {})
+    read = read_weights(written(tmp_path, suffix, arrays, "state_dict" if suffix == ".ckpt" else ""), n=5, m=2)
+    assert_array_equal(read.W, weights.reshape(-1, 2, 5).astype(np.float32))
+    assert read.W_out is None
+    if names[1]:
+        assert read.b is not None
+        assert_array_equal(read.b, biases.reshape(-1, 5).astype(np.float32))
+    else:
+        assert read.b is None
+
+
+def test_a_file_that_torch_wrote_is_read_or_refused_in_one_line() -> None:
+    """The committed file holds three instances, features first, as its maker beside it writes them."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        with pytest.raises(ValueError, match=r"torch, which alone reads such files, is not installed"):
+            read_weights(FIXTURE, 5, 2)
+        return
+    read = read_weights(FIXTURE, 5, 2)
+    assert read.W.shape == (3, 2, 5)
+    assert read.b is not None
+    assert read.b.shape == (3, 5)
+    assert_allclose(read.W[0, :, 0], [-1.1258398, -1.1523602], rtol=1e-6)  # torch.randn from seed 0
+
+
+def test_a_pickled_model_is_refused(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch.save(Path("anything that is not a tensor"), tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"more than tensors, or is damaged; save model\.state_dict"):
+        read_weights(tmp_path / "model.pt", 5, 2)
+
+
+def test_tensors_are_taken_where_arrays_are() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    problem = theory.Problem(n=5, m=2, density=0.1)
+    tensor = torch.tensor(W[0], requires_grad=True)
+    assert theory.population_loss(tensor, torch.tensor(B[0]), problem) == theory.population_loss(W[0], B[0], problem)
+    assert_array_equal(theory.dimensionality(tensor), theory.dimensionality(W[0]))
+    assert theory.recognise(tensor).name == theory.recognise(W[0]).name
+
+
+def test_a_safetensors_file_needs_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, ".safetensors", {"W": W[0]})
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ValueError, match=r"safetensors is not installed; python -m pip install"):
+        read_weights(path, 5, 2)
+
+
+@pytest.mark.parametrize("names", [("W_enc", "W_dec"), ("encoder.weight", "decoder.weight"), ("embed", "unembed")])
+def test_a_decoder_of_its_own_is_found_and_one_that_is_the_transpose_is_tied(
+    names: tuple[str, str], tmp_path: Path
+) -> None:
+    decoder = RNG.standard_normal((5, 2))
+    arrays = {names[0]: W[0], names[1]: decoder, "decoder.bias": B[0], "encoder.bias": np.zeros(2)}
+    read = read_weights(written(tmp_path, ".npz", arrays), 5, 2)
+    assert read.b is not None
+    assert read.W_out is not None
+    assert_array_equal(read.W_out[0], decoder)
+    assert_array_equal(read.b[0], B[0])
+    assert read_weights(written(tmp_path, ".npz", arrays | {names[1]: W[0].T}), 5, 2).W_out is None
+    with pytest.raises(ValueError, match=r"a bias of the hidden layer, 'encoder\.bias'"):
+        read_weights(written(tmp_path, ".npz", arrays | {"encoder.bias": np.ones(2)}), 5, 2)
+
+
+def test_what_is_ambiguous_is_refused_with_the_choices(tmp_path: Path) -> None:
+    square = RNG.standard_normal((3, 3))
+    with pytest.raises(ValueError, match=r"choose --layout hidden-first .* or --layout features-first"):
+        arrange_weights(square, None, 3, 3)
+    assert_array_equal(arrange_weights(square, None, 3, 3, "hidden-first").W[0], square)
+    assert_array_equal(arrange_weights(square, None, 3, 3, "features-first").W[0], square.T)
+    with pytest.raises(ValueError, match=r"W has shape \(2, 5\), which is not features-first"):
+        arrange_weights(W[0], None, 5, 2, "features-first")
+    several = written(tmp_path, ".npz", {"one.W": W[0], "two.W": W[1]})
+    with pytest.raises(ValueError, match=r"choose with --names W=one\.W or W=two\.W"):
+        read_weights(several, 5, 2)
+    assert_array_equal(read_weights(several, 5, 2, names={"W": "two.W"}).W[0], W[1])
+    with pytest.raises(ValueError, match=r"has no W named 'three\.W'; it holds 'one\.W', 'two\.W'"):
+        read_weights(several, 5, 2, names={"W": "three.W"})
+
+
+def test_lists_run_over_features_or_instances_and_never_silently() -> None:
+    assert_array_equal(per_instance("density", [0.1, 0.2], 3, 2), [[0.1] * 3, [0.2] * 3])
+    assert_array_equal(per_instance("density", [0.1, 0.2, 0.3], 3, 2), [[0.1, 0.2, 0.3]] * 2)
+    with pytest.raises(ValueError, match="choose --per feature or --per instance"):
+        per_instance("density", [0.1, 0.2], 2, 2)
+    assert_array_equal(per_instance("density", [0.1, 0.2], 2, 2, "instance"), [[0.1] * 2, [0.2] * 2])
+    assert_array_equal(per_instance("density", [0.1, 0.2], 2, 2, "feature"), [[0.1, 0.2]] * 2)
+    with pytest.raises(ValueError, match="one for each of the 3 features or one for each of the 2 models, got 4"):
+        per_instance("density", [0.1] * 4, 3, 2)
+
+
+def test_every_instance_is_judged_at_its_own_density(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    densities = [0.05, 0.3, 0.05]
+    optima = [theory.optimise(theory.Problem(n=2, m=1, density=p), "digon") for p in densities]
+    np.savez(tmp_path / "m.npz", W=[o.W for o in optima], b=[o.b for o in optima])
+    given = given_models(tmp_path / "m.npz", 2, 1, densities)
+    data, text = judge_each(given)
+    assert_allclose(data.exact_loss, [o.loss for o in optima], rtol=1e-12)
+    assert_allclose(data.optimum_gap, 0, atol=1e-9)
+    assert_allclose(data.density, np.repeat(densities, 2).reshape(3, 2))
+    assert "models 0, 2, density 0.05" in text
+    main(["--n", "2", "--m", "1", "--weights", str(tmp_path / "m.npz"), "--densities", "0.05", "0.3", "0.05"])
+    assert "models 1, density 0.3" in capsys.readouterr().out
+
+
+def test_missing_biases_are_the_best_and_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    problem = theory.Problem(n=5, m=2, density=0.05)
+    exact = theory.optimise(problem, "pentagon")
+    np.save(tmp_path / "W.npy", exact.W)
+    main(["--weights", str(tmp_path / "W.npy")])
+    told = capsys.readouterr().out
+    assert "the file holds no b: every model has the best biases for its W" in told
+    assert_allclose(best_bias(exact.W, problem), exact.b, atol=1e-8)
+
+
+@pytest.mark.parametrize("n", [3, 6, 9])
+def test_no_other_bias_is_better_than_the_best(n: int) -> None:
+    """Against a dense grid around zero and beyond what the features reach, output by output."""
+    rng = np.random.default_rng(n)
+    problem = theory.Problem(n=n, m=2, density=rng.uniform(0.02, 0.9, n))
+    embedding = rng.standard_normal((2, n)) * rng.uniform(0.1, 1.5, n)
+    found = best_bias(embedding, problem)
+    best = theory.loss.population.output_errors(embedding.T @ embedding, found, problem).value
+    for b in np.linspace(-4, 3, 141):
+        other = theory.loss.population.output_errors(embedding.T @ embedding, np.full(n, b), problem).value
+        assert (best <= other * (1 + 1e-7) + 1e-12).all()
+
+
+@pytest.mark.parametrize("arguments", [["--names", "W"], ["--layout", "rows"], ["--per", "model"]])
+def test_refusals_are_one_line(arguments: list[str], tmp_path: Path, capsys: Any) -> None:
+    np.save(tmp_path / "W.npy", W[0])
+    with pytest.raises(SystemExit) as refusal:
+        run_command(main, "python -m numerics.agreement", ["--weights", str(tmp_path / "W.npy"), *arguments])
+    assert refusal.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

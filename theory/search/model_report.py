@@ -1,0 +1,298 @@
+"""A verdict on given models: exact loss and its parts, distance from the best known, geometry, every feature's part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.geometry.metrics import dimensionality, feature_norms, superposition
+from theory.geometry.recognition import recognise
+from theory.loss.certified import loss_estimate
+from theory.loss.decomposition import decompose
+from theory.loss.population import population_loss
+from theory.model.problem import Problem
+from theory.optimum.biases import best_bias
+from theory.tools.arrays import detached
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+__all__ = ["ModelReport", "report"]
+
+# Up to so many features the optimum is searched for; beyond, the best tegum product stands in where features are equal.
+_SEARCHED = 20
+# Up to so many features the loss without each of them is computed; beyond, it is put together from pairs.
+_LEFT_OUT = 20
+
+
+@dataclass(frozen=True, eq=False)
+class ModelReport:
+    """
+    What the exact theory says about given models.
+
+    Attributes
+    ----------
+    data : xarray.Dataset
+        Per ``instance``: ``loss``, its error ``loss_error`` and its parts ``own_error``, ``interference`` and
+        ``collective``; ``best_loss``, ``best_geometry``, ``status`` ("proved", "repeated", "best known" or "not
+        searched") and ``gap`` = loss / best_loss - 1; ``geometry`` and ``residual``. Per instance and ``feature``:
+        ``norm``, ``bias``, ``dimensionality``, ``superposition``, ``polytope`` (the factor it belongs to), ``benefit``,
+        ``interference_received``, ``feature_loss``, and ``worth``, by how much the loss would rise if the feature were
+        left out (W_i = 0 and b_i = E x_i, the rest as it is): negative where leaving it out would gain. ``W``, ``b``.
+    """
+
+    data: "xr.Dataset"
+
+    def __str__(self) -> str:
+        """Verdict in lines of text."""
+        return "\n".join(self._line(k) for k in range(self.data.sizes["instance"]))
+
+    def _line(self, k: int) -> str:
+        one = self.data.isel(instance=k)
+        gap, status = float(one["gap"]), str(one["status"].values)
+        above = "no optimum was searched for" if status == "not searched" else (
+            f"{round(gap, 6) + 0.0:+.2%} against {'the ' if status != 'best known' else ''}"
+            f"{'optimum' if status != 'best known' else 'best known'} ({one['best_geometry'].values}, {status})"
+        )  # fmt: skip
+        return (
+            f"model {k}: loss {float(one['loss']):.8g} +- {float(one['loss_error']):.1g}, {above}; geometry "
+            f"{one['geometry'].values}"
+        )
+
+    def table(self) -> Any:
+        """
+        Give one row per instance and feature.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The features' numbers.
+        """
+        names = [name for name, array in self.data.items() if array.dims == ("instance", "feature")]
+        return self.data[names].to_dataframe()
+
+    def draw(self, first: int = 6) -> "Figure":
+        """
+        Draw W, W^T W, dimensionalities, and what every feature saves and suffers, one row per instance.
+
+        Parameters
+        ----------
+        first : int
+            Instances to draw at most.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The picture.
+        """
+        from theory.search.report_picture import draw_report
+
+        return draw_report(self.data, first)
+
+    def save(self, folder: "str | Path", name: str = "report") -> "list[Path]":
+        """
+        Write picture (PNG, SVG), table (CSV), numbers (NetCDF) and a self-contained HTML page.
+
+        Parameters
+        ----------
+        folder : path
+            Where to; it must exist.
+        name : str
+            File name without ending; files of these names are replaced.
+
+        Returns
+        -------
+        list of Path
+            The files.
+        """
+        from theory.search.report_page import save_report
+
+        return save_report(self, folder, name)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from theory.search.report_page import summary_html
+
+        return summary_html(self)
+
+
+def report(
+    W: ArrayLike,
+    b: ArrayLike | None,
+    problem: Problem | Sequence[Problem],
+    W_out: ArrayLike | None = None,
+    seed: int = 0,
+) -> ModelReport:
+    """
+    Judge models that were trained anywhere.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n) or (k, m, n)
+        Embeddings; column i is feature i's direction.
+    b : array_like, shape (n,) or (k, n), or None
+        Output biases, added before the ReLU; None for the best ones of every W.
+    problem : Problem or sequence of Problem
+        What the models were trained on: a single problem, a batch of k, or k single ones.
+    W_out : array_like, shape (n, m) or (k, n, m), optional
+        Decoders of their own. The theory of optima is that of tied weights: such a model is compared with it, and parts
+        of its loss other than the total are NaN.
+    seed : int
+        Seed of the search for the optimum.
+
+    Returns
+    -------
+    ModelReport
+        ``print`` it, ``draw()`` it, ``save(folder)`` it; a notebook shows it.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or a number is not finite.
+
+    Notes
+    -----
+    Up to 20 features losses are compared with ``global_optimum``; beyond, with ``best_tegum_product`` where features
+    are equal, and with nothing otherwise. Beyond 20 features ``worth`` is put together from pairs of features.
+
+    Examples
+    --------
+    >>> print(report([[1.0, -1.0]], [0.0, 0.0], Problem(n=2, m=1, density=0.1)))
+    model 0: loss 0.0033333333 +- 1e-14, +2.56% against the optimum (digon, repeated); geometry digon
+    """
+    import xarray as xr
+
+    matrices = np.asarray(detached(W), dtype=float)
+    matrices = matrices[None] if matrices.ndim == 2 else matrices
+    models = len(matrices)
+    problems = _problems(problem, models)
+    decoders = _each(W_out, models, 2)
+    biases = _each(b, models, 1)
+    best: dict[bytes, tuple[float, str, str]] = {}
+    parts = []
+    for k in range(models):
+        one = problems[k]
+        key = one.density.tobytes() + one.importance.tobytes()
+        if key not in best:
+            best[key] = _best(one, seed)
+        bias = best_bias(matrices[k], one, decoders[k]) if biases[k] is None else biases[k]
+        parts.append(_judged(matrices[k], np.asarray(bias), one, decoders[k], best[key]))
+    return ModelReport(xr.concat(parts, dim="instance").assign_attrs(best_bias=int(b is None)))
+
+
+def _each(values: ArrayLike | None, models: int, axes: int) -> list[Any]:
+    """One array per model, or None for each."""
+    if values is None:
+        return [None] * models
+    array = np.asarray(detached(values), dtype=float)
+    if array.ndim == axes:
+        return [array] * models
+    if array.ndim != axes + 1 or len(array) != models:
+        raise ValueError(f"b or W_out has shape {array.shape}, but W holds {models} model(s)")
+    return list(array)
+
+
+def _problems(problem: Problem | Sequence[Problem], models: int) -> list[Problem]:
+    """One single problem per model."""
+    if isinstance(problem, Problem):
+        if not problem.batch_shape:
+            return [problem] * models
+        flat = problem.repeated(1)
+        singles, features = [], flat.features
+        for k in range(len(flat.importance)):
+            p = features.density[k] if features.batch_shape else features.density
+            singles.append(replace(flat, features=features.with_density(p), importance=flat.importance[k]))
+    else:
+        singles = list(problem)
+    if len(singles) != models:
+        raise ValueError(f"{len(singles)} problems for {models} model(s): give one, or one for each")
+    return singles
+
+
+def _best(problem: Problem, seed: int) -> tuple[float, str, str]:
+    """Loss, geometry and status of the best known solution."""
+    if problem.n <= _SEARCHED:
+        from theory.search.global_search import global_optimum
+
+        found = global_optimum(problem, seed)
+        return found.loss, found.geometry, found.status
+    equal = np.ptp(problem.density) == 0 and np.ptp(problem.importance) == 0
+    if not (equal and problem.textbook):
+        return np.nan, "", "not searched"
+    from theory.packing.best_product import best_tegum_product
+
+    packed = best_tegum_product(problem.n, problem.m, float(problem.density[0]))
+    return packed.loss * float(problem.importance[0]), packed.product.name, "best known"
+
+
+def _judged(
+    W: Float[ndarray, "m n"],
+    b: Float[ndarray, " n"],
+    problem: Problem,
+    W_out: ndarray | None,
+    best: tuple[float, str, str],
+) -> "xr.Dataset":
+    """One model's numbers."""
+    import xarray as xr
+
+    found = loss_estimate(W, b, problem, W_out=W_out)
+    seen = recognise(W)
+    factor = np.full(problem.n, "", dtype=object)
+    for part in seen.factors:
+        factor[list(part.features)] = part.name
+    n = problem.n
+    nothing = np.full(n, np.nan)
+    own = received = collective = benefit = worth = nothing
+    if W_out is None:
+        split = decompose(W, b, problem)
+        own, received, benefit = split.own_error, split.interference.sum(1), split.benefit
+        collective = split.collective + split.bias_miss
+        worth = _worth(W, b, problem, found.value, split.interference, own + received + collective)
+    unit = float(problem.zero_loss)
+    best_loss = best[0]
+    gap = found.value / best_loss - 1 if best_loss > 1e-12 * unit else (found.value - best_loss) / unit
+    per = {
+        "density": problem.density, "importance": problem.importance, "norm": feature_norms(W), "bias": b,
+        "dimensionality": dimensionality(W), "superposition": superposition(W), "polytope": factor.astype(str),
+        "benefit": benefit, "interference_received": received, "feature_loss": own + received + collective,
+        "worth": worth,
+    }  # fmt: skip
+    return xr.Dataset(
+        {
+            "loss": found.value,
+            "loss_error": found.error,
+            "own_error": own.sum(),
+            "interference": received.sum(),
+            "collective": collective.sum(),
+            "best_loss": best_loss,
+            "best_geometry": best[1],
+            "status": best[2],
+            "gap": gap,
+            "geometry": seen.name,
+            "residual": seen.residual,
+            **{name: ("feature", values) for name, values in per.items()},
+            "W": (("dimension", "feature"), W),
+        },
+        coords={"feature": np.arange(n)},
+    )
+
+
+def _worth(
+    W: ndarray, b: ndarray, problem: Problem, loss: float, pairs: Float[ndarray, "n n"], own: Float[ndarray, " n"]
+) -> Float[ndarray, " n"]:
+    """By how much the loss rises if a feature is left out and the rest stays as it is."""
+    n, mean = problem.n, problem.features.mean
+    if n > _LEFT_OUT:
+        return np.asarray(problem.importance * problem.features.variance - own - pairs.sum(0))
+    without, biases = np.repeat(W[None], n, axis=0), np.repeat(b[None], n, axis=0)
+    rows = np.arange(n)
+    without[rows, :, rows] = 0
+    biases[rows, rows] = mean
+    return np.asarray(population_loss(without, biases, problem)) - loss

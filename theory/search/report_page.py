@@ -1,0 +1,106 @@
+"""A report as files: picture, table, numbers, and one HTML page that needs nothing else."""
+
+import base64
+import html
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from theory.tools.storage import save_picture, save_result, write
+
+if TYPE_CHECKING:
+    from theory.search.model_report import ModelReport
+
+__all__ = ["save_report", "summary_html"]
+
+# Rows of features that the page shows; the CSV file has all.
+_ROWS = 100
+_STYLE = """<style>
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #1a1a1a; }
+div.wide { overflow-x: auto; } img { max-width: 100%; height: auto; }
+table { border-collapse: collapse; font-size: 14px; } th, td { padding: .2rem .6rem; text-align: right;
+white-space: nowrap; border-bottom: 1px solid #ddd; } th { text-align: right; background: #f4f4f2; }
+</style>"""
+
+
+def summary_html(found: "ModelReport") -> str:
+    """
+    Give the verdicts as an HTML table, with a small picture.
+
+    Parameters
+    ----------
+    found : ModelReport
+        The report.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    data = found.data
+    names = (
+        "loss", "loss_error", "own_error", "interference", "collective", "gap", "status", "best_geometry", "geometry",
+    )  # fmt: skip
+    rows = [[str(k), *(_cell(data[name].values[k]) for name in names)] for k in range(data.sizes["instance"])]
+    picture = io.BytesIO()
+    found.draw().savefig(picture, format="png")
+    code = base64.b64encode(picture.getvalue()).decode()
+    return (
+        _table(["model", *(name.replace("_", " ") for name in names)], rows)
+        + '<p><img alt="W, couplings, dimensionalities and balance of the models" '
+        f'src="data:image/png;base64,{code}"></p>'
+    )
+
+
+def save_report(found: "ModelReport", folder: "str | Path", name: str = "report") -> list[Path]:
+    """
+    Write a report's picture, table, numbers and page.
+
+    Parameters
+    ----------
+    found : ModelReport
+        The report.
+    folder : path
+        Where to.
+    name : str
+        File name without ending.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    where = Path(folder)
+    paths = {suffix: where / f"{name}.{suffix}" for suffix in ("html", "png", "svg", "csv", "nc")}
+    figure = found.draw()
+    for suffix in ("png", "svg"):
+        save_picture(figure, paths[suffix])
+    table = found.table()
+    write(paths["csv"], table.to_csv())
+    save_result(found.data, paths["nc"])
+    shown = table.reset_index().head(_ROWS)
+    rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
+    note = f"<p>The first {_ROWS} of {len(table)} rows; {paths['csv'].name} has all.</p>" if len(table) > _ROWS else ""
+    bias = "<p>No b was given: every model has the best biases for its W.</p>" if found.data.attrs["best_bias"] else ""
+    write(
+        paths["html"],
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(name)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">{_STYLE}</head><body>'
+        f"<h1>What the exact theory says</h1>{bias}{summary_html(found)}"
+        "<p>Losses are exact, summed over features and weighted by importance. Gap: loss / best known loss - 1. Worth: "
+        "by how much the loss would rise if the feature were left out.</p>"
+        f"<h2>Features</h2>{_table([str(c).replace('_', ' ') for c in shown.columns], rows)}{note}</body></html>\n",
+    )
+    return list(paths.values())
+
+
+def _cell(value: object) -> str:
+    if hasattr(value, "item"):
+        value = value.item()
+    return f"{value:.6g}" if isinstance(value, float) else html.escape(str(value))
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    line = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{line}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -112,11 +112,13 @@ class _Pass(NamedTuple):
     y: ndarray
 
 
-def _forward(model: Model, parameters: Parameters, x: Float[ndarray, "*runs batch n"]) -> _Pass:
+def _forward(
+    model: Model, parameters: Parameters, x: Float[ndarray, "*runs batch n"], noise: ndarray | None = None
+) -> _Pass:
     h = x @ parameters.W.swapaxes(-1, -2)
     if model.relu_hidden:
         h = np.maximum(h, 0)
-    z = h @ _decoder(model, parameters) + parameters.b[..., None, :]
+    z = (h if noise is None else h + noise) @ _decoder(model, parameters) + parameters.b[..., None, :]
     return _Pass(h, z, model.activation.value(z))
 
 
@@ -129,7 +131,10 @@ def _decoder(model: Model, parameters: Parameters) -> Float[ndarray, "*runs m n"
 
 
 def forward(
-    parameters: Parameters, x: Float[ndarray, "*runs batch n"], model: str | Model = "relu"
+    parameters: Parameters,
+    x: Float[ndarray, "*runs batch n"],
+    model: str | Model = "relu",
+    noise: Float[ndarray, "*runs batch m"] | None = None,
 ) -> Float[ndarray, "*runs batch n"]:
     """
     Reconstruct features, or compute their absolute values.
@@ -142,6 +147,8 @@ def forward(
         Features.
     model : {"relu", "linear", "relu_hidden", "absolute"} or Model
         Which model; see ``find_model``.
+    noise : ndarray, shape (*runs, batch, m), optional
+        Added to the hidden layer.
 
     Returns
     -------
@@ -155,7 +162,7 @@ def forward(
     array([[0.5 , 0.  ],
            [0.  , 0.25]])
     """
-    return _forward(find_model(model), parameters, x).y
+    return _forward(find_model(model), parameters, x, noise).y
 
 
 def loss_and_gradient(
@@ -163,6 +170,8 @@ def loss_and_gradient(
     x: Float[ndarray, "*runs batch n"],
     importance: Float[ndarray, "*runs n"],
     model: str | Model = "relu",
+    noise: Float[ndarray, "*runs batch m"] | None = None,
+    l1: float = 0.0,
 ) -> tuple[Float[ndarray, "*runs"], Parameters]:
     """
     Give the loss on a batch and its gradient.
@@ -177,26 +186,33 @@ def loss_and_gradient(
         Weight I_i of each feature, >= 0.
     model : {"relu", "linear", "relu_hidden", "absolute"} or Model
         Which model; see ``find_model``.
+    noise : ndarray, shape (*runs, batch, m), optional
+        Added to the hidden layer.
+    l1 : float
+        Weight of the L1 norm of the hidden layer, before the noise.
 
     Returns
     -------
     loss : ndarray, shape (*runs,)
-        Mean over the batch of sum_i I_i (target_i - y_i)^2.
+        Mean over the batch of sum_i I_i (target_i - y_i)^2 + l1 sum_d |h_d|.
     gradient : Parameters
         Its derivatives in W, b and, where weights are not tied, W_out.
     """
     kind = find_model(model)
-    h, z, y = _forward(kind, parameters, x)
+    h, z, y = _forward(kind, parameters, x, noise)
     error = y - (np.abs(x) if kind.absolute else x)
     weighted = importance[..., None, :] * error / x.shape[-2]
     loss = np.sum(weighted * error, axis=(-2, -1))
     dz = 2 * weighted
     dz *= kind.activation.derivative(z)
     dh = dz @ _decoder(kind, parameters).swapaxes(-1, -2)
+    if l1:
+        loss = loss + l1 * np.abs(h).sum(-1).mean(-1)
+        dh += (l1 / x.shape[-2]) * np.sign(h)
     if kind.relu_hidden:
         dh *= h > 0
     read_in = dh.swapaxes(-1, -2) @ x
-    read_out = h.swapaxes(-1, -2) @ dz
+    read_out = (h if noise is None else h + noise).swapaxes(-1, -2) @ dz
     db = dz.sum(-2)
     if kind.tied:
         return loss, Parameters(read_in + read_out, db)

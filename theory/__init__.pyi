@@ -3,6 +3,11 @@ from .curvature.stability import hessian as hessian
 from .curvature.stability import stability_of as stability_of
 from .frames.bounds import frame_potential_bound as frame_potential_bound
 from .frames.bounds import welch_bound as welch_bound
+from .frames.mean_field import CosineLaw as CosineLaw
+from .frames.mean_field import MeanField as MeanField
+from .frames.prediction import EvenFrame as EvenFrame
+from .frames.prediction import even_frame as even_frame
+from .frames.prediction import predict_even_frame as predict_even_frame
 from .geometry.metrics import coherence as coherence
 from .geometry.metrics import dimensionality as dimensionality
 from .geometry.metrics import dimensions_per_feature as dimensions_per_feature
@@ -37,6 +42,7 @@ from .model.features import FeatureDistribution as FeatureDistribution
 from .model.features import Independent as Independent
 from .model.problem import Problem as Problem
 from .model.set_laws import SetLaw as SetLaw
+from .model.terms import Terms as Terms
 from .model.values import ValueLaw as ValueLaw
 from .optimum.biases import best_bias as best_bias
 from .optimum.named_geometry import Optimum as Optimum

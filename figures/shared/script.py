@@ -54,6 +54,7 @@ SCRIPTS = (
     "nonuniform_sparsity",
     "polygons",
     "absolute_value",
+    "conditions",
 )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numerics.agreement.compare import LOSSES, RATE, STEPS, compare_losses, train_and_judge
 from numerics.agreement.weights import LAYOUTS
 from numerics.training.settings import Settings
+from theory.model.variant import add_variant, variant_of
 from theory.tools.command import (
     Parser,
     count,
@@ -81,7 +82,8 @@ def _parser() -> Parser:
     add(
         "--importance", type=positive, nargs="+", default=[1.0], metavar="I", help="for all features or one per feature"
     )
-    add("--decay", type=positive, default=1.0, help="importances fall by this factor from feature to feature")
+    add("--decay", type=positive, default=1.0, help="importances fall by this factor from feature to feature (for "
+        "that of weights see --weight-decay)")  # fmt: skip
     add("--densities", type=density, nargs="+", default=None, metavar="P", help="with --weights: one density for each "
         "of the file's models; instead of --density")  # fmt: skip
     add("--per", choices=PER, default=None, help="with --weights: what a list of densities or importances runs over, "
@@ -104,6 +106,7 @@ def _parser() -> Parser:
     add("--learning-rate", type=float, default=RATE, help="learning rate of the first step")
     add("--schedule", default="cosine", help="constant, linear or cosine")
     add("--seed", type=non_negative_count, default=0, help="seed of training and search")
+    add_variant(parser)
     parser.add_workers()
     add("--output", type=writable_directory, default=None, help="folder for the numbers; nothing is saved without it")
     parser.add_overwrite()
@@ -116,10 +119,9 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _problem(options: argparse.Namespace) -> "Problem":
-    from theory.model.problem import Problem
-
     p, weight = (_per_feature(name, getattr(options, name), options.n) for name in ("density", "importance"))
-    return Problem(n=options.n, m=options.m, density=p, importance=weight * options.decay ** np.arange(options.n))
+    importance = weight * options.decay ** np.arange(options.n)
+    return variant_of(options).problem(options.n, options.m, p, importance)
 
 
 def _per_feature(name: str, values: list[float], n: int) -> np.ndarray:
@@ -138,6 +140,8 @@ def _grid(options: argparse.Namespace) -> _Work:
     if options.weights is not None:
         raise ValueError("--weights judges models of one problem; leave out --grid")
     check_axes(options.n, options.m, options.resolution, *AXES)
+    variant = variant_of(options)
+    variant.check(options.n, AXES[0][1])
 
     def work() -> "tuple[xr.Dataset, str]":
         data = phase_agreement(
@@ -147,6 +151,7 @@ def _grid(options: argparse.Namespace) -> _Work:
             options.instances,
             loss=options.loss,
             workers=options.workers,
+            variant=variant,
             **_training(options),
         )
         return data, describe_grid(data)

@@ -78,7 +78,8 @@ def train_and_judge(
         learned = train_exactly(problem, settings=settings, workers=workers, progress=progress)
     else:
         learned = train(problem, settings=replace(settings, snapshots=()), workers=workers, progress=progress)
-    data = judge(problem, learned["W"].values, learned["b"].values, settings.seed)
+    decoder = learned["W_out"].values if "W_out" in learned else None
+    data = judge(problem, learned["W"].values, learned["b"].values, settings.seed, W_out=decoder)
     return data.assign_attrs(told(settings), loss=loss)
 
 

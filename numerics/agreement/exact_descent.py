@@ -4,7 +4,7 @@ The same optimisers, schedules and initial parameters as ``numerics.train``, wit
 where that has the gradient of a batch. What differs between the two is the noise, and nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,13 +14,17 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from numerics.agreement.references import exact_losses
+from numerics.training.constraints import Held
 from numerics.training.descent import learning_rates, make_optimiser
 from numerics.training.initial import initial_parameters as stacked_parameters
 from numerics.training.kernels import unstack
-from numerics.training.settings import Settings, log_spaced, settled
+from numerics.training.settings import Settings, log_spaced, model_of, settled
 from theory.loss.enumeration import max_features
+from theory.loss.objective import Objective
 from theory.loss.population import output_errors
 from theory.model.problem import Problem
+from theory.model.values import UNIFORM
+from theory.optimum.local_minima import searching_errors
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, spread
 
@@ -31,13 +35,15 @@ __all__ = ["descend_exactly", "initial_parameters", "train_exactly"]
 _CHUNK = 128
 # Nodes where the loss is not enumerated: an error of 3e-4 of the loss or less, almost the same at all steps.
 _NODES = 96
+# Accuracy of the losses of problems with noise or an L1 penalty.
+_RTOL = 1e-7
 # A run whose loss exceeds its first one by this factor is leaving for infinity.
 _DIVERGED = 1e3
 
 
 def initial_parameters(
     problem: Problem, instances: int = 8, seed: int = 0, init: str = "xavier"
-) -> tuple[Float[ndarray, "runs m n"], Float[ndarray, "runs n"]]:
+) -> tuple[Float[ndarray, "runs m n"], Float[ndarray, "runs n"], Float[ndarray, "runs n m"] | None]:
     """
     Give the initial parameters that ``numerics.train`` starts from with the same arguments.
 
@@ -57,11 +63,13 @@ def initial_parameters(
     W : ndarray, shape (runs, m, n)
         Weights.
     b : ndarray, shape (runs, n)
-        Biases: zero.
+        Biases: zero, or what the problem gives.
+    W_out : ndarray, shape (runs, n, m), or None
+        Decoders, where the problem's terms make them free.
     """
-    settings = Settings(instances=instances, seed=seed)
-    start = unstack(stacked_parameters(problem, settings, init), problem.m)
-    return start.W, start.b
+    settings = Settings(instances=instances, seed=seed, model=model_of(problem, None))
+    start = unstack(stacked_parameters(problem, settings, init), problem.m, problem.terms.tied)
+    return start.W, start.b, start.W_out
 
 
 def train_exactly(
@@ -98,9 +106,10 @@ def train_exactly(
     Returns
     -------
     xarray.Dataset
-        ``W`` (instance, dimension, feature), ``b`` (instance, feature), ``loss`` (instance): the exact loss, summed
-        over features; ``loss_curve`` (snapshot, instance); ``diverged_at`` (instance), -1 where all went well, else
-        the step, and NaN in the rest. Settings are attributes.
+        ``W`` (instance, dimension, feature), ``b`` (instance, feature), where the decoder is free ``W_out`` (instance,
+        feature, dimension); ``loss`` (instance): the exact loss with all terms, summed over features; ``loss_curve``
+        (snapshot, instance); ``diverged_at`` (instance), -1 where all went well, else the step, and NaN in the rest.
+        Settings are attributes.
 
     Raises
     ------
@@ -115,9 +124,9 @@ def train_exactly(
     """
     settings = settled(settings, {"instances": instances, **changes}, steps=3000, learning_rate=1e-2)
     settings = replace(settings, precision="float64")
-    W, b = initial_parameters(problem, settings.instances, settings.seed, init)
+    W, b, W_out = initial_parameters(problem, settings.instances, settings.seed, init)
     runs = problem.repeated(settings.instances)
-    return descend_exactly(runs, W, b, settings, workers, progress).assign_coords(
+    return descend_exactly(runs, W, b, settings, workers, progress, W_out).assign_coords(
         problem=("instance", np.arange(len(W)) // settings.instances),
         replicate=("instance", np.arange(len(W)) % settings.instances),
     )
@@ -130,6 +139,7 @@ def descend_exactly(
     settings: Settings,
     workers: Workers = 1,
     progress: bool = True,
+    W_out: Float[ndarray, "runs n m"] | None = None,
 ) -> xr.Dataset:
     """
     Descend on the exact loss from given initial parameters.
@@ -148,6 +158,8 @@ def descend_exactly(
         Processes, or the address of a Dask scheduler.
     progress : bool
         Whether to show a bar.
+    W_out : ndarray, shape (runs, n, m), optional
+        Initial decoders, where the problem's terms make them free.
 
     Returns
     -------
@@ -155,18 +167,23 @@ def descend_exactly(
         As described in ``train_exactly``.
     """
     chunks = [np.arange(k, min(k + _CHUNK, len(W))) for k in range(0, len(W), _CHUNK)]
-    done = spread(_descend, [(problem.take(rows), W[rows], b[rows], settings) for rows in chunks], workers)
+    jobs = [
+        (problem.take(rows), W[rows], b[rows], settings, W_out if W_out is None else W_out[rows]) for rows in chunks
+    ]
+    done = spread(_descend, jobs, workers)
     parts = list(progress_bar(done, total=len(chunks), label="descending") if progress else done)
-    final_W, final_b, curve, diverged = (
-        np.concatenate([part[k] for part in parts], axis=1 if k == 2 else 0) for k in range(4)
-    )
+    theta, curve, diverged = (np.concatenate([part[k] for part in parts], axis=1 if k == 1 else 0) for k in range(3))
+    final = unstack(theta, problem.m, problem.terms.tied)
     loss = np.full(len(W), np.nan)
     well = np.flatnonzero(diverged < 0)
-    loss[well] = exact_losses(problem.take(well), final_W[well], final_b[well])
+    decoder = None if final.W_out is None else final.W_out[well]
+    loss[well] = exact_losses(problem.take(well), final.W[well], final.b[well], decoder)
+    more = {} if final.W_out is None else {"W_out": (("instance", "feature", "dimension"), final.W_out)}
     return xr.Dataset(
         {
-            "W": (("instance", "dimension", "feature"), final_W),
-            "b": (("instance", "feature"), final_b),
+            "W": (("instance", "dimension", "feature"), final.W),
+            "b": (("instance", "feature"), final.b),
+            **more,
             "loss": ("instance", loss),
             "loss_curve": (("snapshot", "instance"), curve),
             "diverged_at": ("instance", diverged),
@@ -178,28 +195,30 @@ def descend_exactly(
             "optimiser": settings.optimiser,
             "learning_rate": settings.learning_rate,
             "schedule": settings.schedule,
-            "loss_definition": "exact E sum_i importance_i (x_i - x'_i)^2",
+            "loss_definition": "exact E sum_i importance_i (x_i - x'_i)^2"
+            + ("" if problem.terms.plain else ", with the terms' penalties"),
+            "terms": repr(problem.terms),
         },
     )
 
 
-def _descend(problem: Problem, W: ndarray, b: ndarray, settings: Settings) -> tuple[ndarray, ndarray, ndarray, ndarray]:
-    """Run one chunk: final W and b, losses on the way, and the steps at which runs diverged."""
-    runs, m, n = W.shape
-    nodes = None if n <= max_features(problem.features.values) else _NODES
-    theta = np.concatenate([W.reshape(runs, -1), b], axis=1)
+def _descend(
+    problem: Problem, W: ndarray, b: ndarray, settings: Settings, W_out: ndarray | None = None
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Run one chunk: final parameters (runs, rows, n), losses on the way, and the steps at which runs diverged."""
+    runs, n = b.shape
+    decoders = [] if W_out is None else [W_out.swapaxes(1, 2)]
+    theta = np.concatenate([W, *decoders, b[:, None]], axis=1).reshape(runs, -1)
+    slopes, held = _slopes(problem), Held(problem.terms, problem.m, n)
     optimiser = make_optimiser(settings.optimiser, theta.size, theta.dtype, settings.momentum, settings.weight_decay)
     wanted: Sequence[int] = log_spaced(settings.steps).tolist()
     curve, diverged = [], np.full(runs, -1)
     bound = np.full(runs, np.inf)
     rates = learning_rates(settings.schedule, settings.learning_rate, settings.steps)
     for step in range(settings.steps + 1):
-        V, c = theta[:, : m * n].reshape(runs, m, n), theta[:, m * n :]
-        errors = output_errors(V.swapaxes(-1, -2) @ V, c, problem, nodes=nodes)
-        loss, dV, dc = errors.pull_back(V, problem.importance)
+        loss, gradient = slopes(theta)
         if step == 0:
             bound = _DIVERGED * np.maximum(loss, problem.zero_loss)
-        gradient = np.concatenate([dV.reshape(runs, -1), dc], axis=1)
         lost = ~(loss <= bound) | ~np.isfinite(gradient).all(1)
         if lost.any():  # parked at zero, where their values do not disturb the others
             diverged[lost & (diverged < 0)] = step
@@ -209,5 +228,26 @@ def _descend(problem: Problem, W: ndarray, b: ndarray, settings: Settings) -> tu
             curve.append(np.where(diverged < 0, loss, np.nan))
         if step < settings.steps:
             optimiser.step(theta.reshape(-1), gradient.reshape(-1), float(rates[step]))
+            if not held.idle:
+                held.hold(theta.reshape(runs, -1, n))
     theta[diverged >= 0] = np.nan
-    return theta[:, : m * n].reshape(runs, m, n), theta[:, m * n :], np.array(curve), diverged
+    return theta.reshape(runs, -1, n), np.array(curve), diverged
+
+
+def _slopes(problem: Problem) -> Callable[[ndarray], tuple[ndarray, ndarray]]:
+    """Losses and gradients of parameters, one problem per run."""
+    m, n = problem.m, problem.n
+    if not problem.terms.plain:
+        objective = Objective(problem, rtol=_RTOL)
+        return lambda theta: objective(theta, np.arange(len(theta)))
+    nodes = None if n <= max_features(problem.features.values) else _NODES
+    engine = nodes is not None and problem.features.values != UNIFORM
+
+    def plain(theta: ndarray) -> tuple[ndarray, ndarray]:
+        V, c = theta[:, : m * n].reshape(-1, m, n), theta[:, m * n :]
+        G = V.swapaxes(-1, -2) @ V
+        errors = searching_errors(G, c, problem) if engine else output_errors(G, c, problem, nodes=nodes)
+        loss, dV, dc = errors.pull_back(V, problem.importance)
+        return loss, np.concatenate([dV.reshape(len(theta), -1), dc], axis=1)
+
+    return plain

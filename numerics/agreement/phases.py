@@ -25,6 +25,7 @@ from theory.geometry.metrics import feature_norms, superposition
 from theory.geometry.phases import PHASES, phase_of
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
+from theory.model.variant import STANDARD, Variant
 from theory.phase_diagram.diagram import exact_phase_diagram
 from theory.tools.parallel import Workers
 from theory.tools.threads import one_blas_thread
@@ -52,6 +53,7 @@ def phase_agreement(
     density: tuple[float, float] = AXES[0],
     importance: tuple[float, float] = AXES[1],
     progress: bool = True,
+    variant: Variant = STANDARD,
     **changes: Any,
 ) -> xr.Dataset:
     """
@@ -78,6 +80,8 @@ def phase_agreement(
         Range of the extra feature's importance, the others having 1.
     progress : bool
         Whether to show bars on stderr (if that is a terminal and the work takes more than two seconds).
+    variant : Variant
+        Laws of values and sets, and whatever else is asked besides sizes, density and importance.
     **changes
         Fields of ``Settings`` that differ.
 
@@ -95,8 +99,8 @@ def phase_agreement(
     if loss not in ("sampled", "population"):
         raise ValueError(f"loss must be 'sampled' or 'population', got {loss!r}")
     settings = settled(settings, {"instances": instances, **changes}, steps=STEPS, learning_rate=RATE)
-    exact = exact_phase_diagram(n, m, resolution, density, importance, settings.seed, workers)
-    problem = extra_feature_problem(n, m, exact["density"].values[:, None], exact["importance"].values)
+    exact = exact_phase_diagram(n, m, resolution, density, importance, settings.seed, workers, variant)
+    problem = extra_feature_problem(n, m, exact["density"].values[:, None], exact["importance"].values, variant)
     if loss == "population":
         learned = train_exactly(problem, settings=settings, workers=workers, progress=progress)
     else:

@@ -44,15 +44,23 @@ class Reference(NamedTuple):
         Their population losses.
     kind : str
         "global optimum" if the search proved it or found it again and again, else "best known".
+    W_out : ndarray, shape (k, n, m), or None
+        Their decoders, where the problem's terms make them free.
     """
 
     W: Float[ndarray, "k m n"]
     b: Float[ndarray, "k n"]
     loss: Float[ndarray, " k"]
     kind: str
+    W_out: Float[ndarray, "k n m"] | None = None
 
 
-def exact_losses(problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"]) -> Float[ndarray, " k"]:
+def exact_losses(
+    problem: Problem,
+    W: Float[ndarray, "k m n"],
+    b: Float[ndarray, "k n"],
+    W_out: Float[ndarray, "k n m"] | None = None,
+) -> Float[ndarray, " k"]:
     """
     Compute the exact population loss of many models.
 
@@ -64,16 +72,23 @@ def exact_losses(problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndarray,
         Embeddings.
     b : ndarray, shape (k, n)
         Biases.
+    W_out : ndarray, shape (k, n, m), optional
+        Decoders, where the problem's terms make them free.
 
     Returns
     -------
     ndarray, shape (k,)
         Losses, summed over features; a relative accuracy of 1e-6 where they are not exact to rounding.
     """
-    return np.asarray(population_loss(W, b, problem, rtol=_LOSS_ACCURACY))
+    return np.asarray(population_loss(W, b, problem, rtol=_LOSS_ACCURACY, W_out=W_out))
 
 
-def nearest_minima(problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"]) -> LocalMinima:
+def nearest_minima(
+    problem: Problem,
+    W: Float[ndarray, "k m n"],
+    b: Float[ndarray, "k n"],
+    W_out: Float[ndarray, "k n m"] | None = None,
+) -> LocalMinima:
     """
     Descend from every model to the exact local minimum that it belongs to.
 
@@ -85,6 +100,8 @@ def nearest_minima(problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndarra
         Embeddings.
     b : ndarray, shape (k, n)
         Biases.
+    W_out : ndarray, shape (k, n, m), optional
+        Decoders, where the problem's terms make them free.
 
     Returns
     -------
@@ -92,14 +109,12 @@ def nearest_minima(problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndarra
         One per model, in the same order, with losses as accurate as ``exact_losses``.
     """
     if problem.n <= max_features(problem.features.values):
-        return refine(problem, W, b)
-    found = refine(problem, W, b, tolerance=_TOLERANCE, iterations=_ITERATIONS)
-    return replace(found, loss=exact_losses(problem, found.W, found.b))
+        return refine(problem, W, b, W_out=W_out)
+    found = refine(problem, W, b, tolerance=_TOLERANCE, iterations=_ITERATIONS, W_out=W_out)
+    return replace(found, loss=exact_losses(problem, found.W, found.b, found.W_out))
 
 
-def reference_minima(
-    problem: Problem, seed: int = 0, learned: tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]] | None = None
-) -> Reference:
+def reference_minima(problem: Problem, seed: int = 0, learned: tuple[ndarray | None, ...] | None = None) -> Reference:
     """
     Give the exact solutions that models of a problem are compared with.
 
@@ -110,7 +125,7 @@ def reference_minima(
     seed : int
         Seed of the search.
     learned : tuple of ndarray, optional
-        W (k, m, n) and b (k, n) of minima that are known already.
+        W (k, m, n) and b (k, n) of minima that are known already, and W_out (k, n, m) where decoders are free.
 
     Returns
     -------
@@ -126,9 +141,12 @@ def reference_minima(
     others = [minimum for minimum in best.minima if full and minimum.loss > best.loss * (1 + 1e-6)]
     points = [(best.W, best.b, best.loss), *((other.W, other.b, other.loss) for other in others)]
     W, b, loss = (np.array(part) for part in zip(*points, strict=True))
+    W_out = None if best.W_out is None else np.array([best.W_out, *(other.W_out for other in others)])
     if learned is not None and not full:
         W, b = np.concatenate([W, learned[0]]), np.concatenate([b, learned[1]])
-        loss = exact_losses(problem.repeated(len(W)), W, b)
+        W_out = None if W_out is None else np.concatenate([W_out, learned[2]])
+        loss = exact_losses(problem.repeated(len(W)), W, b, W_out)
     beaten = bool(loss.min() < loss[0] * (1 - _LOSS_ACCURACY))
     order = np.argsort(loss, kind="stable")
-    return Reference(W[order], b[order], loss[order], "global optimum" if best.certain and not beaten else "best known")
+    kind = "global optimum" if best.certain and not beaten else "best known"
+    return Reference(W[order], b[order], loss[order], kind, None if W_out is None else W_out[order])

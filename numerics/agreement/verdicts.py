@@ -1,5 +1,6 @@
 """Learned models of one problem beside its exact theory: loss, nearest minimum, geometry, and how often each."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,9 @@ from numpy.typing import ArrayLike
 from numerics.agreement.references import Reference, exact_losses, nearest_minima, reference_minima
 from theory.geometry.distance import embedding_distance, rotated_distance
 from theory.geometry.recognition import recognise_many
+from theory.loss.terms import checked_parameters
 from theory.model.problem import Problem
+from theory.optimum.with_terms import balanced
 
 if TYPE_CHECKING:
     from theory.optimum.local_minima import LocalMinima
@@ -35,6 +38,7 @@ def judge(
     b: ArrayLike,
     seed: int = 0,
     reference: Reference | None = None,
+    W_out: ArrayLike | None = None,
 ) -> xr.Dataset:
     """
     Put models of one problem, trained anywhere, beside its exact theory.
@@ -51,6 +55,8 @@ def judge(
         Seed of the search for the optimum.
     reference : Reference, optional
         Exact solutions to compare with, if they are known; see ``reference_minima``.
+    W_out : array_like, shape (k, n, m) or (n, m), optional
+        Decoders, where the problem's terms make them free.
 
     Returns
     -------
@@ -63,7 +69,8 @@ def judge(
         beyond nine features); ``dead`` outputs that never fire; ``verdict``, an index into the attribute
         ``verdicts``. Over ``branch``: geometry and loss of the exact solutions, the optimum first. Distances are
         relative to the norm of the exact embedding. Where a loss of zero is the exact one, gaps are in units of the
-        loss of the zero model instead.
+        loss of the zero model instead. Of models with a free decoder only the couplings W_out W matter: ``W_out`` is
+        there, and distances and geometries are those of sqrt(S) V^T of their singular value decomposition U S V^T.
 
     Raises
     ------
@@ -72,15 +79,21 @@ def judge(
     """
     if problem.batch_shape:
         raise ValueError(f"judge takes a single problem, got a batch of shape {problem.batch_shape}")
-    W, b = _batch(problem, W, b)
+    W, b, V = _batch(problem, W, b, W_out)
     batch = problem.repeated(len(W))
-    minima = nearest_minima(batch, W, b)
-    known = reference_minima(problem, seed, (minima.W, minima.b)) if reference is None else reference
-    loss = exact_losses(batch, W, b)
+    minima = nearest_minima(batch, W, b, V)
+    learned = (minima.W, minima.b, minima.W_out)
+    known = reference_minima(problem, seed, learned) if reference is None else reference
+    loss = exact_losses(batch, W, b, V)
+    if V is not None:
+        minima = replace(minima, W=balanced(minima.W, minima.W_out))
+        known = known._replace(W=balanced(known.W, known.W_out))
+    decoders = {} if V is None else {"W_out": (("instance", "feature", "dimension"), V)}
+    shape = balanced(W, V)
     unit = float((problem.importance * problem.features.value_square * problem.density).sum())
     local_gap, gap = _relative(loss, minima.loss, unit), _relative(loss, known.loss[0], unit)
     local_optimum_gap = _relative(minima.loss, known.loss[0], unit)
-    nearest, distance = _nearest_branches(problem, W, known)
+    nearest, distance = _nearest_branches(problem, shape, known)
     names = recognise_many(known.W)
     verdict = run_verdicts(local_gap, gap, local_optimum_gap, ROUNDING[known.kind])
     run = "instance"
@@ -88,18 +101,19 @@ def judge(
         {
             "W": ((run, "dimension", "feature"), W),
             "b": ((run, "feature"), b),
+            **decoders,
             "exact_loss": (run, loss, {"long_name": "exact population loss of the learned model"}),
             "local_loss": (run, minima.loss, {"long_name": "loss of the nearest exact local minimum"}),
             "local_gap": (run, local_gap, {"long_name": "exact_loss / local_loss - 1"}),
             "optimum_gap": (run, gap, {"long_name": "exact_loss / optimum_loss - 1"}),
             "local_optimum_gap": (run, local_optimum_gap, {"long_name": "local_loss / optimum_loss - 1"}),
-            "geometry": (run, recognise_many(W)),
+            "geometry": (run, recognise_many(shape)),
             "local_geometry": (run, recognise_many(minima.W)),
             "local_converged": (run, minima.converged, {"long_name": "whether its descent reached the tolerance"}),
-            "local_distance": (run, _local_distances(W, minima)),
+            "local_distance": (run, _local_distances(shape, minima)),
             "branch_geometry": (run, names[nearest]),
             "branch_distance": (run, distance),
-            "dead": (run, _silent(W, b).sum(-1), {"long_name": "number of outputs that never fire"}),
+            "dead": (run, _silent(W, b, V).sum(-1), {"long_name": "number of outputs that never fire"}),
             "verdict": (run, verdict, {"flag_meanings": "; ".join(VERDICTS)}),
             "branch_loss": ("branch", known.loss, {"long_name": "loss of the exact solution"}),
             "branch": ("branch", names),
@@ -110,17 +124,21 @@ def judge(
             "optimum_loss": float(known.loss[0]),
             "optimum_geometry": str(names[0]),
             "optimum_kind": known.kind,
+            "terms": repr(problem.terms),
             "verdicts": "; ".join(VERDICTS),
         },
     )
 
 
-def _batch(problem: Problem, W: ArrayLike, b: ArrayLike) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
+def _batch(
+    problem: Problem, W: ArrayLike, b: ArrayLike, W_out: ArrayLike | None
+) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"], Float[ndarray, "k n m"] | None]:
     """One model as a batch of one; shapes checked."""
-    matrix, bias = problem.checked(W, b)
+    matrix, bias, decoder = checked_parameters(problem, W, b, W_out)
     if matrix.ndim > 3:
         raise ValueError(f"W may have one leading axis, the instances, got shape {matrix.shape}")
-    return np.array(matrix.reshape(-1, problem.m, problem.n)), np.array(bias.reshape(-1, problem.n))
+    V = None if decoder is None else np.array(decoder.reshape(-1, problem.n, problem.m))
+    return np.array(matrix.reshape(-1, problem.m, problem.n)), np.array(bias.reshape(-1, problem.n)), V
 
 
 def _relative(loss: Float[ndarray, " k"], exact: Float[ndarray, " k"] | float, unit: float) -> Float[ndarray, " k"]:
@@ -129,9 +147,11 @@ def _relative(loss: Float[ndarray, " k"], exact: Float[ndarray, " k"] | float, u
     return (loss - exact) / size
 
 
-def _silent(W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"]) -> Bool[ndarray, "k n"]:
-    """Outputs that no input makes fire: gradient descent cannot move their biases."""
-    G = W.swapaxes(-1, -2) @ W
+def _silent(
+    W: Float[ndarray, "k m n"], b: Float[ndarray, "k n"], W_out: Float[ndarray, "k n m"] | None
+) -> Bool[ndarray, "k n"]:
+    """Outputs that no input makes fire (but for noise): gradient descent cannot move their biases."""
+    G = (W.swapaxes(-1, -2) if W_out is None else W_out) @ W
     return b + np.maximum(G, 0).sum(-1) <= 0
 
 

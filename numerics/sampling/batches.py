@@ -36,10 +36,13 @@ class Batch(NamedTuple):
         Features: (runs, n + 1, columns) with a last row of ones, or (runs, batch, n).
     empty : int
         Number of further samples of every run in which no feature is active.
+    noise : ndarray, shape (runs, batch, m), or None
+        What is added to the hidden layer.
     """
 
     x: ndarray
     empty: int
+    noise: ndarray | None = None
 
 
 def column_batches(

@@ -77,6 +77,7 @@ def stratified_loss(
     >>> abs(estimate - 2 * 0.1**2 / 6) < 4 * error < 0.05 * estimate
     True
     """
+    problem.plain("stratified_loss")
     features = problem.features
     if not features.independent or problem.batch_shape:
         raise ValueError("a stratified estimate needs one problem (no batch) with independent features")

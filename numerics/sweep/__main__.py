@@ -10,6 +10,7 @@ from numpy import ndarray
 from numerics.sweep.grid import run_sweep
 from numerics.training.settings import Settings
 from theory.model.extra_feature import extra_feature_problem
+from theory.model.variant import add_variant, variant_of
 from theory.tools.command import (
     Parser,
     count,
@@ -58,9 +59,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--optimiser", default=defaults.optimiser, help="adam, adamw or sgd")
     add("--learning-rate", type=float, default=defaults.learning_rate, help="learning rate of the first step")
     add("--schedule", default=defaults.schedule, help="constant, linear or cosine")
-    add("--model", default="relu", help="relu, linear, relu_hidden or absolute")
+    add("--model", default=None, help="relu, linear, relu_hidden or absolute; by default relu, with the decoder that "
+        "--decoder says")  # fmt: skip
     add("--seed", type=non_negative_count, default=0, help="first seed")
     add("--seeds", type=count, default=1, help="number of seeds at which the grid is trained")
+    add_variant(parser)
     parser.add_workers(default=1)
     add("--output", type=writable_directory, default=Path(), help="folder for the numbers")
     parser.add_overwrite()
@@ -70,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     target = options.output / f"sweep_n{options.n}_m{options.m}.nc"
     run_sweep(
-        extra_feature_problem(options.n, options.m, densities[:, None], importances),
+        extra_feature_problem(options.n, options.m, densities[:, None], importances, variant_of(options)),
         target,
         seeds=range(options.seed, options.seed + options.seeds),
         workers=options.workers,

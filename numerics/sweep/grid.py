@@ -18,7 +18,7 @@ import xarray as xr
 
 from numerics.sweep.cache import Cache, key_of
 from numerics.training.run import train
-from numerics.training.settings import Settings
+from numerics.training.settings import Settings, model_of
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, check_workers, open_pool
@@ -61,8 +61,10 @@ class _Piece:
                 "laws": repr(features.laws),
                 "density": features.density.tolist(),
                 "importance": self.problem.importance.tolist(),
+                "terms": repr(self.problem.terms),
                 "seed": self.seed,
                 **self.settings,
+                "model": repr(self.settings["model"]),
             }
         )
 
@@ -126,11 +128,13 @@ def run_sweep(
     Of two sweeps with the same output the second waits, and uses what the first has made.
     """
     checked = Settings(**settings)
+    model = model_of(problem, checked.model)
     if any(seed >= 2**31 for seed in seeds):
         raise ValueError(f"the seeds of a sweep must lie below 2**31, as far as its file can count, got {max(seeds)}")
     workers = check_workers(workers)
     plain = checked.as_attributes() | {"snapshots": list(checked.snapshots or ())}
     plain.pop("seed")
+    plain["model"] = model  # the problem's own, unless the settings name another
     pieces = [piece for seed in seeds for piece in _pieces(problem, int(seed), checked.instances, plain)]
     keys = [piece.key for piece in pieces]
     sweep_key = key_of({"pieces": keys})

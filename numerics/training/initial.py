@@ -7,6 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from numerics.models import Parameters
+from numerics.training.constraints import Held
 from numerics.training.kernels import unstack
 from numerics.training.settings import Settings
 from theory.model.problem import Problem
@@ -14,6 +15,8 @@ from theory.model.problem import Problem
 __all__ = ["initial_parameters"]
 
 _SMALL = 0.01
+# How far given parameters may be from constraints: single precision.
+_HELD = 1e-5
 
 
 def initial_parameters(
@@ -53,14 +56,20 @@ def initial_parameters(
         rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(0,)))
         weights[...] = deviation[init] * rng.standard_normal(weights.shape)
     else:
-        given = Parameters(*init) if isinstance(init, tuple) else Parameters(np.asarray(init), np.zeros(n))
+        bias = problem.terms.bias_of(n)
+        start = np.zeros(n) if bias is None else bias
+        given = Parameters(*init) if isinstance(init, tuple) else Parameters(np.asarray(init), start)
         if (given.W_out is None) != tied:
             raise ValueError(
-                f"init must give {'W or (W, b)' if tied else '(W, b, W_out)'}; model is {settings.model!r}"
+                f"init must give {'W or (W, b)' if tied else '(W, b, W_out)'}; model is {settings.kind.name!r}"
             )
         for name, part, view in zip(given._fields, given, unstack(theta, m, tied), strict=True):
             if view is not None:
                 view[...] = _fitted(name, part, view.shape)
+    given_theta, held = theta.copy(), Held(problem.terms, m, n)
+    held.hold(theta)
+    if not isinstance(init, str) and np.abs(theta - given_theta).max() > _HELD:
+        raise ValueError(f"init does not keep the problem's {problem.terms!r}: its bias, or columns of length 1")
     return theta.reshape(-1, *theta.shape[2:])
 
 

@@ -244,22 +244,28 @@ class ReferenceKernel:
         Number of hidden dimensions.
     model : str or Model
         The model, or its name.
+    l1 : float
+        Weight of the L1 norm of the hidden layer.
     """
 
-    def __init__(self, importance: ndarray, m: int, model: str | Model) -> None:
-        self.importance = importance
+    def __init__(self, importance: ndarray, m: int, model: str | Model, l1: float = 0.0) -> None:
+        self.importance, self.l1 = importance, l1
         self.m, self.model = m, model
         kind = find_model(model)
         self.tied, self.absolute = kind.tied, kind.absolute
 
     def gradient(self, theta: ndarray, batch: Batch, out: ndarray) -> None:
         parameters = unstack(theta, self.m, self.tied)
-        gradient = loss_and_gradient(parameters, batch.x, self.importance, self.model)[1]
+        gradient = loss_and_gradient(parameters, batch.x, self.importance, self.model, batch.noise, self.l1)[1]
         for target, part in zip(unstack(out, self.m, self.tied), gradient, strict=True):
             if target is not None:
                 target[...] = part
 
     def loss(self, theta: ndarray, batch: Batch) -> ndarray:
-        y = forward(unstack(theta, self.m, self.tied), batch.x, self.model)
+        parameters = unstack(theta, self.m, self.tied)
+        y = forward(parameters, batch.x, self.model, batch.noise)
         error = y - (np.abs(batch.x) if self.absolute else batch.x)
-        return np.asarray(np.vecdot((error**2).mean(1), self.importance))
+        loss = np.asarray(np.vecdot((error**2).mean(1), self.importance))
+        if self.l1:
+            loss = loss + self.l1 * np.abs(batch.x @ parameters.W.swapaxes(-1, -2)).sum(-1).mean(-1)
+        return loss

@@ -14,14 +14,14 @@ import xarray as xr
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from numerics.models import find_model
 from numerics.sampling.draws import SPARSE_DENSITY
 from numerics.training.initial import initial_parameters
 from numerics.training.kernels import unstack
-from numerics.training.settings import Settings, settled
+from numerics.training.settings import Settings, model_of, settled
 from numerics.training.trajectory import Task, Trajectory, descend, segments, uses_columns
 from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
+from theory.model.terms import Terms
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, check_workers, spread
 from theory.tools.storage import results_folder, save_result
@@ -80,8 +80,8 @@ def train(
     Returns
     -------
     xarray.Dataset
-        ``W`` (instance, dimension, feature) and ``b`` (instance, feature), for "absolute" also ``W_out``
-        (instance, feature, dimension); ``loss`` and ``loss_standard_error`` (instance): a held-out estimate
+        ``W`` (instance, dimension, feature) and ``b`` (instance, feature), for "absolute" and untied decoders also
+        ``W_out`` (instance, feature, dimension); ``loss`` and ``loss_standard_error`` (instance): a held-out estimate
         from 64 fresh batches of the loss, summed over features; ``loss_curve``, ``W_curve``, ``b_curve`` at
         the snapshots, the loss from 8 held-out batches that are the same at every snapshot; ``diverged_at``
         (instance), -1 where all went well; ``density`` and ``importance`` (instance, feature); coordinates
@@ -105,7 +105,7 @@ def train(
     Frozen({'instance': 3, 'dimension': 1, 'feature': 2})
     """
     settings = settled(settings, {"instances": instances, **changes})
-    settings = replace(settings, model=find_model(problem.activation if settings.model is None else settings.model))
+    settings = replace(settings, model=model_of(problem, settings.model))
     workers = check_workers(workers)
     if on_divergence not in ("raise", "record"):
         raise ValueError(f"on_divergence must be 'raise' or 'record', got {on_divergence!r}")
@@ -113,7 +113,7 @@ def train(
     folder = nullcontext() if target is None else results_folder(target.parent, [target.name], overwrite)
     features, importance = _per_run(problem, settings.instances)
     theta = initial_parameters(problem, settings, init)
-    tasks = _tasks(features, importance, theta, problem.m, settings, on_divergence == "record")
+    tasks = _tasks(features, importance, theta, problem, settings, on_divergence == "record")
     with folder:
         trajectories = _run(tasks, workers, progress)
         dataset = _dataset(problem, settings, init, tasks, trajectories)
@@ -135,7 +135,7 @@ def _tasks(
     features: FeatureDistribution,
     importance: Float[ndarray, "runs n"],
     theta: Float[ndarray, "runs rows n"],
-    m: int,
+    problem: Problem,
     settings: Settings,
     record: bool,
 ) -> list[Task]:
@@ -150,21 +150,22 @@ def _tasks(
             importance=importance[runs],
             theta=theta[runs],
             instance=runs,
-            m=m,
+            m=problem.m,
             seed=(seed(1, chunk), seed(2, chunk)),
             settings=settings,
             record=record,
+            terms=problem.terms,
         )
-        for chunk, runs in enumerate(_chunks(features, settings))
+        for chunk, runs in enumerate(_chunks(features, settings, problem.terms))
     ]
 
 
-def _chunks(features: FeatureDistribution, settings: Settings) -> list[Int[ndarray, " chunk"]]:
+def _chunks(features: FeatureDistribution, settings: Settings, terms: Terms) -> list[Int[ndarray, " chunk"]]:
     """Group runs of similar density, so that a chunk's batches have similar numbers of non-empty samples."""
     highest = features.density.max(axis=1)
     sparse = features.independent & (highest <= SPARSE_DENSITY)
     cells = np.full(len(highest), float(settings.batch * (features.n + 1)))
-    if uses_columns(features.n, settings.kind):
+    if uses_columns(features.n, settings.kind, terms):
         non_empty = 1 - np.prod(1 - features.feature_density, axis=1)
         cells[sparse] *= non_empty[sparse]
     order = np.argsort(highest, kind="stable")
@@ -245,7 +246,9 @@ def _dataset(
         "features": problem.features.name,
         "sets": json.dumps(problem.features.sets),
         "values": problem.features.values.name,
+        "terms": repr(problem.terms),
         "init": init if isinstance(init, str) else "given",
-        "loss_definition": "mean over samples of sum_i importance_i (x_i - x'_i)^2, held-out samples",
+        "loss_definition": "mean over samples of sum_i importance_i (x_i - x'_i)^2, held-out samples"
+        + ("" if problem.terms.plain else ", with the terms' penalties"),
     }
     return xr.Dataset(variables, coordinates, attributes)

@@ -12,9 +12,10 @@ from numpy import ndarray
 from numerics.models import Model, find_model
 from numerics.training.descent import OPTIMISERS, SCHEDULES
 from theory.model.activations import RELU
+from theory.model.problem import Problem
 from theory.tools.choices import choose
 
-__all__ = ["PRECISIONS", "Settings", "log_spaced", "settled"]
+__all__ = ["PRECISIONS", "Settings", "log_spaced", "model_of", "settled"]
 
 PRECISIONS: dict[str, type[np.floating]] = {"float32": np.float32, "float64": np.float64}
 
@@ -104,6 +105,39 @@ class Settings:
         attributes["model"] = self.kind.name
         # NetCDF 3 holds 32-bit integers only.
         return {k: v if not isinstance(v, int) or v < 2**31 else str(v) for k, v in attributes.items()}
+
+
+def model_of(problem: Problem, model: str | Model | None) -> Model:
+    """
+    Give the model that is trained on a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem, with its activation and terms.
+    model : str or Model, optional
+        What the settings say; by default the problem's own.
+
+    Returns
+    -------
+    Model
+        With a decoder of its own if the problem's terms ask for it.
+
+    Raises
+    ------
+    ValueError
+        If the settings name a model that contradicts the terms.
+    """
+    terms = problem.terms
+    if model is None:
+        kind = find_model(problem.activation)
+        return kind if terms.tied else replace(kind, name=f"{kind.name}_untied", tied=False)
+    kind = find_model(model)
+    if kind.tied and not terms.tied:
+        raise ValueError(f"model {kind.name!r} has tied weights, but the problem's decoder is untied; leave out model")
+    if kind.relu_hidden and not terms.plain:
+        terms.refuse(f"model {kind.name!r}")
+    return kind
 
 
 def settled(settings: Settings | None, changes: Mapping[str, Any], **defaults: Any) -> Settings:

@@ -1,7 +1,7 @@
 """One chunk of runs descends: the training loop, its snapshots, and what it does when a run diverges."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -11,11 +11,13 @@ from numpy import ndarray
 
 from numerics.models import Model, find_model
 from numerics.sampling.batches import Batch, column_batches, row_batches
+from numerics.training.constraints import Held
 from numerics.training.descent import learning_rates, make_optimiser
 from numerics.training.kernels import ColumnKernel, Kernel, ReferenceKernel, RowKernel
 from numerics.training.settings import Settings
 from theory.model.activations import LINEAR, RELU
 from theory.model.features import FeatureDistribution
+from theory.model.terms import PLAIN, Terms
 from theory.model.values import Symmetrised
 from theory.tools.threads import one_blas_thread
 
@@ -58,6 +60,8 @@ class Task:
         How to train.
     record : bool
         Whether divergence is recorded instead of raised.
+    terms : Terms
+        The problem's terms.
     """
 
     features: FeatureDistribution
@@ -68,6 +72,7 @@ class Task:
     seed: tuple[np.random.SeedSequence, np.random.SeedSequence]
     settings: Settings
     record: bool
+    terms: Terms = PLAIN
 
 
 class Trajectory(NamedTuple):
@@ -96,7 +101,7 @@ class Trajectory(NamedTuple):
     diverged_at: ndarray
 
 
-def uses_columns(n: int, model: str | Model) -> bool:
+def uses_columns(n: int, model: str | Model, terms: Terms = PLAIN) -> bool:
     """
     Say whether a model is trained through its couplings, features as rows.
 
@@ -106,17 +111,22 @@ def uses_columns(n: int, model: str | Model) -> bool:
         Number of features.
     model : str or Model
         The model, or its name.
+    terms : Terms
+        The problem's terms.
 
     Returns
     -------
     bool
-        True for the small models with tied weights, no ReLU on the hidden layer, and a ReLU or nothing on the output.
+        True for the small models with tied weights, no ReLU on the hidden layer, and a ReLU or nothing on the output,
+        if the hidden layer has neither noise nor penalty.
     """
-    return n <= COLUMN_FEATURES and _is_fast(find_model(model))
+    return n <= COLUMN_FEATURES and _is_fast(find_model(model), terms)
 
 
-def _is_fast(kind: Model) -> bool:
+def _is_fast(kind: Model, terms: Terms) -> bool:
     """Whether there are kernels for the model that are faster than its plain formulas."""
+    if terms.noise or terms.l1:
+        return False
     return kind.tied and not kind.relu_hidden and kind.activation in (RELU, LINEAR)
 
 
@@ -146,20 +156,32 @@ def segments(settings: Settings) -> list[tuple[int, int]]:
 def _kernel(task: Task) -> Kernel:
     settings, kind = task.settings, task.settings.kind
     importance = task.importance.astype(settings.dtype)
-    if not _is_fast(kind):
-        return ReferenceKernel(importance, task.m, kind)
-    columns = uses_columns(task.features.n, settings.kind)
+    if not _is_fast(kind, task.terms):
+        return ReferenceKernel(importance, task.m, kind, task.terms.l1)
+    columns = uses_columns(task.features.n, settings.kind, task.terms)
     return (ColumnKernel if columns else RowKernel)(importance, task.m, settings.batch, kind.activation == RELU)
 
 
 def _batches(task: Task, seed: np.random.SeedSequence) -> Iterable[Batch]:
     settings, rng = task.settings, np.random.Generator(np.random.SFC64(seed))
-    if uses_columns(task.features.n, settings.kind):
+    if task.terms.noise:
+        return _noisy(task, rng)
+    if uses_columns(task.features.n, settings.kind, task.terms):
         return column_batches(task.features, settings.batch, rng, settings.dtype)
     features = task.features
     if settings.kind.absolute:
         features = features.with_values(Symmetrised(features.values))
     return row_batches(features, settings.batch, rng, settings.dtype)
+
+
+def _noisy(task: Task, rng: np.random.Generator) -> Iterator[Batch]:
+    """Batches with noise for the hidden layer."""
+    settings = task.settings
+    dtype = settings.dtype
+    for batch in row_batches(task.features, settings.batch, rng, dtype):
+        noise = rng.standard_normal((len(batch.x), settings.batch, task.m), dtype)
+        noise *= dtype(task.terms.noise)
+        yield batch._replace(noise=noise)
 
 
 def descend(task: Task, watch: Callable[[list[tuple[int, int]]], Iterable[tuple[int, int]]] = iter) -> Trajectory:
@@ -197,9 +219,10 @@ class _Descent:
         self.kernel = _kernel(task)
         self.stream = iter(_batches(task, task.seed[0]))
         self.held_out = iter(_batches(task, task.seed[1]))
-        self.samples = [Batch(batch.x.copy(), batch.empty) for batch in islice(self.held_out, _SNAPSHOT_BATCHES)]
+        self.samples = [batch._replace(x=batch.x.copy()) for batch in islice(self.held_out, _SNAPSHOT_BATCHES)]
         self.theta = np.ascontiguousarray(task.theta, self.settings.dtype)
         self.gradient = np.zeros_like(self.theta)
+        self.held = Held(task.terms, task.m, task.features.n)
         self.optimiser = make_optimiser(
             self.settings.optimiser,
             self.theta.size,
@@ -209,7 +232,7 @@ class _Descent:
         )
         self.rates = learning_rates(self.settings.schedule, self.settings.learning_rate, self.settings.steps).tolist()
         self.diverged_at = np.full(len(self.theta), -1)
-        first = self.kernel.loss(self.theta, self.samples[0])
+        first = self._loss(self.samples[0])
         # All features active and none reconstructed: a scale that no density and no batch, however small, makes vanish.
         everything = task.importance.sum(1) * task.features.value_square
         self.bound = _DIVERGED * np.maximum(first, everything)
@@ -240,16 +263,25 @@ class _Descent:
     def _steps(self, start: int, stop: int) -> None:
         theta, gradient, kernel, optimiser = self.theta, self.gradient, self.kernel, self.optimiser
         flat, slope = theta.reshape(-1), gradient.reshape(-1)
+        held = None if self.held.idle else self.held
         # The rates come first: when they end, no batch has been taken off the stream in vain.
         for step, (rate, batch) in enumerate(zip(self.rates[start:stop], self.stream, strict=False), start + 1):
             kernel.gradient(theta, batch, gradient)
+            if held is not None:
+                held.slope(theta, gradient)
             # One dot product sees a NaN or an infinity in any run.
             if not math.isfinite(slope.dot(slope)):
                 self._diverged(~np.isfinite(np.einsum("rij,rij->r", gradient, gradient)), step, rate)
             optimiser.step(flat, slope, rate)
+            if held is not None:
+                held.hold(theta)
+
+    def _loss(self, batch: Batch) -> ndarray:
+        loss = self.kernel.loss(self.theta, batch)
+        return loss + self.held.penalty(self.theta) if self.task.terms.decay else loss
 
     def _check_loss(self, step: int) -> None:
-        loss = self.kernel.loss(self.theta, self.samples[0])
+        loss = self._loss(self.samples[0])
         grown = ~(loss <= self.bound)
         if grown.any():
             self._diverged(grown, step, self.rates[step - 1])
@@ -273,10 +305,10 @@ class _Descent:
         return kept
 
     def _curve(self) -> ndarray:
-        return self._known(np.mean([self.kernel.loss(self.theta, batch) for batch in self.samples], axis=0))
+        return self._known(np.mean([self._loss(batch) for batch in self.samples], axis=0))
 
     def _final_loss(self) -> tuple[ndarray, ndarray]:
-        losses = [self.kernel.loss(self.theta, batch) for batch in islice(self.held_out, _FINAL_BATCHES)]
+        losses = [self._loss(batch) for batch in islice(self.held_out, _FINAL_BATCHES)]
         spread = np.std(losses, axis=0, ddof=1) / math.sqrt(_FINAL_BATCHES)
         return self._known(np.mean(losses, axis=0)), self._known(spread)
 

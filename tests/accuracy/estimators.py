@@ -9,9 +9,21 @@ from numpy import ndarray
 
 from theory import FeatureDistribution, Problem, loss_estimate, population_loss_and_gradient
 from theory.loss import AccuracyWarning
+from theory.loss.engine.engine import row_errors
+from theory.loss.engine.rows import Features, Rows
 from theory.loss.quadrature import ROUNDING, quadrature
 
-__all__ = ["TOLERANCE", "Estimate", "Estimator", "RowsEstimator", "certified", "load", "todays_loss", "todays_rows"]
+__all__ = [
+    "TOLERANCE",
+    "Estimate",
+    "Estimator",
+    "RowsEstimator",
+    "certified",
+    "certified_rows",
+    "load",
+    "todays_loss",
+    "todays_rows",
+]
 
 # value, value_error, dW, db, gradient_error: the errors are absolute, one number per model; gradient_error bounds
 # every entry of dW and db. Infinity says that nothing is stated.
@@ -45,6 +57,22 @@ def certified(W: ndarray, b: ndarray, problem: Problem) -> Estimate:
         value.reshape(batch), error.reshape(batch), dW.reshape(*batch, *W.shape[-2:]), db.reshape(*batch, problem.n),
         slope.reshape(batch),
     )  # fmt: skip
+
+
+def certified_rows(
+    G: ndarray, b: ndarray, own: ndarray, features: FeatureDistribution, noise: ndarray
+) -> tuple[ndarray, ...]:
+    """Give single outputs, each of its own distribution, with the errors that the engine states."""
+    found = []
+    for k in range(len(b)):
+        law = features.with_density(features.density[k]) if features.batch_shape else features
+        some = Rows(G[k : k + 1], b[k : k + 1], own[k : k + 1], noise[k : k + 1])
+        found.append(row_errors(some, Features.of(law), rtol=TOLERANCE))
+    value, error, dG, db, slope, dnoise, noise_error = (
+        np.concatenate([getattr(f, name) for f in found])
+        for name in ("value", "error", "dG", "db", "gradient_error", "dnoise", "noise_error")
+    )
+    return value, error, dG, db, np.maximum(slope, noise_error), dnoise
 
 
 def todays_loss(W: ndarray, b: ndarray, problem: Problem) -> Estimate:

@@ -197,9 +197,13 @@ def test_figures_are_computed_on_a_cluster(place: Path, address: str) -> None:
 
 
 def test_the_global_optimum_is_searched_for_on_a_cluster(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    short = {"_NEWTON": 0, "_STEPS": (3, 3, 3), "_LAST_STEPS": 5, "_EXCHANGES": 2, "_EXCHANGE_ROUNDS": 1}
-    for name, value in short.items():  # a search that ends soon, by the descents that are shared out
-        monkeypatch.setattr(f"theory.search.large_search.{name}", value)
+    short = {
+        "large_search": {"_FIRST_STEPS": 3, "_STEPS": (3,), "_LEFT": (2,), "_LAST_STEPS": 5, "NEWTON": 0},
+        "large_descents": {"NEWTON": 0, "_EXCHANGES": 2, "_EXCHANGE_ROUNDS": 1},
+    }
+    for module, values in short.items():  # a search that ends soon, by the descents that are shared out
+        for name, value in values.items():
+            monkeypatch.setattr(f"theory.search.{module}.{name}", value)
     problem = Problem(n=13, m=3, density=0.1, importance=0.8 ** np.arange(13))
     here = global_optimum(problem, workers=1)
     with work_for(address):

@@ -18,6 +18,7 @@ COMMANDS = (
     "theory.search.criterion",
     "theory.search.irreducible",
     "theory.search.product_table",
+    "theory.search.best_known",
     "theory.optimum.one_sparse",
     "numerics.sweep",
     "numerics.agreement",

@@ -16,7 +16,7 @@ from numpy import ndarray
 from theory.loss.decoupled import decoupled_errors
 from theory.model.problem import Problem
 
-__all__ = ["Expansion", "chain", "clear_step", "expand", "gradients"]
+__all__ = ["KINK", "Expansion", "chain", "clear_step", "expand", "gradients"]
 
 # Central differences of a gradient known to 1e-16 in smooth stretches longer than this: Hessians to about 1e-9 of
 # their largest entry, less where a third derivative is large (a digon's at low density, some 1e3: 1e-7).
@@ -26,7 +26,7 @@ _AT_KINK, _SHORTEST = 1e-11, 3e-9
 # Fixed nodes, where the loss is not enumerated, keep its gradient smooth: differences see no change of their number.
 _NODES = 256
 # Second differences of the gradient that exceed this part of the largest curvature show a kink.
-_KINK = 1e-3
+KINK = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
         loss=float((weight * errors.value[0]).sum()),
         gradient=np.concatenate([(W @ (A + A.T)).ravel(), here[:, n]]),
         hessian=chain(W, second, A),
-        kinked=bool(jump > _KINK * np.abs(second).max()),
+        kinked=bool(jump > KINK * np.abs(second).max()),
         scale=float(problem.zero_loss),
     )
 

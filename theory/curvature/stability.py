@@ -6,6 +6,7 @@ the loss is L(x) + q(v)/2 with q homogeneous of degree two, but not quadratic, s
 curve differently and no matrix tells everything. ``stability_of`` then minimises q(v) / |v|^2 over directions.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,8 @@ from theory.tools.quasi_newton import minimise
 __all__ = ["Kind", "Stability", "hessian", "projected_spectrum", "stability_of", "symmetry_directions"]
 
 Kind = Literal["minimum", "saddle", "flat"]
+# Gradients at displacements from a point.
+Slopes = Callable[[ndarray], ndarray]
 
 # Curvatures below this part of the zero model's loss count as zero.
 _ZERO = 1e-6
@@ -58,7 +61,7 @@ class Stability:
     kinked: bool
 
 
-def hessian(W: ArrayLike, b: ArrayLike, problem: Problem) -> Float[ndarray, "d d"]:
+def hessian(W: ArrayLike, b: ArrayLike, problem: Problem, W_out: ArrayLike | None = None) -> Float[ndarray, "d d"]:
     """
     Give the Hessian of the population loss.
 
@@ -70,18 +73,27 @@ def hessian(W: ArrayLike, b: ArrayLike, problem: Problem) -> Float[ndarray, "d d
         Output biases.
     problem : Problem
         A single problem.
+    W_out : array_like, shape (n, m), optional
+        Decoder, where the problem's terms make it untied.
 
     Returns
     -------
     ndarray, shape (d, d)
         Second derivatives in the entries of W, row by row, and b; d = m n + n. Relative accuracy about 1e-8 (1e-6
-        above six features). Where a second derivative jumps, the average of both sides.
+        above six features). Where a second derivative jumps, the average of both sides. Where W_out is free, its
+        entries, column by column, stand between. Given biases have rows of zeros; with unit norms the loss is that of
+        W_j / |W_j|.
 
     Raises
     ------
     ValueError
         If shapes do not fit the problem, or the problem is a batch.
     """
+    if not problem.terms.plain or W_out is not None:
+        from theory.curvature.with_terms import hessian_with_terms
+
+        problem.single("hessian")
+        return hessian_with_terms(W, b, problem, W_out)
     W_, b_ = _checked(W, b, problem)
     return expand(W_, b_, problem).hessian
 
@@ -143,6 +155,7 @@ def stability_of(
     problem: Problem,
     expansion: Expansion | None = None,
     near: Float[ndarray, " d"] | None = None,
+    W_out: ArrayLike | None = None,
 ) -> Stability:
     """
     Say what a stationary point of the population loss is.
@@ -160,6 +173,8 @@ def stability_of(
     near : ndarray, shape (d,), optional
         Direction near which the smallest curvature at a kink is likely, from a neighbouring solution; the search
         is then shorter.
+    W_out : array_like, shape (n, m), optional
+        Decoder, where the problem's terms make it untied.
 
     Returns
     -------
@@ -169,7 +184,7 @@ def stability_of(
     Raises
     ------
     ValueError
-        If shapes do not fit the problem, or the problem is a batch.
+        If shapes do not fit the problem, the problem is a batch, or it has an L1 penalty, whose slope jumps.
 
     Notes
     -----
@@ -178,13 +193,43 @@ def stability_of(
     saddle is certain, a minimum as certain as that search. A kink that is not met but nearer than the step (3e-6 at
     most, less near a bias of zero) counts as met.
     """
+    if not problem.terms.plain or W_out is not None:
+        return _with_terms(W, b, problem, W_out, near)
     W_, b_ = _checked(W, b, problem)
+    m, n = W_.shape
     local = expand(W_, b_, problem) if expansion is None else expansion
     fixed = symmetry_directions(W_, b_)
+
+    def slopes(v: ndarray) -> ndarray:
+        return gradients(W_ + v[:, : m * n].reshape(-1, m, n), b_ + v[:, m * n :], problem)[1]
+
+    return _judged(local, fixed, slopes, clear_step(b_), near)
+
+
+def _with_terms(
+    W: ArrayLike, b: ArrayLike, problem: Problem, W_out: ArrayLike | None, near: Float[ndarray, " d"] | None
+) -> Stability:
+    """The same in the free parameters of a problem with terms."""
+    from theory.curvature.with_terms import expand_with_terms, fixed_directions
+    from theory.loss.objective import Objective
+    from theory.loss.terms import checked_parameters
+
+    problem.single("stability_of")
+    problem.plain("stability_of", "decoder", "bias", "unit_norms", "noise", "decay")
+    objective = Objective(problem, exact=True)
+    x = objective.join(*checked_parameters(problem, W, b, W_out))
+    local, fixed = expand_with_terms(objective, x), fixed_directions(objective, x)
+    return _judged(local, fixed, lambda v: objective(x + v)[1], clear_step(x[-problem.n :]), near)
+
+
+def _judged(
+    local: Expansion, fixed: Float[ndarray, "d k"], slopes: Slopes, step: float, near: Float[ndarray, " d"] | None
+) -> Stability:
+    """Tell minimum, saddle and flat points apart by an expansion, and by one-sided curvatures at a kink."""
     values, vectors = projected_spectrum(local.hessian, fixed)
     smallest, direction = float(values[0]), vectors[:, 0]
     if local.kinked:
-        smallest, direction = _smallest_one_sided(W_, b_, problem, local, fixed, vectors, near)
+        smallest, direction = _smallest_one_sided(slopes, step, local, fixed, vectors, near)
     zero = _ZERO * local.scale
     zero_modes = int((np.abs(values) <= zero).sum())
     kind: Kind = "saddle" if smallest < -zero else "flat" if zero_modes or smallest <= zero else "minimum"
@@ -217,21 +262,18 @@ def projected_spectrum(
 
 
 def _smallest_one_sided(
-    W: Float[ndarray, "m n"],
-    b: Float[ndarray, " n"],
-    problem: Problem,
+    slopes: Slopes,
+    step: float,
     local: Expansion,
     fixed: Float[ndarray, "d k"],
     vectors: Float[ndarray, "d r"],
     near: Float[ndarray, " d"] | None,
 ) -> tuple[float, Float[ndarray, " d"]]:
     """Minimise the one-sided curvature over directions; by Euler, q(v) = v . grad q(v) / 2."""
-    (m, n), step = W.shape, clear_step(b)
 
     def product(v: ndarray, h: float) -> ndarray:
         """Slope of q, H(v) v for unit vectors v, from one-sided differences over h."""
-        moved = gradients(W + h * v[:, : m * n].reshape(-1, m, n), b + h * v[:, m * n :], problem)[1]
-        return (moved - local.gradient) / (h * local.scale)
+        return (slopes(h * v) - local.gradient) / (h * local.scale)
 
     def rayleigh(v: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
         v = v - (v @ fixed) @ fixed.T

@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import permutations
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
@@ -26,6 +26,8 @@ _HEIGHTS = np.linspace(0.3, 0.8, 11)
 
 # Ways to lay the spanning vertices: so many are looked at, and the best few are tried to the end.
 _SHORTLIST, _ATTEMPTS = 128, 5
+# In more dimensions, where ways are too many, only those with the right cosines are looked for, in so many steps.
+_ENUMERATED, _BUDGET = 4, 3000
 # A fit with a relative error below this is right: no other order fits as well but for a symmetry of the polytope.
 _RIGHT = 0.1
 
@@ -173,6 +175,11 @@ def _coordinates(G: Float[ndarray, "v v"], d: int) -> Float[ndarray, "v d"]:
 def _starts(template: _Template, G: Float[ndarray, "v v"], X: Float[ndarray, "v d"]) -> Iterator[Float[ndarray, "d d"]]:
     """Rotations that lay d directions which span the space on vertices with the same cosines, best first."""
     anchors = _spanning_rows(X)
+    if len(anchors) > _ENUMERATED:
+        vertex = _isomorphism(template.gram, G)
+        if vertex is not None:
+            yield _rotation(X, template.vectors[vertex])
+        return
     frames = _frames(template.polytope)
     cosines = template.gram[frames[:, :, None], frames[:, None, :]]
     misfit = ((cosines - G[np.ix_(anchors, anchors)]) ** 2).sum((1, 2))
@@ -182,6 +189,36 @@ def _starts(template: _Template, G: Float[ndarray, "v v"], X: Float[ndarray, "v 
     # How near every vertex comes to some direction: more than any assignment can reach.
     nearness = (template.vectors @ (X @ rotations).swapaxes(1, 2)).max(2).sum(1)
     yield from rotations[np.argsort(-nearness, kind="stable")[:_ATTEMPTS]]
+
+
+def _isomorphism(gram: Float[ndarray, "v v"], G: Float[ndarray, "v v"]) -> Int[ndarray, " v"] | None:
+    """A vertex for every direction, with the right cosines between all; None if none is found within a budget."""
+    values, kinds = np.unique(gram.round(9), return_inverse=True)
+    kinds = kinds.reshape(gram.shape)
+    wanted = np.searchsorted((values[1:] + values[:-1]) / 2, G)
+    np.fill_diagonal(wanted, len(values) - 1)
+    budget = [_BUDGET]
+
+    def place(possible: Bool[ndarray, "v v"], placed: Bool[ndarray, " v"]) -> Int[ndarray, " v"] | None:
+        while budget[0] > 0:
+            left = possible.sum(1)
+            if left.min() == 0 or not possible.any(0).all():
+                return None
+            if placed.all():
+                return np.asarray(possible.argmax(1))
+            direction = int(np.where(placed, len(G) + 1, left).argmin())
+            choices = np.flatnonzero(possible[direction])
+            budget[0] -= 1
+            placed = placed | (np.arange(len(G)) == direction)
+            if len(choices) > 1:
+                tries = (possible & (wanted[:, direction, None] == kinds[vertex]) for vertex in choices)
+                return next((found for t in tries if (found := place(t, placed)) is not None), None)
+            possible = possible & (wanted[:, direction, None] == kinds[choices[0]])
+        return None
+
+    start = np.ones(gram.shape, dtype=bool)
+    start[0] = np.arange(len(G)) == 0  # all vertices are alike
+    return place(start, np.zeros(len(G), dtype=bool))
 
 
 def _spanning_rows(X: Float[ndarray, "v d"]) -> list[int]:

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from theory.geometry.codes import code
 from theory.geometry.vertices import (
     antiprism,
     axis,
@@ -49,6 +50,17 @@ __all__ = [
 # Larger polygons and simplices never win: see the table of theory.optimum.one_sparse.
 _LARGEST_POLYGON = 24
 _LARGEST_SIMPLEX = 8
+# Points and dimensions of spherical codes of few cosines.
+_CODES = {
+    "half 5-cube": (16, 5),
+    "27-point code": (27, 6),
+    "56-point code": (56, 7),
+    "240-point code": (240, 8),
+    "100-point code": (100, 22),
+    "112-point code": (112, 21),
+    "162-point code": (162, 21),
+    "275-point code": (275, 22),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,6 +325,7 @@ def _catalogue() -> dict[str, Polytope]:
         Polytope("icosahedron", 3, 12, icosahedron),
         Polytope("24-cell", 4, 24, cell24),
         Polytope("rectified 5-cell", 4, 10, partial(rectified_simplex, 4)),
+        *(Polytope(name, d, v, partial(code, v)) for name, (v, d) in _CODES.items()),
         *_searched(),
     ]
     return {entry.name: entry for entry in entries}
@@ -334,6 +347,12 @@ def _aliases() -> dict[str, str]:
         "octahedron": "3 digon",
         "square bipyramid": "3 digon",
         "16-cell": "4 digon",
+        "petersen code": "rectified 5-cell",
+        "e8 roots": "240-point code",
+        "demipenteract": "half 5-cube",
+        "schlaefli code": "27-point code",
+        "higman-sims code": "100-point code",
+        "mclaughlin code": "275-point code",
         **{f"{d}-orthoplex": f"{d} digon" for d in range(2, 11)},
         **{f"{word} bipyramid": f"{polygon_name(k)} + digon" for k, word in bases.items()},
     }

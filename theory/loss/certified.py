@@ -5,6 +5,8 @@ sigma^2 |W_out_i|^2) with couplings G = W_out W; the gradient in couplings is pu
 dW_out = dG W^T, which add up where W_out = W^T.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -14,7 +16,9 @@ from theory.loss.engine.activation import squared_error
 from theory.loss.engine.estimate import Estimate, Parts
 from theory.loss.engine.model import entry_error, estimate_loss
 from theory.loss.engine.rows import Features
-from theory.loss.population import output_errors
+from theory.loss.lattice import active_patterns
+from theory.loss.outputs import output_errors
+from theory.loss.terms import checked_parameters, hidden_l1
 from theory.model.problem import Problem
 
 __all__ = ["Estimate", "loss_estimate"]
@@ -29,7 +33,7 @@ def loss_estimate(
     b: ArrayLike,
     problem: Problem,
     W_out: ArrayLike | None = None,
-    noise: float = 0.0,
+    noise: float | None = None,
     rtol: float = 1e-7,
     threads: int = 1,
 ) -> Estimate[float]:
@@ -45,9 +49,9 @@ def loss_estimate(
     problem : Problem
         A single problem.
     W_out : array_like, shape (n, m), optional
-        Decoder; W^T (tied weights) by default.
+        Decoder; by default W^T (tied weights), unless the problem's terms make it untied.
     noise : float
-        Standard deviation of Gaussian noise on every hidden dimension, >= 0.
+        Standard deviation of Gaussian noise on every hidden dimension, >= 0; by default that of the problem's terms.
     rtol : float
         Relative accuracy of every output's error, in (0, 1); the error says where it is not reached.
     threads : int
@@ -56,9 +60,10 @@ def loss_estimate(
     Returns
     -------
     Estimate
-        E sum_i I_i (x_i - x'_i)^2 and a bound on its absolute error, in ``parts`` (truncation, step, series, rounding);
+        E sum_i I_i (x_i - x'_i)^2, plus the penalties of the problem's terms, and a bound on its absolute error, in
+        ``parts`` (truncation, step, series, rounding);
         the gradient by name, "W", "b" and where given "W_out" and "sigma"; ``gradient_error``, a bound on the absolute
-        error of every entry of the gradient in W, b and W_out; the most nodes used, and how many outputs took which
+        error of every entry of all of them; the most nodes used, and how many outputs took which
         path.
 
     Raises
@@ -66,7 +71,8 @@ def loss_estimate(
     TypeError
         If an array is complex, masked or not numeric.
     ValueError
-        If shapes do not fit, an entry is not finite or too large, or rtol or noise is out of its range.
+        If shapes do not fit, an entry is not finite or too large, rtol or noise is out of its range, or W, b and W_out
+        are not what the problem's terms prescribe.
 
     Examples
     --------
@@ -75,9 +81,13 @@ def loss_estimate(
     (0.003333333333, True, {'enumerated': 2})
     """
     problem.single("loss_estimate")
-    W_, b_ = problem.checked(W, b)
+    terms = problem.terms
+    W_, b_ = problem.checked(W, b) if terms.plain else checked_parameters(problem, W, b, W_out)[:2]
     if not 0 < rtol < 1:
         raise ValueError(f"rtol must lie in (0, 1), got {rtol!r}")
+    if not terms.plain:
+        return _with_terms(W_, b_, problem, W_out, noise, rtol, threads)
+    noise = 0.0 if noise is None else noise
     if W_out is None and noise == 0:
         enumerated = _enumerated(W_, b_, problem)
         if enumerated is not None:
@@ -86,27 +96,99 @@ def loss_estimate(
     return estimate_loss(W_, b_, features, problem.importance, W_out, noise, error, rtol, threads=threads)
 
 
-def _enumerated(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem) -> Estimate[float] | None:
+def _with_terms(
+    W: Float[ndarray, "m n"],
+    b: Float[ndarray, " n"],
+    problem: Problem,
+    W_out: ArrayLike | None,
+    noise: float | None,
+    rtol: float,
+    threads: int,
+) -> Estimate[float]:
+    """The squared error by the engine, and the penalties."""
+    terms = problem.terms
+    if noise is not None and noise != terms.noise:
+        raise ValueError(f"the problem's terms give the noise, {terms.noise!r}; leave out noise = {noise!r}")
+    decoder = None if W_out is None else np.asarray(W_out, dtype=float)
+    found = None if terms.noise else _enumerated(W, b, problem, decoder)
+    if found is None:
+        features, error = Features.of(problem.features), squared_error(problem.activation)
+        found = estimate_loss(W, b, features, problem.importance, W_out, terms.noise, error, rtol, threads=threads)
+    value, miss, gradient = found.value, found.error, dict(found.gradient)
+    if terms.decay:
+        for name in ("W", "W_out"):
+            if name in gradient:
+                weights = W if name == "W" or decoder is None else decoder
+                value += terms.decay / 2 * float((weights**2).sum())
+                gradient[name] = gradient[name] + terms.decay * weights
+    slope_error, parts = found.gradient_error, found.parts
+    if terms.l1:
+        size, size_error, slope, slope_miss = hidden_l1(W, problem, rtol)
+        value, gradient["W"] = value + terms.l1 * float(size), gradient["W"] + terms.l1 * slope
+        miss, slope_error = miss + terms.l1 * float(size_error), slope_error + terms.l1 * float(slope_miss)
+        parts = replace(parts, rounding=np.asarray(parts.rounding + terms.l1 * size_error))
+    return replace(found, value=value, error=miss, gradient=gradient, gradient_error=slope_error, parts=parts)
+
+
+def _enumerated(
+    W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, W_out: Float[ndarray, "n m"] | None = None
+) -> Estimate[float] | None:
     """Exact to rounding, where features are few or the output is linear."""
     from theory.loss.enumeration import max_features
     from theory.loss.quadrature import reach
 
     if problem.activation.kinks and problem.n > max_features(problem.features.values):
         return None
-    G, weight = W.T @ W, problem.importance
+    V = W.T if W_out is None else W_out
+    G, weight = V @ W, problem.importance
     errors = output_errors(G, b, problem)
+    A = weight[:, None] * errors.dG
+    free = {} if W_out is None else {"W_out": A @ W.T}
     loss, dW, db = errors.pull_back(W, weight)
+    if W_out is not None:
+        dW = V.T @ A
     furthest = reach(G, b, problem.features)
     size = problem.features.value_square + furthest**2
     rounding = float(weight @ (16 * _EPS * size))
-    slope = weight * _ENUMERATED_SLOPE * size
+    slope = weight * (_ENUMERATED_SLOPE * size + _unsure(W, G, b, problem))
     zero = np.zeros(())
     return Estimate(
         value=float(loss),
         error=rounding,
-        gradient={"W": dW, "b": db},
-        gradient_error=entry_error(W, W.T, slope),
+        gradient={"W": dW, "b": db, **free},
+        gradient_error=entry_error(W, V, slope),
         nodes=0,
         parts=Parts(zero, zero, zero, np.asarray(rounding)),
         paths={"enumerated": problem.n},
     )
+
+
+def _unsure(
+    W: Float[ndarray, "m n"], G: Float[ndarray, "n n"], b: Float[ndarray, " n"], problem: Problem
+) -> Float[ndarray, " n"]:
+    """
+    Bound what derivatives are off by where rounding of the couplings may have put z on the other side of its kink.
+
+    In an active set whose z lies within rounding of 0 with probability q, the derivative of (x_i - f(z))^2 in z may be
+    wrong by 2 |x_i| times the change of the slope of f.
+    """
+    box, bend = problem.features.values.box, problem.activation.bend
+    if box is None or not problem.activation.kinks:
+        return np.zeros(problem.n)
+    m, n = W.shape
+    active = active_patterns(n)
+    probability = problem.features.pattern_probability(active)
+    out = np.empty(n)
+    size = np.abs(W).T @ np.abs(W)
+    for i in range(n):
+        own = active[:, i]
+        seen, p = active[own], probability[own]
+        slack = (m + n + 4) * _EPS * (abs(b[i]) + box.height * (seen @ size[i]))
+        top = b[i] + box.height * (seen @ (np.maximum(G[i], 0) if box.filled else G[i]))
+        low = b[i] + box.height * (seen @ np.minimum(G[i], 0)) if box.filled else top
+        near = (low <= slack) & (top >= -slack) & (slack > 0)
+        # uniform values: the density of z is at most one over the largest coupling
+        largest = box.height * (seen * np.abs(G[i])).max(1)
+        within = np.minimum(2 * slack / np.maximum(largest, 1e-300), 1.0) if box.filled else 1.0
+        out[i] = 2 * abs(bend) * box.height * max(1.0, box.height) * (p * near * within).sum()
+    return out

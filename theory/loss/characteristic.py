@@ -76,12 +76,12 @@ def characteristic_function(
     own_curvature = features.values.transform(a[own], 2)
     own_relative = own_curvature / _nonzero(slope[own])
     single = np.bincount(features.set_of_feature)[features.set_of_feature] == 1
-    p = density[..., features.set_of_feature] * features.activity
+    p = density[..., features.set_of_feature] * _alone(features)
     factor = 1 + p * (value - 1)
     log_slope = slope * (p / _nonzero(factor))
     product = factor[..., single].prod(-1)
     correction = None
-    for s, (members, law) in enumerate(features.groups):
+    for s, (members, law) in enumerate(zip(features.sets, features.laws, strict=True)):
         if len(members) > 1:
             correction = np.zeros_like(log_slope) if correction is None else correction
             inside = list(members)
@@ -98,6 +98,15 @@ def characteristic_function(
     )
 
 
+def _alone(features: FeatureDistribution) -> Float[ndarray, " n"]:
+    """Probability of features that are alone in their set, given that it is active; 1 for others."""
+    share = np.ones(features.n)
+    for members, law in zip(features.sets, features.laws, strict=True):
+        if len(members) == 1:
+            share[members[0]] = law.slopes(np.ones(1))[0]
+    return share
+
+
 def _set_factor(
     p: Float[ndarray, "..."],
     inside: list[int],
@@ -111,16 +120,18 @@ def _set_factor(
 ) -> None:
     """Multiply one set's factor into the product, and write its members' derivatives."""
     e = value[..., inside]
-    factor = 1 + p * (law.generating(e) - 1)
+    there = law.at(np.broadcast_to(p, e.shape[:-1]))
+    factor = 1 + p * (there.generating(e) - 1)
     product *= factor
-    by_member = law.slopes(e)
+    by_member = there.slopes(e)
     log_slope[..., inside] = (p / _nonzero(factor))[..., None] * by_member * slope[..., inside]
     for row in np.flatnonzero(np.isin(outputs, inside)).tolist():
         i = inside.index(int(outputs[row]))
         mine = e[..., row, :]
         with_own, without = mine.copy(), mine.copy()
         with_own[..., i], without[..., i] = 1, 0
-        both = law.slopes(with_own) - law.slopes(without)  # d^2 C / de_i de_j
+        here = law.at(np.broadcast_to(p, e.shape[:-1])[..., row])
+        both = here.slopes(with_own) - here.slopes(without)  # d^2 C / de_i de_j
         within = both * slope[..., row, inside] / _nonzero(by_member[..., row, i])[..., None]
         within -= log_slope[..., row, inside]
         within[..., i] = 0
@@ -128,5 +139,5 @@ def _set_factor(
 
 
 def _nonzero(factor: Complex[ndarray, "*shape"]) -> Complex[ndarray, "*shape"]:
-    """Replace exact zeros, which a division could not undo in the product, by something far below rounding."""
-    return np.where(factor == 0, 1e-200, factor)
+    """Replace zeros, and what is as good as zero, by something far below rounding whose quotients stay finite."""
+    return np.where(np.abs(factor) < 1e-150, 1e-150, factor)

@@ -107,6 +107,7 @@ def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None 
     >>> bool(np.isclose(parts.own_error.sum() + parts.interference.sum(), parts.loss))
     True
     """
+    problem.plain("decompose")
     W, b = problem.checked(W, b)
     if b.ndim != 1:
         raise ValueError(f"decompose takes a single problem and model, got a batch of shape {b.shape[:-1]}")
@@ -192,6 +193,7 @@ def by_active_features(
     -----
     L = sum_k L_k, where L_k sums over active sets of size k, with weights p^k (1-p)^(n-k) if all densities are p.
     """
+    problem.plain("by_active_features")
     W, b = problem.checked(W, b)
     activation = problem.activation if model is None else activation_of(model)
     G, n, values = W.T @ W, problem.n, problem.features.values

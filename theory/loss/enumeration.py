@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from theory.loss.discrete_states import discrete_error, discrete_patterns, is_discrete
 from theory.loss.lattice import active_patterns, lattice_of, own_first
 from theory.model.activations import RELU, Activation
 from theory.model.values import Box, ValueLaw
@@ -32,7 +33,7 @@ __all__ = ["active_patterns", "expected_squared_error", "max_features", "own_fir
 _MOST_FILLED, _MOST_CONSTANT = 6, 16
 
 # Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache.
-_STATE_ELEMENTS = 9_000
+_STATE_ELEMENTS = 6_000
 
 
 def max_features(values: ValueLaw) -> int:
@@ -47,10 +48,11 @@ def max_features(values: ValueLaw) -> int:
     Returns
     -------
     int
-        6 where values fill an interval from 0 on, 16 where they are constant, 0 where the law is neither.
+        6 where values fill an interval from 0 on, 16 where they are constant, fewer for several discrete values, 0
+        for other laws.
     """
     if values.box is None:
-        return 0
+        return int(_MOST_CONSTANT / np.log2(1 + len(values.atoms)) + 1e-9) if is_discrete(values) else 0
     return _MOST_FILLED if values.box.filled else _MOST_CONSTANT
 
 
@@ -188,6 +190,8 @@ def squared_errors(
     ndarray, shape (r, 2**n)
         One number per output and pattern of ``active_patterns(n)``.
     """
+    if values.box is None:
+        return discrete_patterns(c, b, values, activation)
     box = _box(values)
     bias = b / box.height  # in units of the height values fill the unit cube
     left, bend = activation.left, activation.bend
@@ -255,6 +259,8 @@ def expected_squared_error(
     db : ndarray, shape (r,)
         Its derivative in the bias.
     """
+    if values.box is None:
+        return discrete_error(c, b, weight, values, activation)
     box = _box(values)
     bias = b / box.height  # in units of the height values fill the unit cube
     if activation == RELU:

@@ -68,6 +68,7 @@ def one_sparse_loss(W: ArrayLike, b: ArrayLike, problem: Problem) -> OneSparse:
     ----------
     Elhage et al. 2022, "Toy Models of Superposition", section "Mathematical Understanding".
     """
+    problem.plain("one_sparse_loss")
     W, b = problem.checked(W, b)
     G, importance = W.T @ W, problem.importance
     own = np.arange(problem.n)

@@ -4,11 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.model.problem import Problem
+from theory.model.variant import STANDARD, Variant
 
 __all__ = ["extra_feature_problem"]
 
 
-def extra_feature_problem(n: int, m: int, density: ArrayLike, importance: ArrayLike) -> Problem:
+def extra_feature_problem(
+    n: int, m: int, density: ArrayLike, importance: ArrayLike, variant: Variant = STANDARD
+) -> Problem:
     """
     Build problems in which the last of n features has an importance of its own.
 
@@ -21,6 +24,8 @@ def extra_feature_problem(n: int, m: int, density: ArrayLike, importance: ArrayL
     importance : array_like, shape (*batch)
         Importance of the last feature, >= 0; the others have 1. Broadcast with the density: for a grid pass
         ``densities[:, None]`` and ``importances``.
+    variant : Variant
+        Laws of values and sets, and whatever else options choose.
 
     Returns
     -------
@@ -35,4 +40,4 @@ def extra_feature_problem(n: int, m: int, density: ArrayLike, importance: ArrayL
     p, extra = np.broadcast_arrays(np.asarray(density, dtype=float), np.asarray(importance, dtype=float))
     weight = np.ones((*extra.shape, n))
     weight[..., -1] = extra
-    return Problem(n=n, m=m, density=np.repeat(p[..., None], n, axis=-1), importance=weight)
+    return variant.problem(n, m, np.repeat(p[..., None], n, axis=-1), weight)

@@ -144,8 +144,9 @@ class FeatureDistribution(Locked):
 
     @property
     def groups(self) -> tuple[tuple[tuple[int, ...], SetLaw], ...]:
-        """The sets with their laws."""
-        return tuple(zip(self.sets, self.laws, strict=True))
+        """The sets with their laws at the sets' densities."""
+        laws = (law.at(self.density[..., s]) for s, law in enumerate(self.laws))
+        return tuple(zip(self.sets, laws, strict=True))
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -206,11 +207,11 @@ class FeatureDistribution(Locked):
         return owner
 
     @cached_property
-    def activity(self) -> Float[ndarray, " n"]:
+    def activity(self) -> Float[ndarray, "*batch n"]:
         """Probability that each feature is active, given that its set is."""
-        share = np.empty(self.n)
+        share = np.empty((*self.batch_shape, self.n))
         for members, law in self.groups:
-            share[list(members)] = law.slopes(np.ones(len(members)))
+            share[..., list(members)] = law.slopes(np.ones((*self.batch_shape, len(members))))
         return share
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from theory.model.activations import RELU, Activation, activation_of
 from theory.model.features import FeatureDistribution, Independent, density_array
+from theory.model.terms import PLAIN, Terms
 from theory.model.values import UNIFORM, ValueLaw
 from theory.tools.arrays import detached
 from theory.tools.locking import Locked, locked
@@ -51,6 +53,8 @@ class Problem(Locked):
         Law of an active feature's value when ``density`` is given.
     activation : Activation or {"relu", "linear"}
         What the model does to W^T W x + b.
+    terms : Terms
+        Decoder, given bias, unit norms, noise and penalties, if there are any.
 
     Attributes
     ----------
@@ -62,6 +66,8 @@ class Problem(Locked):
         Weight of each feature.
     activation : Activation
         The output activation.
+    terms : Terms
+        What it asks besides reconstruction.
     batch_shape : tuple of int
         () for a single problem.
 
@@ -83,6 +89,7 @@ class Problem(Locked):
     features: FeatureDistribution
     importance: Float[ndarray, "*batch n"]
     activation: Activation
+    terms: Terms
 
     def __init__(
         self,
@@ -93,6 +100,7 @@ class Problem(Locked):
         features: FeatureDistribution | None = None,
         values: ValueLaw | str = "uniform",
         activation: Activation | str = RELU,
+        terms: Terms = PLAIN,
     ) -> None:
         if m is None:
             raise TypeError("Problem needs m, the number of hidden dimensions")
@@ -122,6 +130,10 @@ class Problem(Locked):
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "importance", locked(np.broadcast_to(weight, (*batch, features.n))))
         object.__setattr__(self, "activation", activation_of(activation))
+        if not isinstance(terms, Terms):
+            raise TypeError(f"terms must be given as Terms(...), such as Terms(noise=0.1), got {terms!r}")
+        terms.bias_of(features.n)
+        object.__setattr__(self, "terms", terms)
 
     @property
     def n(self) -> int:
@@ -210,6 +222,40 @@ class Problem(Locked):
         )
         return flat.take(np.repeat(np.arange(len(flat.importance)), count))
 
+    def with_terms(self, **terms: Any) -> "Problem":
+        """
+        Return the same problem with other terms.
+
+        Parameters
+        ----------
+        **terms
+            Those that change, such as ``noise=0.1``; see ``Terms``.
+
+        Returns
+        -------
+        Problem
+            A new problem; this one is left as it is.
+        """
+        return replace(self, terms=replace(self.terms, **terms))
+
+    def plain(self, caller: str, *honoured: str) -> None:
+        """
+        Refuse terms, for those who do not know them.
+
+        Parameters
+        ----------
+        caller : str
+            Who does not know them, for the message.
+        *honoured : str
+            Names of the terms that it does know.
+
+        Raises
+        ------
+        ValueError
+            If the problem has others.
+        """
+        self.terms.refuse(caller, honoured)
+
     def single(self, caller: str) -> None:
         """
         Refuse a batch, for those who take one problem at a time.
@@ -245,10 +291,13 @@ class Problem(Locked):
 
     @property
     def textbook(self) -> bool:
-        """Whether closed forms for independent features, uniform on [0, 1], and the ReLU apply."""
-        return self.features.independent and self.features.values == UNIFORM and self.activation == RELU
+        """Whether closed forms for independent features, uniform on [0, 1], the ReLU and tied weights apply."""
+        usual = self.features.independent and self.features.values == UNIFORM and self.activation == RELU
+        return usual and self.terms.plain
 
-    def checked(self, W: ArrayLike, b: ArrayLike) -> tuple[Float[ndarray, "*b m n"], Float[ndarray, "*b n"]]:
+    def checked(
+        self, W: ArrayLike, b: ArrayLike, terms: bool = False
+    ) -> tuple[Float[ndarray, "*b m n"], Float[ndarray, "*b n"]]:
         """
         Refuse parameters that do not fit the problem; broadcast their batches together.
 
@@ -258,6 +307,8 @@ class Problem(Locked):
             Embedding.
         b : array_like, shape (n,) or (*batch, n)
             Output bias.
+        terms : bool
+            Whether the caller knows the problem's terms; they are refused if not.
 
         Returns
         -------
@@ -269,8 +320,10 @@ class Problem(Locked):
         TypeError
             If an array is not numeric.
         ValueError
-            If shapes do not fit, or an entry is not finite.
+            If shapes do not fit, an entry is not finite, or the problem has terms that the caller does not know.
         """
+        if not terms:
+            self.plain("this function")
         W_, b_ = _numbers("W", W), _numbers("b", b)
         if W_.ndim < 2 or W_.shape[-2:] != (self.m, self.n):
             slip = "; did you pass W transposed?" if W_.shape[-2:] == (self.n, self.m) else ""

@@ -43,6 +43,10 @@ class SetLaw(ABC):
         """How results and messages call the law."""
         return type(self).__name__
 
+    def at(self, density: Float[ndarray, "*batch"]) -> "SetLaw":
+        """Give the law at a density of the set, or at a batch of them; the law itself unless it depends on it."""
+        return self
+
     @abstractmethod
     def generating(self, e: ndarray) -> ndarray:
         """Give C(e), multi-affine, for e of shape (..., members); the members' axis goes."""

@@ -118,8 +118,10 @@ class ValueLaw(ABC):
 
     def tail(self, k: int, x: ArrayLike) -> ndarray:
         """Give E |u|^k 1(|u| > x) for k = 0, 1, 2 and x >= 0."""
-        below = (-1) ** k * (self.moment(k) - self.partial(k, -np.asarray(x)))
-        return np.asarray(self.partial(k, np.asarray(x)) + np.maximum(below, 0.0))
+        x = np.asarray(x, dtype=float)
+        at_end = sum(np.where(-x == place, share * place**k, 0.0) for place, share in self.atoms)
+        below = (-1) ** k * (self.moment(k) - self.partial(k, -x) - at_end)
+        return np.asarray(self.partial(k, x) + np.maximum(below, 0.0))
 
     def sympy_density(self, u: "sympy.Symbol") -> "sympy.Expr | None":
         """Give the probability density on the support as an expression in u; None if it has no formula."""

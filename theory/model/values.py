@@ -1,7 +1,8 @@
 """Value laws: what an active feature's value is, one record a law.
 
-Here are U[0, 1], the constant 1, and either with a random sign; any other law is a subclass of ``ValueLaw``
-(theory.model.value_protocol).
+Here are U[0, 1], the constant 1, and any law with a random sign; others are families with parameters
+(theory.model.value_families), discrete (theory.model.discrete_values), taken from scipy.stats
+(theory.model.numerical_values), or any subclass of ``ValueLaw`` (theory.model.value_protocol).
 """
 
 from dataclasses import dataclass
@@ -270,6 +271,15 @@ class Symmetrised(ValueLaw):
         size = self.law.quantile(share)
         return np.where(q < 0.5, -size, size)
 
+    def log_mgf(self, s: ArrayLike) -> ndarray:
+        """Give log E cosh(su)."""
+        both = np.logaddexp(self.law.log_mgf(s), self.law.log_mgf(-np.asarray(s, dtype=float)))
+        return np.asarray(both - np.log(2))
+
+    def expect(self, integrand: "sympy.Expr", u: "sympy.Symbol") -> "sympy.Expr":
+        """Average over both signs."""
+        return (self.law.expect(integrand, u) + self.law.expect(integrand.subs(u, -u), u)) / 2
+
 
 UNIFORM, BINARY = Uniform(), Binary()
 _BY_NAME: dict[str, ValueLaw] = {"uniform": UNIFORM, "binary": BINARY}
@@ -281,8 +291,9 @@ def value_law(values: object) -> ValueLaw:
 
     Parameters
     ----------
-    values : ValueLaw or {"uniform", "binary"}
-        A record, or the name of one.
+    values : ValueLaw, str, or frozen distribution of scipy.stats
+        A record, the name of a law as ``theory.model.value_names.VALUE_GRAMMAR`` says, or a distribution such as
+        ``scipy.stats.gamma(2)``.
 
     Returns
     -------
@@ -292,17 +303,25 @@ def value_law(values: object) -> ValueLaw:
     Raises
     ------
     ValueError
-        If there is no law of that name.
+        If there is no law of that name, or it has no second moment.
     TypeError
-        If it is neither a law nor a name.
+        If it is neither a law nor a name nor a distribution.
     """
     if isinstance(values, ValueLaw):
         return _checked(values)
     if isinstance(values, str):
-        if values not in _BY_NAME:
-            raise ValueError(f"values must be {' or '.join(map(repr, _BY_NAME))}, got {values!r}")
-        return _BY_NAME[values]
-    raise TypeError(f"values must be the name of a law or a ValueLaw, got {values!r}")
+        if values in _BY_NAME:  # the usual ones do not wait for imports
+            return _BY_NAME[values]
+        from theory.model.value_names import value_law_of_name
+
+        return _checked(value_law_of_name(values))
+    if hasattr(values, "dist"):
+        from theory.model.numerical_values import Numerical
+
+        return _checked(Numerical.of(values))
+    raise TypeError(
+        f"values must be the name of a law, a ValueLaw or a frozen distribution of scipy.stats, got {values!r}"
+    )
 
 
 @lru_cache(maxsize=256)

@@ -1,5 +1,6 @@
 """Local minima of the population loss over all (W, b), for many starts and many problems at once."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
@@ -8,15 +9,18 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from theory.loss.enumeration import active_patterns, max_features
-from theory.loss.population import OutputErrors, enumerated_errors, output_errors
+from theory.loss.population import AccuracyWarning, OutputErrors, enumerated_errors, output_errors
 from theory.model.problem import Problem
+from theory.model.values import UNIFORM
 from theory.tools.quasi_newton import minimise
 
-__all__ = ["LocalMinima", "random_starts", "refine", "revive", "row_errors"]
+__all__ = ["LocalMinima", "random_starts", "refine", "revive", "row_errors", "searching_errors"]
 
 # Nodes of the quadrature while searching (more than six features): at least so many, and so many per feature. Losses
 # are certified with the full accuracy afterwards.
 _SEARCH_NODES, _NODES_PER_FEATURE = 96, 10
+# Other laws decay too unlike one another for a number of nodes: every loss is as accurate as this.
+_SEARCH_RTOL = 1e-8
 # A column shorter than this stores nothing.
 _DEAD_NORM = 1e-3
 
@@ -39,7 +43,10 @@ class LocalMinima:
     gradient_norm : ndarray, shape (k,)
         Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
     inverse : ndarray, shape (k, d, d)
-        Approximate inverse Hessian in the d = m n + n entries of (W, b), in the same units.
+        Approximate inverse Hessian in the d = m n + n entries of (W, b), in the same units; with a free decoder in
+        those of (W, W_out^T, b).
+    W_out : ndarray, shape (k, n, m), or None
+        Decoders, where they are free.
     """
 
     W: Float[ndarray, "k m n"]
@@ -48,22 +55,27 @@ class LocalMinima:
     converged: Bool[ndarray, " k"]
     gradient_norm: Float[ndarray, " k"]
     inverse: Float[ndarray, "k d d"]
+    W_out: Float[ndarray, "k n m"] | None = None
 
     @classmethod
     def joined(cls, parts: Sequence["LocalMinima"]) -> "LocalMinima":
         """Concatenate several searches."""
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+        lists = ([getattr(part, f.name) for part in parts] for f in fields(cls))
+        return cls(*(None if values[0] is None else np.concatenate(values) for values in lists))  # type: ignore[arg-type]
 
     def at(self, which: Int[ndarray, " some"]) -> "LocalMinima":
         """Select minima by number; repetitions allowed."""
-        return LocalMinima(*(getattr(self, f.name)[which] for f in fields(self)))
+        values = (getattr(self, f.name) for f in fields(self))
+        return LocalMinima(*(None if value is None else value[which] for value in values))  # type: ignore[arg-type]
 
     def replaced(self, which: Int[ndarray, " some"], by: "LocalMinima") -> "LocalMinima":
         """Put other minima in the place of some."""
-        result = [getattr(self, f.name).copy() for f in fields(self)]
-        for values, f in zip(result, fields(self), strict=True):
-            values[which] = getattr(by, f.name)
-        return LocalMinima(*result)
+        result = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, values in result.items():
+            if values is not None:
+                result[name] = values.copy()
+                result[name][which] = getattr(by, name)
+        return LocalMinima(**result)
 
 
 def random_starts(
@@ -99,6 +111,7 @@ def refine(
     tolerance: float = 1e-8,
     iterations: int = 300,
     inverse: Float[ndarray, "k d d"] | None = None,
+    W_out: Float[ndarray, "k n m"] | None = None,
 ) -> LocalMinima:
     """
     Run every start down to a local minimum of its own problem.
@@ -117,12 +130,18 @@ def refine(
         Most quasi-Newton iterations.
     inverse : ndarray, shape (k, d, d), optional
         What a search nearby learned of the inverse Hessians (``LocalMinima.inverse``).
+    W_out : ndarray, shape (k, n, m), optional
+        Starting decoders, where the problem's terms make them free; W^T by default.
 
     Returns
     -------
     LocalMinima
         One minimum per start, in the same order.
     """
+    if not problem.terms.plain:
+        from theory.optimum.with_terms import refine_with_terms
+
+        return refine_with_terms(problem, W, b, W_out, tolerance, iterations, inverse)
     k, m, n = W.shape
     importance = problem.importance
     scale = np.asarray(problem.zero_loss)
@@ -160,16 +179,52 @@ def row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], Output
         Takes couplings (k, n, n), biases (k, n) and row numbers (k,) of the batch, and returns output errors; exact
         where they are enumerated, else with as many nodes at every point, so that differences mean something.
     """
+    problem.plain("the errors of rows of couplings")
     n, values = problem.n, problem.features.values
     if n <= max_features(values):
         probability = problem.features.pattern_probability(active_patterns(n))
         probability = np.broadcast_to(probability, (len(problem.importance), probability.shape[-1]))
         return lambda G, b, which: enumerated_errors(G, b, probability[which], values, problem.activation)
+    if values != UNIFORM:
+        return lambda G, b, which: searching_errors(G, b, problem.take(which))
     nodes = max(_SEARCH_NODES, _NODES_PER_FEATURE * n)
     return lambda G, b, which: output_errors(G, b, problem.take(which), nodes=nodes)
 
 
-def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:
+def searching_errors(
+    G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"], problem: Problem, rtol: float = _SEARCH_RTOL
+) -> OutputErrors:
+    """
+    Compute output errors for a search: a loss known to fewer digits still leads downhill, without a warning.
+
+    Parameters
+    ----------
+    G : ndarray, shape (k, n, n)
+        Couplings.
+    b : ndarray, shape (k, n)
+        Biases.
+    problem : Problem
+        A batch of k problems.
+    rtol : float
+        Relative accuracy to reach.
+
+    Returns
+    -------
+    OutputErrors
+        Values and gradients.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccuracyWarning)
+        return output_errors(G, b, problem, rtol=rtol)
+
+
+def revive(
+    problem: Problem,
+    minima: LocalMinima,
+    rng: np.random.Generator,
+    tolerance: float = 1e-8,
+    iterations: int = 300,
+) -> LocalMinima:
     """
     Repair dead features and search on.
 
@@ -184,6 +239,8 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
         Where a search ended.
     rng : numpy.random.Generator
         Draws the small column that a repaired feature starts with.
+    tolerance, iterations : float, int
+        As for ``refine``.
 
     Returns
     -------
@@ -198,8 +255,9 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
     patients = problem.take(ill)
     mean = np.broadcast_to(patients.features.mean, b.shape)
     small = 0.05 * rng.standard_normal(W.shape)
+    W_out = None if minima.W_out is None else minima.W_out[ill]
     b = np.where(dead[ill], mean, b)
     W = np.where(dead[ill][:, None, :], small, W)
-    repaired = refine(patients, W, b)
+    repaired = refine(patients, W, b, tolerance, iterations, W_out=W_out)
     better = repaired.loss < minima.loss[ill]
     return minima.replaced(ill[better], repaired.at(np.flatnonzero(better)))

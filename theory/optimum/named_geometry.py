@@ -25,6 +25,7 @@ from theory.geometry.tegum import TegumProduct, parse_geometry
 from theory.loss.decoupled import decoupled_errors
 from theory.loss.population import AccuracyWarning
 from theory.model.problem import Problem
+from theory.model.terms import PLAIN
 from theory.optimum.arrangements import arrangements
 from theory.optimum.symmetric_start import equal_problem, symmetric_start
 from theory.tools.locking import Locked, locked
@@ -73,6 +74,8 @@ class Optimum(Locked):
         was asked for.
     loss_error : float
         Bound on the absolute error of the loss, as far as it is more than 1e-9 of it.
+    W_out : ndarray, shape (n, m), or None
+        Decoder, where the problem's terms make it free; read-only.
     """
 
     W: Float[ndarray, "m n"]
@@ -85,11 +88,12 @@ class Optimum(Locked):
     problem: Problem
     order: tuple[int, ...] | None = None
     loss_error: float = 0.0
+    W_out: Float[ndarray, "n m"] | None = None
 
     @cached_property
     def details(self) -> Stability:
         """Curvature at the solution; computed when first asked for."""
-        return stability_of(self.W, self.b, self.problem)
+        return stability_of(self.W, self.b, self.problem, W_out=self.W_out)
 
     @property
     def stability(self) -> str:
@@ -133,12 +137,14 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | Se
     TypeError
         If the geometry is not text.
     ValueError
-        If the geometry is unknown or does not fit, the order is no permutation, or the problem is a batch.
+        If the geometry is unknown or does not fit, the order is no permutation, the problem is a batch, or it has an L1
+        penalty, whose optima ``global_optimum`` finds.
 
     Notes
     -----
     A geometry that is not a minimum of the problem is still returned, as the saddle that it is (``stability``). If it
-    ceases to exist on the way to unequal features, ``converged`` is False, and the message says so.
+    ceases to exist on the way to unequal features, ``converged`` is False, and the message says so. Terms of the
+    problem are reached from its solution without them, features where they are there.
 
     Examples
     --------
@@ -148,6 +154,11 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | Se
     """
     if problem.batch_shape:
         raise ValueError(f"optimise takes a single problem, got a batch of shape {problem.batch_shape}")
+    if not problem.terms.plain:
+        from theory.optimum.with_terms import optimise_with_terms
+
+        problem.plain("optimise", "decoder", "bias", "unit_norms", "noise", "decay")
+        return optimise_with_terms(problem, optimise(replace(problem, terms=PLAIN), geometry, order))
     product = parse_geometry(geometry).filled(problem.n, problem.m)
     if order is not None:
         return _optimise_arranged(problem, product, _permutation(order, problem.n))

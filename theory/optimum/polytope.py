@@ -7,9 +7,12 @@ the factors' losses add, so that these optima are all that a product of any size
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from scipy.optimize import minimize
 
+from theory.frames.mean_field import MOST_NODES, CosineLaw, MeanField, Nodes
 from theory.geometry.polytopes import Polytope
 from theory.geometry.tegum import parse_geometry
 from theory.loss.sparse_couplings import are_known, output_expansion, rough_output_expansion
@@ -25,6 +28,12 @@ _FOLLOWED = 2
 # Step at which a rough minimisation ends; minima closer to each other are one; those that are higher than another by
 # more than this part cannot be the better one, rough losses being good to 1e-6.
 _ROUGH_STEP, _SAME, _ROUGH_LOSS = 1e-3, 1e-4, 1e-4
+# Rigid polytopes with more vertices are optimised through the law of their cosines: their losses' accuracy in units of
+# the zero model's, gradients (per density) at which a descent ends and at which it has converged, and descents.
+_BY_LAW, _LAW_LOSS, _LAW_GRADIENT, _LAW_CONVERGED, _REPEATS = 15, 1e-10, 1e-9, 1e-7, 2
+_STEP = 1e-5  # of differences of gradients
+# Losses have several minima in norm and bias (275 points at p = 0.01: two): more starts, by squared norm and bias.
+_COUPLINGS, _SHARES, _FOLLOWED_BY_LAW = (0.5, 1.0, 1.5, 2.2), (0.0, -0.2, -0.45, -0.7), 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +123,8 @@ def _optimum(polytope: Polytope, density: float) -> tuple[SymmetricMinimum, bool
     """The minimum, and whether it converged to a loss that is known accurately."""
     if not polytope.d:  # b = E x = p/2 is exact
         return SymmetricMinimum({"bias": density / 2}, unrepresented_loss(density), 0.0), True
+    if polytope.v > _BY_LAW and not polytope.shape and not any(polytope.orbits):
+        return _by_law(polytope, density)
     exact = partial(output_expansion, density=density)
     minima = [minimise_symmetric(polytope, exact, m.parameters) for m in _rough_minima(polytope, density)]
     found = min(minima, key=lambda minimum: minimum.loss)
@@ -125,6 +136,40 @@ def _optimum(polytope: Polytope, density: float) -> tuple[SymmetricMinimum, bool
 
     symmetric_losses(polytope, noted, [found.parameters])
     return found, found.converged and all(known)
+
+
+def _by_law(polytope: Polytope, density: float) -> tuple[SymmetricMinimum, bool]:
+    """Norm and bias of vertices that all see the same cosines: one output, known by their law, stands for all."""
+    U = polytope.directions()
+    law, field = CosineLaw.of(U[:, 0] @ U, 0), MeanField(density, polytope.v - 1.0)
+
+    def point(x: ndarray) -> tuple[float, float]:
+        return float(x[0]) ** 2, float(x[1])
+
+    def loss(x: ndarray, nodes: Nodes) -> tuple[float, ndarray]:
+        found = field.loss(*point(x), law, nodes)
+        return found.value / density, np.array([found.dg * 2 * float(x[0]), found.db]) / density
+
+    starts = [np.array([start["norm"], start["bias"]]) for start in _candidates(polytope, density)]
+    starts += [np.array([g**0.5, share * g]) for g in _COUPLINGS for share in _SHARES]
+    rough = [field.loss(*point(x), law, field.nodes(*point(x), law, _ROUGH_LOSS)).value for x in starts]
+    minima = []
+    for k in np.argsort(rough, kind="stable")[:_FOLLOWED_BY_LAW]:
+        x = starts[k]
+        for _ in range(_REPEATS):  # frequencies are chosen anew where the descent has ended
+            nodes = field.nodes(*point(x), law, _LAW_LOSS)
+            x = minimize(loss, x, args=(nodes,), jac=True, method="BFGS", options={"gtol": _LAW_GRADIENT}).x
+            for _ in range(_REPEATS):  # losses no longer tell what is better: solve for the gradient's zero
+                slope = loss(x, nodes)[1]
+                bend = np.array([(loss(x + step, nodes)[1] - slope) / _STEP for step in _STEP * np.eye(2)])
+                x = x - np.linalg.solve((bend + bend.T) / 2, slope) if np.linalg.det(bend) > 0 else x
+        minima.append((loss(x, nodes)[0], x, nodes))
+    _, best, nodes = min(minima, key=lambda minimum: minimum[0])
+    value, gradient = loss(best, nodes)
+    parameters = {"norm": abs(float(best[0])), "bias": float(best[1])}
+    scale = polytope.v * density
+    found = SymmetricMinimum(parameters, scale * value, float(np.linalg.norm(gradient)))
+    return found, found.gradient_norm <= _LAW_CONVERGED and nodes.count < MOST_NODES
 
 
 def optimise_polytope(name: str, density: float) -> PolytopeOptimum:

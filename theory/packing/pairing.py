@@ -122,6 +122,7 @@ def best_pairing(problem: Problem) -> Pairing:
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
 
+    problem.plain("best_pairing")
     if problem.batch_shape or not problem.textbook:
         raise ValueError(f"best_pairing takes a single problem, and {_VALUE_LAW}")
     n, p, importance = problem.n, problem.density, problem.importance

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from theory.model.variant import add_variant, variant_of
 from theory.phase_diagram.diagram import MAX_FEATURES, check_axes, default_resolution, exact_phase_diagram
 from theory.tools.command import (
     Parser,
@@ -62,19 +63,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for picture and numbers")
     parser.add_argument("--format", choices=_FORMATS, default="png", help="format of the picture")
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of the search")
+    add_variant(parser)
     parser.add_workers()
     parser.add_overwrite()
     options = parser.parse_args(argv)
     resolution = options.resolution or default_resolution(options.n)
     axes = tuple(options.density), tuple(options.importance)
     check_axes(options.n, options.m, resolution, *axes)
+    variant = variant_of(options)
+    variant.check(options.n, options.density[1])
     from theory.tools.storage import results_folder, save_picture, save_result
 
     stem = f"phase_diagram_n{options.n}_m{options.m}"
     names = [f"{stem}.nc", f"{stem}.{options.format}"]
     with results_folder(options.output, names, options.overwrite, _COMMAND) as folder:
         _prepare(options.n, options.m, options.workers)
-        data = exact_phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers)
+        data = exact_phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers, variant)
         from theory.phase_diagram.picture import draw_phase_diagram
         from theory.phase_diagram.report import summary
 

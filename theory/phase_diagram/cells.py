@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from theory.geometry.phases import ideal_candidates
 from theory.geometry.tegum import tegum_products
-from theory.loss.population import output_errors
+from theory.loss.objective import losses
 from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.tools.command import progress
@@ -21,8 +21,9 @@ __all__ = ["many_starts", "rough_losses", "search_cells", "start_workers"]
 
 # Of the idealised candidates and the catalogue's geometries, the most promising start the search of a coarse cell.
 _KEPT_SEEDS = 10
-# Starts are sent to the workers in chunks of so many.
-_CHUNK = 800
+# Starts are sent to the workers in chunks of at most so many, at least two: a chunk ends in some hundred small calls of
+# the loss, for the few starts that take longest.
+_CHUNK = 3000
 # While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
 _ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
 
@@ -47,9 +48,7 @@ def rough_losses(problem: Problem, cells: ndarray, W: ndarray, b: ndarray) -> Fl
     ndarray, shape (k,)
         Losses, to 1e-4 where quadrature is needed.
     """
-    some = problem.take(cells)
-    errors = output_errors(W.swapaxes(-1, -2) @ W, b, some, rtol=1e-4)
-    return (some.importance * errors.value).sum(-1)
+    return losses(problem.take(cells), W, b, rtol=1e-4)
 
 
 def search_cells(
@@ -86,7 +85,7 @@ def search_cells(
     LocalMinima
         One per start, in the same order.
     """
-    chunks = [np.arange(k, min(k + _CHUNK, len(cells))) for k in range(0, len(cells), _CHUNK)]
+    chunks = [part for part in np.array_split(np.arange(len(cells)), max(2, -(-len(cells) // _CHUNK))) if len(part)]
     jobs = [
         (problem.take(cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows])
         for k, rows in enumerate(chunks)
@@ -123,7 +122,7 @@ def _search_chunk(
     problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int], inverse: ndarray | None
 ) -> LocalMinima:
     found = refine(problem, W, b, _ROUGH, _ROUGH_ITERATIONS, inverse)
-    return revive(problem, found, np.random.default_rng(seed))
+    return revive(problem, found, np.random.default_rng(seed), _ROUGH, _ROUGH_ITERATIONS)
 
 
 def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Pool) -> tuple[LocalMinima, int]:
@@ -170,8 +169,8 @@ def _promising_seeds(
     W = np.broadcast_to(seeds, (len(cells), *seeds.shape))
     b = np.where((W == 0).all(2), problem.features.mean[cells][:, None, :], 0.0)
     count = W.shape[1]
-    losses = rough_losses(problem, np.repeat(cells, count), W.reshape(-1, *W.shape[2:]), b.reshape(-1, problem.n))
-    best = np.argsort(losses.reshape(len(cells), count), axis=1, kind="stable")[:, :_KEPT_SEEDS]
+    rough = rough_losses(problem, np.repeat(cells, count), W.reshape(-1, *W.shape[2:]), b.reshape(-1, problem.n))
+    best = np.argsort(rough.reshape(len(cells), count), axis=1, kind="stable")[:, :_KEPT_SEEDS]
     rows = np.arange(len(cells))[:, None]
     return W[rows, best], b[rows, best]
 

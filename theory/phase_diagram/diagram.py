@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory.model.variant import STANDARD, Variant
 from theory.tools.parallel import Workers, check_workers
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def exact_phase_diagram(
     importance: tuple[float, float] = (0.1, 10.0),
     seed: int = 0,
     workers: Workers = 1,
+    variant: Variant = STANDARD,
 ) -> "xr.Dataset":
     """
     Compute what becomes of an extra feature, over its relative importance and the density of all features.
@@ -72,6 +74,8 @@ def exact_phase_diagram(
         Seed of the search's random starts.
     workers : int or str
         Processes to use, or the address of a Dask scheduler; the result does not depend on it.
+    variant : Variant
+        Laws of values and sets, and whatever else is asked besides sizes, density and importance.
 
     Returns
     -------
@@ -94,6 +98,8 @@ def exact_phase_diagram(
     resolution = default_resolution(n) if resolution is None else resolution
     check_axes(n, m, resolution, density, importance)
     check_workers(workers)
+    variant.terms.refuse("the phase diagram, in which a feature may be left out,", ("bias", "noise", "decay", "l1"))
+    variant.check(n, density[1])
     from theory.geometry.phases import phase_of
     from theory.phase_diagram.boundaries import find_boundaries
     from theory.phase_diagram.grid import search_grid
@@ -102,7 +108,7 @@ def exact_phase_diagram(
 
     p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
     with one_blas_thread():  # matrices of a few columns: BLAS threads would only get in each other's way
-        grid = search_grid(n, m, p, r, seed, workers, **_effort(n))
+        grid = search_grid(n, m, p, r, seed, workers, **_effort(n), variant=variant)
         phase = phase_of(grid.W)
         return assemble(grid, phase, find_boundaries(grid, phase, workers), seed)
 

@@ -9,8 +9,10 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from theory.geometry.phases import phase_of
-from theory.loss.population import output_errors
+from theory.loss.objective import losses
 from theory.model.extra_feature import extra_feature_problem
+from theory.model.problem import Problem
+from theory.model.variant import STANDARD, Variant
 from theory.optimum.local_minima import LocalMinima, refine
 from theory.phase_diagram.grid import Grid
 from theory.phase_diagram.solutions import signature
@@ -120,6 +122,8 @@ class Edges:
         Phases at both ends.
     first, second : tuple of ndarray
         The best solutions known at both ends.
+    variant : Variant
+        What is asked besides sizes, density and importance.
     """
 
     cell: Int[ndarray, " k"]
@@ -130,6 +134,7 @@ class Edges:
     next_phase: Int[ndarray, " k"]
     first: Solution
     second: Solution
+    variant: Variant = STANDARD
 
     @classmethod
     def between(cls, grid: Grid, phase: Int[ndarray, "P R"]) -> "Edges":
@@ -155,6 +160,7 @@ class Edges:
             next_phase=label[neighbour],
             first=(W[cell], b[cell], inverse[cell]),
             second=(W[neighbour], b[neighbour], inverse[neighbour]),
+            variant=grid.variant,
         ).suspicious()
 
     @classmethod
@@ -162,6 +168,8 @@ class Edges:
         """Several lots of edges in one."""
 
         def together(values: list[Any]) -> Any:
+            if isinstance(values[0], Variant):
+                return values[0]
             several = isinstance(values[0], tuple)
             return tuple(map(np.concatenate, zip(*values, strict=True))) if several else np.concatenate(values)
 
@@ -172,7 +180,10 @@ class Edges:
         values: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            values[f.name] = tuple(v[rows] for v in value) if isinstance(value, tuple) else value[rows]
+            if isinstance(value, Variant):
+                values[f.name] = value
+            else:
+                values[f.name] = tuple(v[rows] for v in value) if isinstance(value, tuple) else value[rows]
         return Edges(**values)
 
     @property
@@ -189,6 +200,11 @@ class Edges:
         """Density and importance at a fraction of the way."""
         logs = self.start + fraction[:, None] * (self.end - self.start)
         return np.minimum(np.exp(logs[:, 0]), 1.0), np.exp(logs[:, 1])
+
+    def problem(self, n: int, m: int, fraction: ndarray, copies: int = 1) -> Problem:
+        """The problems at a fraction of the way, and copies of them behind one another."""
+        p, r = self.point(fraction)
+        return extra_feature_problem(n, m, np.tile(p, copies), np.tile(r, copies), self.variant)
 
     def compare(self, fraction: ndarray, first: Solution, second: Solution, tolerance: float = _ROUGH) -> Comparison:
         """Refine both solutions at the same point, and say on which side of the transition it lies."""
@@ -210,7 +226,7 @@ class Edges:
         """Minima near several solutions per edge, all at the same point of it."""
         W, b, inverse = (np.concatenate(part) for part in zip(*solutions, strict=True))
         m, n = W.shape[1:]
-        problem = extra_feature_problem(n, m, *(np.tile(x, len(solutions)) for x in self.point(fraction)))
+        problem = self.problem(n, m, fraction, len(solutions))
         found = refine(problem, W, b, tolerance, _ITERATIONS, inverse)
         return [found.at(rows) for rows in np.arange(len(W)).reshape(len(solutions), -1)]
 
@@ -270,9 +286,8 @@ class Edges:
     def _best_at(self, place: float, *solutions: Solution) -> Solution:
         """The one of the lowest loss."""
         W, b = (np.stack([solution[k] for solution in solutions]) for k in (0, 1))
-        problem = extra_feature_problem(b.shape[2], W.shape[2], *self.point(np.full(len(self.cell), place)))
-        errors = [output_errors(V.swapaxes(-1, -2) @ V, c, problem).value for V, c in zip(W, b, strict=True)]
-        lowest = np.argmin([(problem.importance * error).sum(-1) for error in errors], axis=0)
+        problem = self.problem(b.shape[2], W.shape[2], np.full(len(self.cell), place))
+        lowest = np.argmin([losses(problem, V, c) for V, c in zip(W, b, strict=True)], axis=0)
         best = solutions[0]
         for k, solution in enumerate(solutions):
             best = choose(lowest == k, solution, best)
@@ -286,10 +301,6 @@ class Edges:
     def _slope(self, fraction: ndarray, solution: LocalMinima) -> ndarray:
         """Envelope theorem: the optimal loss moves like the loss of the solution held fixed."""
         down, up = np.maximum(fraction - _DIFFERENCE, 0), np.minimum(fraction + _DIFFERENCE, 1)
-        n = solution.b.shape[1]
-        G = solution.W.swapaxes(-1, -2) @ solution.W
-        losses = []
-        for place in (down, up):
-            problem = extra_feature_problem(n, solution.W.shape[1], *self.point(place))
-            losses.append((problem.importance * output_errors(G, solution.b, problem).value).sum(-1))
-        return (losses[1] - losses[0]) / (up - down)
+        m, n = solution.W.shape[1:]
+        low, high = (losses(self.problem(n, m, place), solution.W, solution.b) for place in (down, up))
+        return (high - low) / (up - down)

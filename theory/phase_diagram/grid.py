@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
+from theory.model.variant import STANDARD, Variant
 from theory.optimum.local_minima import LocalMinima, refine
 from theory.phase_diagram.cells import many_starts, rough_losses, search_cells
 from theory.phase_diagram.solutions import SAME_BRANCH, distinct, signature
@@ -50,6 +51,8 @@ class Grid:
         Population losses.
     inverse : ndarray, shape (P, R, d, d)
         Approximate inverse Hessians (``LocalMinima.inverse``), from which solutions nearby are soon refined.
+    variant : Variant
+        What is asked besides sizes, density and importance.
     """
 
     density: Float[ndarray, " P"]
@@ -58,6 +61,7 @@ class Grid:
     b: Float[ndarray, "P R n"]
     loss: Float[ndarray, "P R"]
     inverse: Float[ndarray, "P R d d"]
+    variant: Variant = STANDARD
 
 
 def search_grid(
@@ -69,6 +73,7 @@ def search_grid(
     workers: Workers = 1,
     coarse: int = 8,
     random: int = 6,
+    variant: Variant = STANDARD,
 ) -> Grid:
     """
     Find the global optimum over all (W, b) in every cell of a grid.
@@ -89,6 +94,8 @@ def search_grid(
         Cells along each axis that are searched from many starts.
     random : int
         Random starts in each of them, besides the idealised candidates and the catalogue's geometries.
+    variant : Variant
+        What is asked besides sizes, density and importance.
 
     Returns
     -------
@@ -96,7 +103,7 @@ def search_grid(
         The best solution found in every cell.
     """
     shape = (len(density), len(importance))
-    problem = extra_feature_problem(n, m, np.repeat(density, shape[1]), np.tile(importance, shape[0]))
+    problem = extra_feature_problem(n, m, np.repeat(density, shape[1]), np.tile(importance, shape[0]), variant)
     with open_pool(workers) as pool:
         rows, columns = _subset(shape[0], coarse), _subset(shape[1], coarse)
         cells = (rows[:, None] * shape[1] + columns).ravel()
@@ -113,6 +120,7 @@ def search_grid(
         best.b.reshape(*shape, n),
         best.loss.reshape(shape),
         best.inverse.reshape(*shape, *best.inverse.shape[1:]),
+        variant,
     )
 
 

@@ -1,12 +1,14 @@
 """What a phase diagram says, in words, with the closed forms of its boundaries."""
 
 from collections import Counter
+from dataclasses import fields
 from functools import cache
 
 import numpy as np
 import xarray as xr
 
 from theory.geometry.phases import PHASES
+from theory.model.variant import Variant
 
 __all__ = ["closed_forms", "summary"]
 
@@ -30,7 +32,8 @@ def summary(data: xr.Dataset) -> str:
     """
     n, m = data.attrs["n"], data.attrs["m"]
     lines = [
-        f"n = {n} features, m = {m} dimensions",
+        f"n = {n} features, m = {m} dimensions"
+        + "".join(f", {f.name} {data.attrs[f.name]}" for f in fields(Variant) if f.name in data.attrs),
         "",
         f"{'phase of the extra feature':28}{'idealised':>10}{'exact':>10}",
     ]
@@ -55,7 +58,8 @@ def summary(data: xr.Dataset) -> str:
                 sides = " | ".join(dict.fromkeys((str(PHASES[low]), str(PHASES[high]))))
                 kind = f"{'within ' if low == high else ''}{sides}, {word}"
                 lines.append(f"{kind:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
-    return "\n".join([*lines, "", *closed_forms(n, m)])
+    standard = not any(f.name in data.attrs for f in fields(Variant))
+    return "\n".join([*lines, "", *closed_forms(n, m)] if standard else lines)
 
 
 @cache

@@ -10,9 +10,8 @@ from numpy import ndarray
 from theory.geometry.metrics import feature_norms, superposition
 from theory.geometry.phases import PHASES, ideal_candidates
 from theory.geometry.recognition import recognise_many
-from theory.loss.population import output_errors
-from theory.model.features import Independent
-from theory.model.problem import Problem
+from theory.loss.outputs import output_errors
+from theory.loss.terms import hidden_l1
 from theory.phase_diagram.boundaries import Boundary
 from theory.phase_diagram.grid import Grid
 
@@ -48,7 +47,7 @@ def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: i
             "density": ("density", grid.density, {"long_name": "density p = 1 - S of every feature"}),
             "importance": ("importance", grid.importance, {"long_name": "relative importance of the extra feature"}),
         },
-        attrs={"n": n, "m": m, "seed": seed, "phases": "; ".join(PHASES), "version": _version()},
+        attrs={"n": n, "m": m, "seed": seed, "phases": "; ".join(PHASES), "version": _version(), **grid.variant.told()},
     )
     return data.merge(_ideal(n, m, grid))
 
@@ -99,12 +98,18 @@ def _ideal(n: int, m: int, grid: Grid) -> xr.Dataset:
     """Losses of the idealised candidates: linear in the extra feature's importance."""
     candidates = list(ideal_candidates(n, m).values())
     p = grid.density[:, None] * np.ones(n)
-    problem = Problem(m=m, features=Independent(p))
+    problem, terms = grid.variant.problem(n, m, p), grid.variant.terms
+    held = terms.bias_of(n)
     others, extra = np.empty((2, len(candidates), len(p)))
     for k, candidate in enumerate(candidates):
         W = np.broadcast_to(candidate.embedding, (len(p), m, n))
-        errors = output_errors(W.swapaxes(-1, -2) @ W, candidate.bias(p), problem).value
+        b = candidate.bias(p, grid.variant.values) if held is None else np.broadcast_to(held, p.shape)
+        noise = terms.noise**2 * (W**2).sum(1) if terms.noise else None
+        errors = output_errors(W.swapaxes(-1, -2) @ W, b, problem, noise=noise).value
         others[k], extra[k] = errors[:, :-1].sum(1), errors[:, -1]
+        others[k] += terms.decay / 2 * (candidate.embedding**2).sum()
+        if terms.l1:
+            others[k] += terms.l1 * hidden_l1(W, problem)[0]
     loss = others[..., None] + extra[..., None] * grid.importance
     kinds = np.array([PHASES.index(candidate.phase) for candidate in candidates])
     return xr.Dataset(

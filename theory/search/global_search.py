@@ -7,7 +7,7 @@ says how often (``record``), and whether that was enough (``status``).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike
 
 from theory.geometry.recognition import recognise
 from theory.model.problem import Problem
+from theory.model.terms import PLAIN
 from theory.optimum.landscape import Landscape
 from theory.optimum.named_geometry import Optimum, certified
+from theory.optimum.with_terms import recognised
 from theory.search.exchanges import climb, try_all
 from theory.search.large_search import Found, Start, search_large
 from theory.search.minima import Pool, settle
@@ -59,7 +61,9 @@ class Minimum:
     geometry : str
         What it looks like (``recognise``).
     hits : int
-        How many starts led there, by descent alone or by exchanges of features as well.
+        How many starts led there, by descent alone or by exchanges of features as well; 0 where that is not counted.
+    W_out : ndarray, shape (n, m), or None
+        Decoder, where the problem's terms make it free.
     """
 
     W: Float[ndarray, "m n"]
@@ -67,6 +71,7 @@ class Minimum:
     loss: float
     geometry: str
     hits: int
+    W_out: Float[ndarray, "n m"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +110,7 @@ def global_optimum(
     problem: Problem,
     seed: int = 0,
     starts: int | None = None,
-    given: Sequence[tuple[ArrayLike, ArrayLike]] = (),
+    given: Sequence[tuple[ArrayLike, ...]] = (),
     progress: bool = False,
     workers: Workers = 1,
 ) -> GlobalOptimum:
@@ -121,8 +126,9 @@ def global_optimum(
     starts : int, optional
         Random starts. By default rounds of 14 follow one another until the best solution has been found often enough
         (``SearchRecord.repeated``), at most twelve. Up to 12 features only.
-    given : sequence of (W, b)
-        Further starts, W of shape (m, n) and b of shape (n,), such as learned models.
+    given : sequence of (W, b) or (W, b, W_out)
+        Further starts, W of shape (m, n) and b of shape (n,), such as learned models; W_out of shape (n, m) where the
+        problem's terms make it free.
     progress : bool
         Whether a bar shows on a terminal how far a search with more than 12 features has got.
     workers : int or str
@@ -133,13 +139,14 @@ def global_optimum(
     -------
     GlobalOptimum
         The best solution, certified at a relative accuracy of 1e-9 and named by ``recognise``; the lowest local minima
-        met; the search's record, and the status that follows from it. No exchange of two features of the solution
-        leads to a better one.
+        met; the search's record, and the status that follows from it. No exchange of two features of the solution,
+        and no change of whether one is stored, leads to a better one.
 
     Raises
     ------
     ValueError
-        If the problem is a batch, starts is negative, or a given start does not fit.
+        If the problem is a batch, starts is negative, a given start does not fit, or the problem has terms and no
+        minimum, or more than 12 features.
 
     Notes
     -----
@@ -158,6 +165,8 @@ def global_optimum(
     if starts is not None and starts < 0:
         raise ValueError(f"starts must not be negative, got {starts}")
     check_workers(workers)
+    if not problem.terms.plain:
+        return _with_terms(problem, seed, starts, given, workers)
     points = [problem.checked(W, b) for W, b in given]
     if problem.n > _MAX_FEATURES:
         return _large(
@@ -171,6 +180,26 @@ def global_optimum(
     search.from_random(starts, 0)
     search.exchange_all()
     return _reported(search)
+
+
+def _with_terms(
+    problem: Problem, seed: int, starts: int | None, given: Sequence[tuple[ArrayLike, ...]], workers: Workers
+) -> GlobalOptimum:
+    """Go on from the minima of the problem without terms."""
+    from theory.loss.terms import checked_parameters
+    from theory.search.with_terms import search_with_terms
+
+    points = [checked_parameters(problem, *point) for point in given]
+    plain = global_optimum(replace(problem, terms=PLAIN), seed, starts, workers=workers)
+    minima = [(plain.W, plain.b, None), *((other.W, other.b, None) for other in plain.minima)]
+    best, found, record, status = search_with_terms(problem, seed, starts, points, minima)
+    decoders = found.W_out if found.W_out is not None else [None] * len(found.W)
+    listed = tuple(
+        Minimum(W, b, float(loss), recognised(W, V), 0, V)
+        for W, b, loss, V in zip(found.W, found.b, found.loss, decoders, strict=True)
+    )
+    same = {f.name: getattr(best, f.name) for f in fields(best)}
+    return GlobalOptimum(**same, minima=listed, record=record, status=status)
 
 
 def searched(

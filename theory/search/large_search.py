@@ -1,55 +1,42 @@
-"""The best known solution for more features than all exchanges can be tried for: quasi-Newton descents that compete.
+"""The best known solution for more features than all exchanges can be tried for: descents that compete.
 
 Many starts run for a few steps, the better ones go on, and the best few are run down to the end and improved by
 exchanges of features. Starts are tegum products of the catalogue with the features that are worth most at their best
-vertices; equal directions that share all dimensions, for several numbers of represented features (above 1/(1-S) of
-about 7 no product is as good); random weights; and what the caller gives.
+vertices; equal directions that share all dimensions, for several numbers of stored features (above 1/(1-S) of about 7
+no product is as good) and, between the best of these numbers, for more; random weights; and what the caller gives.
+Features that a start does not store stay out of its first descents, and are given small columns for the last.
 """
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.loss.population import AccuracyWarning, output_errors
 from theory.model.problem import Problem
 from theory.optimum.landscape import Landscape
-from theory.packing.best_product import best_tegum_product
+from theory.search.large_descents import (
+    GRADIENT,
+    NEWTON,
+    SAME,
+    LargeLoss,
+    descended,
+    improved_by_exchanges,
+    stored_again,
+)
+from theory.search.large_starts import Start, between, even, even_numbers, products, random_weights
 from theory.search.minima import settle
 from theory.search.record import SearchRecord
-from theory.tools.parallel import Workers, spread
+from theory.tools.parallel import Workers
 
 __all__ = ["Found", "Start", "search_large"]
 
-# Relative accuracy of losses while starts compete, and of the result.
-_SEARCH, _RESULT = 1e-5, 1e-7
-# Steps of the rounds, and starts that are left after each.
-_STEPS, _LEFT = (30, 80, 200), (8, 3, 2)
-# Steps to the end, from the best; gradients there, in units of the zero model's loss.
-_LAST_STEPS, _GRADIENT = 800, 1e-8
-# Up to so many variables Newton's method descends, in this part of the steps, but at least so many.
-_NEWTON, _QUICKER, _LEAST_STEPS = 300, 8, 6
-# Numbers of represented features that are tried, random starts, and passes that make directions share evenly.
-_NUMBERS, _RANDOM, _EVEN_PASSES = 6, 2, 30
-# Norm and bias that equal directions start with, about what is best for even frames.
-_NORM, _BIAS = 1.1, -0.3
-_DISTURBANCE, _DEAD = 1e-2, 1e-3
-# Exchanges that are tried from the best solution, those first that cost least before features adapt, and their steps.
-_EXCHANGES, _EXCHANGE_STEPS, _EXCHANGE_ROUNDS = 32, 30, 8
-_SAME = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    """A kind, and a point (W, b)."""
-
-    kind: str
-    W: Float[ndarray, "m n"]
-    b: Float[ndarray, " n"]
+# Relative accuracy of losses while starts compete, of the last descents, and of the result.
+_ROUGH, _SEARCH, _RESULT = 1e-3, 1e-5, 1e-7
+# Steps of the first round; rounds in which numbers of stored features between the best are tried; steps of the later
+# rounds, and starts that take part; steps of the last.
+_FIRST_STEPS, _BETWEEN, _STEPS, _LEFT, _LAST_STEPS = 40, 2, (120, 300), (4, 2), 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,34 +73,100 @@ def search_large(
     Returns
     -------
     Found
-        The best solution met.
+        The best solution met, not above any given start.
     """
     from tqdm import tqdm
 
-    rng, loss = np.random.default_rng(seed), _Loss(problem, workers=workers)
-    starts = [*_products(problem, rng), *_even(problem, rng), *_random(problem, rng), *given]
-    x = np.array([loss.join(start.W, start.b) for start in starts])
-    kinds, values = [start.kind for start in starts], np.array([loss(point)[0] for point in x])
-    reference = float(values[[kind == "product" for kind in kinds]].min())
-    alive = np.arange(len(x))
-    for steps, left in tqdm([*zip(_STEPS, _LEFT, strict=True)], desc="descents", disable=None if progress else True):
-        x[alive], values[alive] = _descended(loss, x[alive], steps, rng)
-        alive = alive[np.argsort(values[alive], kind="stable")[:left]]
-    x[alive], values[alive] = _descended(loss, x[alive], _LAST_STEPS, rng)
-    best = int(alive[values[alive].argmin()])
-    point, value, helped = _exchanged(loss, x[best], float(values[best]), rng)
-    point = _polished(problem, point, rng)
+    rng, race = np.random.default_rng(seed), _Race(LargeLoss(problem, _ROUGH, workers))
+    with tqdm(total=3 + _BETWEEN + len(_STEPS), desc="descents", disable=None if progress else True) as bar:
+        race.enter(
+            [
+                *products(problem, rng),
+                *(even(problem, k, rng) for k in even_numbers(problem)),
+                *random_weights(problem, rng),
+                *given,
+            ],
+            rng,
+        )
+        bar.update()
+        for _ in range(_BETWEEN):
+            race.enter([even(problem, k, rng) for k in race.numbers_between()], rng)
+            bar.update()
+        for steps, left in zip(_STEPS, _LEFT, strict=True):
+            race.run(race.lowest(left), steps, rng)
+            bar.update()
+        point, value = race.finished(_LAST_STEPS, rng)
+        bar.update()
+        loss = LargeLoss(problem, _SEARCH, workers)
+        point, value, helped = improved_by_exchanges(loss, point, value, rng)
+        point = _polished(problem, point, rng)
+        bar.update()
     W, b = loss.split(point)
-    exact, error, gradient = _Loss(problem, _RESULT).known(point)
-    record = _record(kinds, values, min(value, float(values[best])), reference, problem, not helped)
-    return Found(W, b, exact, error, gradient, record)
+    exact, error, gradient = LargeLoss(problem, _RESULT).known(point)
+    return Found(W, b, exact, error, gradient, race.record(value, not helped))
 
 
 def _polished(problem: Problem, x: Float[ndarray, " d"], rng: np.random.Generator) -> Float[ndarray, " d"]:
     """Run the best down once more with the loss's full accuracy, where Hessians are cheap."""
-    if not (problem.textbook and len(x) <= _NEWTON):
+    if not (problem.textbook and len(x) <= NEWTON):
         return x
-    return settle(Landscape(problem, _RESULT), x[None], rng, _GRADIENT).x[0]
+    return settle(Landscape(problem, _RESULT), x[None], rng, GRADIENT).x[0]
+
+
+class _Race:
+    """Starts, how far they have got, and what they reached."""
+
+    def __init__(self, loss: LargeLoss) -> None:
+        self.loss = loss
+        self.starts: list[Start] = []
+        self.x: list[ndarray] = []
+        self.values: list[float] = []
+        self.reference = np.inf
+
+    def enter(self, starts: Sequence[Start], rng: np.random.Generator) -> None:
+        """Begin with more starts."""
+        if not starts:
+            return
+        x = [self.loss.join(start.W, start.b) for start in starts]
+        values = [self.loss(point)[0] for point in x]
+        of_products = [v for v, start in zip(values, starts, strict=True) if start.kind == "product"]
+        self.reference = min([self.reference, *of_products])
+        first = len(self.x)
+        self.starts += starts
+        self.x += x
+        self.values += values
+        self.run(list(range(first, len(self.x))), _FIRST_STEPS, rng)
+
+    def numbers_between(self) -> list[int]:
+        """Numbers of features, stored in equal directions, between the best so far and its neighbours."""
+        tried = {start.stored: k for k, start in enumerate(self.starts) if start.stored}
+        return between(list(tried), min(tried, key=lambda number: self.values[tried[number]]))
+
+    def lowest(self, count: int) -> list[int]:
+        """The starts that have got furthest."""
+        return np.argsort(self.values, kind="stable")[:count].tolist()
+
+    def run(self, which: list[int], steps: int, rng: np.random.Generator) -> None:
+        """Go on with some."""
+        x, values = descended(self.loss, np.array([self.x[k] for k in which]), steps, rng)
+        for k, point, value in zip(which, x, values, strict=True):
+            self.x[k], self.values[k] = point, float(value)
+
+    def finished(self, steps: int, rng: np.random.Generator) -> tuple[Float[ndarray, " d"], float]:
+        """Run the best down, with all features and more accurately."""
+        (best,) = self.lowest(1)
+        loss = LargeLoss(self.loss.problem, _SEARCH, self.loss.workers)
+        before = loss(self.x[best])[0]
+        (x,), (value,) = descended(loss, stored_again(loss, self.x[best], rng)[None], steps, rng)
+        if value >= before:  # small columns do not always help
+            (x,), (value,) = descended(loss, self.x[best][None], steps, rng)
+        self.x[best], self.values[best] = x, float(value)
+        return x, float(value)
+
+    def record(self, best: float, tried: bool) -> SearchRecord:
+        """What was done; ``best`` is the lowest loss after exchanges."""
+        kinds, values = [start.kind for start in self.starts], np.array(self.values)
+        return _record(kinds, values, min(best, float(values.min())), self.reference, self.loss.problem, tried)
 
 
 def _record(
@@ -121,161 +174,13 @@ def _record(
 ) -> SearchRecord:
     names, unit = list(dict.fromkeys(kinds)), float(problem.zero_loss)
     of_kind = {name: values[[kind == name for kind in kinds]] for name in names}
-    rounded = np.unique(np.round(np.log(np.maximum(values, 1e-300)) / _SAME), return_counts=True)[1]
+    rounded = np.unique(np.round(np.log(np.maximum(values, 1e-300)) / SAME), return_counts=True)[1]
     return SearchRecord(
         starts_by_kind={name: len(those) for name, those in of_kind.items()},
-        hits={name: int((those <= best * (1 + _SAME)).sum()) for name, those in of_kind.items()},
+        hits={name: int((those <= best * (1 + SAME)).sum()) for name, those in of_kind.items()},
         distinct=len(rounded),
         seen_once=int((rounded == 1).sum()),
         best_by_kind={name: float(those.min()) * unit for name, those in of_kind.items()},
         reference_gap=reference / best - 1 if best > 0 else np.nan,
         exchanges_tried=tried,
     )
-
-
-class _Loss:
-    """Loss in units of the zero model's, with its gradient, of a point x = (W, b)."""
-
-    def __init__(self, problem: Problem, rtol: float = _SEARCH, workers: Workers = 1) -> None:
-        self.problem, self._rtol, self.workers = problem, rtol, workers
-        self._unit = float(problem.zero_loss)
-
-    def split(self, x: Float[ndarray, " d"]) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]:
-        m, n = self.problem.m, self.problem.n
-        return x[: m * n].reshape(m, n), x[m * n :]
-
-    def join(self, W: Float[ndarray, "m n"], b: Float[ndarray, " n"]) -> Float[ndarray, " d"]:
-        return np.concatenate([W.ravel(), b])
-
-    def __call__(self, x: Float[ndarray, " d"]) -> tuple[float, Float[ndarray, " d"]]:
-        W, b = self.split(x)
-        with warnings.catch_warnings():  # a loss known to fewer digits still leads downhill
-            warnings.simplefilter("ignore", AccuracyWarning)
-            errors = output_errors((W.T @ W)[None], b[None], self.problem.repeated(1), rtol=self._rtol)
-        loss, dW, db = errors.pull_back(W[None], self.problem.importance / self._unit)
-        return float(loss[0]), self.join(dW[0], db[0])
-
-    def output_errors(self, x: Float[ndarray, " d"]) -> Float[ndarray, " n"]:
-        """Every output's error."""
-        W, b = self.split(x)
-        return output_errors((W.T @ W)[None], b[None], self.problem.repeated(1), rtol=self._rtol).value[0]
-
-    def known(self, x: Float[ndarray, " d"]) -> tuple[float, float, float]:
-        """Loss in its own units, its error, and the largest gradient component in the zero model's."""
-        W, b = self.split(x)
-        errors = output_errors((W.T @ W)[None], b[None], self.problem.repeated(1), rtol=self._rtol)
-        loss, dW, db = errors.pull_back(W[None], self.problem.importance)
-        miss = 0.0 if errors.error is None else float(self.problem.importance @ errors.error[0])
-        return float(loss[0]), miss, float(np.abs(self.join(dW[0], db[0])).max() / self._unit)
-
-
-def _descended(
-    loss: _Loss, x: Float[ndarray, "k d"], steps: int, rng: np.random.Generator
-) -> tuple[Float[ndarray, "k d"], Float[ndarray, " k"]]:
-    """Run starts down: by Newton's method where Hessians are cheap, else by L-BFGS; repair dead features."""
-    if loss.problem.textbook and x.shape[1] <= _NEWTON:
-        ends = settle(Landscape(loss.problem), x, rng, _GRADIENT, max(_LEAST_STEPS, steps // _QUICKER))
-        return ends.x, ends.value
-    jobs = [(loss, one, steps, child) for one, child in zip(x, rng.spawn(len(x)), strict=True)]
-    found = list(spread(_one_descended, jobs, loss.workers))
-    return np.array([one[0] for one in found]).reshape(x.shape), np.array([one[1] for one in found])
-
-
-def _one_descended(loss: _Loss, x: Float[ndarray, " d"], steps: int, rng: np.random.Generator) -> tuple[ndarray, float]:
-    from scipy.optimize import minimize
-
-    function: Any = loss
-    options: Any = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 30, "ftol": 1e-12, "gtol": _GRADIENT}
-    found = minimize(function, x, jac=True, method="L-BFGS-B", options=options)
-    W, b = loss.split(found.x.copy())
-    dead = (np.linalg.norm(W, axis=0) < _DEAD) & (b < 0)
-    if not dead.any():
-        return found.x, float(found.fun)
-    W[:, dead], b[dead] = _DISTURBANCE * rng.standard_normal(W[:, dead].shape), loss.problem.features.mean[dead]
-    again = minimize(function, loss.join(W, b), jac=True, method="L-BFGS-B", options=options)
-    return (again.x, float(again.fun)) if again.fun < found.fun else (found.x, float(found.fun))
-
-
-def _exchanged(
-    loss: _Loss, x: Float[ndarray, " d"], value: float, rng: np.random.Generator
-) -> tuple[Float[ndarray, " d"], float, bool]:
-    """Exchange pairs of features as long as that helps; say whether the last round still did."""
-    for _ in range(_EXCHANGE_ROUNDS):
-        trials = np.array(list(_exchanges(loss, x)))
-        if not len(trials):
-            return x, value, False
-        ends, values = _descended(loss, trials, _EXCHANGE_STEPS, rng)
-        (end,), (lowest,) = _descended(loss, ends[values.argmin()][None], _LAST_STEPS, rng)
-        if lowest >= value * (1 - _SAME):
-            return x, value, False
-        x, value = end, float(lowest)
-    return x, value, True
-
-
-def _exchanges(loss: _Loss, x: Float[ndarray, " d"]) -> Iterator[Float[ndarray, " d"]]:
-    """Exchanges of unequal features that cost least if errors stay with their vertices."""
-    problem = loss.problem
-    W, b = loss.split(x)
-    share = loss.output_errors(x) / (problem.features.value_square * problem.density)
-    worth, kinds = problem.importance * problem.density, problem.exchangeable
-    i, j = np.triu_indices(problem.n, 1)
-    unequal = kinds[i] != kinds[j]
-    i, j = i[unequal], j[unequal]
-    cost = (worth[i] - worth[j]) * (share[j] - share[i])
-    for k in np.argsort(cost, kind="stable")[:_EXCHANGES]:
-        order = np.arange(problem.n)
-        order[[i[k], j[k]]] = j[k], i[k]
-        yield loss.join(W[:, order], b[order])
-
-
-def _products(problem: Problem, rng: np.random.Generator) -> Iterator[Start]:
-    """The best tegum products of the features that are worth most, for several numbers of them."""
-    n, m = problem.n, problem.m
-    worth = np.argsort(-problem.importance * problem.density, kind="stable")
-    weight = problem.importance * problem.density
-    density = float(problem.density @ weight / weight.sum()) if weight.any() else float(problem.density.mean())
-    for k in sorted({min(n, k) for k in (m + m // 2, 2 * m, 2 * m + m // 2, n)}):
-        packing = best_tegum_product(k, m, density)
-        V, c = packing.embedding()
-        W, b = np.zeros((m, n)), np.array(problem.features.mean)
-        # Vertices that err least come first: the long columns, those that share their dimension last.
-        vertices = np.argsort(-np.concatenate([packing.dimensionality]), kind="stable")
-        pairs = _folded(worth[:k], vertices, packing.dimensionality)
-        W[:, pairs], b[pairs] = V, c
-        yield Start("product", W + _DISTURBANCE * rng.standard_normal(W.shape), b)
-
-
-def _folded(worth: ndarray, vertices: ndarray, share: Float[ndarray, " k"]) -> ndarray:
-    """Feature at each vertex: the more dimensions it has, the more it is worth; pairs join the first with the last."""
-    feature = np.empty(len(worth), dtype=int)
-    start = 0
-    for value in np.unique(np.round(share, 9))[::-1]:
-        same = np.flatnonzero(np.round(share, 9) == value)
-        some = worth[start : start + len(same)]
-        folded = some.copy()
-        folded[::2], folded[1::2] = some[: (len(some) + 1) // 2], some[::-1][: len(some) // 2]
-        feature[same] = folded
-        start += len(same)
-    return feature
-
-
-def _even(problem: Problem, rng: np.random.Generator) -> Iterator[Start]:
-    """Equal directions over all dimensions for the k features that are worth most."""
-    n, m = problem.n, problem.m
-    worth = np.argsort(-problem.importance * problem.density, kind="stable")
-    numbers = np.unique(np.geomspace(min(m + 1, n), n, _NUMBERS).astype(int))
-    for k in [*numbers.tolist()]:
-        U = rng.standard_normal((m, k))
-        for _ in range(_EVEN_PASSES):  # alternate between a tight frame and columns of equal norm
-            U = np.linalg.solve(np.linalg.cholesky(U @ U.T + 1e-9 * np.eye(m)), U)
-            U /= np.linalg.norm(U, axis=0)
-        W, b = _DISTURBANCE * rng.standard_normal((m, n)), np.array(problem.features.mean)
-        W[:, worth[:k]], b[worth[:k]] = _NORM * U, _BIAS
-        yield Start("even", W, b)
-
-
-def _random(problem: Problem, rng: np.random.Generator) -> Iterator[Start]:
-    """Random weights."""
-    for _ in range(_RANDOM):
-        W = 0.8 * rng.standard_normal((problem.m, problem.n)) / np.sqrt(problem.m)
-        yield Start("random", W, 0.1 * rng.standard_normal(problem.n))

@@ -22,7 +22,7 @@ class SearchRecord:
     ----------
     starts_by_kind : dict from str to int
         Starts of every kind: "product" (a tegum product of the catalogue), "random" (all features), "subset" (random,
-        some features unrepresented), "given" (by the caller).
+        some features unrepresented), "even" (equal directions over all dimensions), "given" (by the caller).
     hits : dict from str to int
         How many of them led to the best solution, by kind.
     distinct : int
@@ -35,7 +35,9 @@ class SearchRecord:
         Loss of the best tegum product of the catalogue, as its features were placed, divided by the loss found, minus
         1; NaN if none was tried or the loss is zero.
     exchanges_tried : bool
-        Whether every exchange of two features of the best solution was descended from, to no avail.
+        Whether every exchange of two features of the best solution, and every change of whether one is stored, was
+        descended from, to no avail; beyond 12 features the exchanges that look likely, for problems with terms all
+        exchanges.
 
     Examples
     --------

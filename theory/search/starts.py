@@ -11,12 +11,19 @@ from theory.optimum.local_minima import random_starts
 from theory.optimum.polytope import optimise_polytope
 from theory.search.exchanges import place_by_worth
 
-__all__ = ["product_starts", "random_points", "subset_points"]
+__all__ = ["product_starts", "random_points", "subset_points", "typical_density"]
 
 # Products whose features are placed, those that promise the least loss, and those of them that become starts.
 _PLACED, _STARTED = 32, 10
 # Products are stationary: a small disturbance lets descents leave those that are saddle points.
 _DISTURBANCE = 1e-2
+
+
+def typical_density(problem: Problem) -> float:
+    """Mean density of a single problem's features, each weighted by what it is worth."""
+    weight = problem.importance * problem.density
+    mean = problem.density @ weight / weight.sum() if weight.any() else problem.density.mean()
+    return float(np.clip(mean, problem.density.min(), problem.density.max()))  # rounding exceeds 1, too
 
 
 def product_starts(landscape: Landscape, rng: np.random.Generator) -> tuple[Float[ndarray, "k d"], float]:
@@ -38,8 +45,7 @@ def product_starts(landscape: Landscape, rng: np.random.Generator) -> tuple[Floa
         The lowest loss among them before that, in units of the zero model's.
     """
     problem = landscape.problem
-    weight = problem.importance * problem.density
-    mean = float(problem.density @ weight / weight.sum()) if weight.sum() else float(problem.density.mean())
+    mean = typical_density(problem)
     products = sorted(tegum_products(problem.n, problem.m), key=lambda p: _promise(problem, p, mean))[:_PLACED]
     solutions = [_solution(problem, product, mean) for product in products]
     x = place_by_worth(landscape, landscape.join(*(np.array(part) for part in zip(*solutions, strict=True))))

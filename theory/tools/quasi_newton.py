@@ -1,16 +1,16 @@
 """Quasi-Newton minimisation of many small problems at once.
 
 SciPy minimises one function at a time; a phase diagram asks for some hundred thousand minimisations in nine variables,
-where the interpreter's overhead would dominate. Here one BFGS iteration advances all of them. The line search bisects
-for the weak Wolfe conditions, which needs no second derivatives and tolerates their jumps (the population loss has one
-where a bias passes zero).
+where the interpreter's overhead would dominate. Here every call evaluates all of them, each at its own stage of BFGS.
+The line search bisects for the weak Wolfe conditions, which needs no second derivatives and tolerates their jumps (the
+population loss has one where a bias passes zero).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 __all__ = ["Minima", "minimise"]
@@ -87,23 +87,32 @@ def minimise(
     value, gradient = objective(x, np.arange(problems))
     fresh = np.full(problems, inverse is None)
     inverse = np.tile(np.eye(d), (problems, 1, 1)) if inverse is None else inverse.copy()
-    running = np.abs(gradient).max(-1) > tolerance
-    for _ in range(iterations):
-        now = np.flatnonzero(running)
-        if not len(now):
-            break
-        step = _direction(inverse[now], gradient[now], fresh[now])
-        new_x, new_value, new_gradient = _line_search(objective, x[now], value[now], gradient[now], step, now)
-        s, y = new_x - x[now], new_gradient - gradient[now]
-        moved = (new_value < value[now] - _ROUNDING * np.abs(value[now])) | (
-            np.abs(new_gradient).max(-1) < 0.9 * np.abs(gradient[now]).max(-1)
+    done = np.zeros(problems, dtype=int)
+    now = np.flatnonzero(np.abs(gradient).max(-1) > tolerance) if iterations else np.zeros(0, dtype=int)
+    search = _LineSearch.begin(x[now], value[now], gradient[now], _direction(inverse[now], gradient[now], fresh[now]))
+    while len(now):
+        # One call for all of them, wherever each is in its own line search.
+        over = search.advance(*objective(search.trial(), now))
+        if not over.any():
+            continue
+        at, (new_x, new_value, new_gradient) = now[over], search.best(over)
+        s, y = new_x - x[at], new_gradient - gradient[at]
+        moved = (new_value < value[at] - _ROUNDING * np.abs(value[at])) | (
+            np.abs(new_gradient).max(-1) < 0.9 * np.abs(gradient[at]).max(-1)
         )
-        x[now], value[now], gradient[now] = new_x, new_value, new_gradient
-        inverse[now] = _update(inverse[now], s, y, fresh[now])
-        stuck = ~moved & fresh[now]
-        fresh[now] = ~moved  # a search without progress restarts from steepest descent; a second one ends it
-        inverse[now[~moved]] = np.eye(d)
-        running[now] = (np.abs(new_gradient).max(-1) > tolerance) & ~stuck
+        x[at], value[at], gradient[at] = new_x, new_value, new_gradient
+        inverse[at] = _update(inverse[at], s, y, fresh[at])
+        stuck = ~moved & fresh[at]
+        fresh[at] = ~moved  # a search without progress restarts from steepest descent; a second one ends it
+        inverse[at[~moved]] = np.eye(d)
+        done[at] += 1
+        running = (np.abs(new_gradient).max(-1) > tolerance) & ~stuck & (done[at] < iterations)
+        step = _direction(inverse[at], new_gradient, fresh[at])
+        search.restart(over, new_x, new_value, new_gradient, step)
+        if not running.all():
+            kept = np.ones(len(now), dtype=bool)
+            kept[np.flatnonzero(over)[~running]] = False
+            now, search = now[kept], search.take(kept)
     return Minima(x, value, gradient, np.abs(gradient).max(-1) <= tolerance, inverse)
 
 
@@ -119,36 +128,73 @@ def _direction(
     return step * np.minimum(1.0, bound / np.maximum(length, 1e-300))[:, None]
 
 
-def _line_search(
-    objective: Objective,
-    x: Float[ndarray, "k d"],
-    value: Float[ndarray, " k"],
-    gradient: Float[ndarray, "k d"],
-    step: Float[ndarray, "k d"],
-    which: Int[ndarray, " k"],
-) -> tuple[ndarray, ndarray, ndarray]:
-    """Bisect for the weak Wolfe conditions; return points, values and gradients."""
-    rounding = _ROUNDING * np.abs(value)
-    slope = (gradient * step).sum(-1)
-    low, high, length = np.zeros(len(x)), np.full(len(x), np.inf), np.ones(len(x))
-    best_x, best_value, best_gradient = x.copy(), value.copy(), gradient.copy()
-    todo = np.arange(len(x))
-    for _ in range(_LINE_SEARCH_STEPS):
-        trial = x[todo] + length[todo, None] * step[todo]
-        f, g = objective(trial, which[todo])
-        decrease = f <= value[todo] + _ARMIJO * length[todo] * slope[todo] + rounding[todo]
-        flat_enough = (g * step[todo]).sum(-1) >= _WOLFE * slope[todo]
-        better = decrease & (f <= best_value[todo] + rounding[todo])
-        best_x[todo[better]], best_value[todo[better]] = trial[better], f[better]
-        best_gradient[todo[better]] = g[better]
-        high[todo[~decrease]] = length[todo[~decrease]]
+@dataclass(frozen=True, eq=False)
+class _LineSearch:
+    """Line searches that bisect for the weak Wolfe conditions, each at a step of its own; one row per search."""
+
+    x: ndarray
+    value: ndarray
+    step: ndarray
+    slope: ndarray
+    low: ndarray
+    high: ndarray
+    length: ndarray
+    steps: ndarray
+    best_x: ndarray
+    best_value: ndarray
+    best_gradient: ndarray
+
+    @classmethod
+    def begin(cls, x: ndarray, value: ndarray, gradient: ndarray, step: ndarray) -> "_LineSearch":
+        """Start at x, downhill along a step."""
+        k = len(x)
+        return cls(
+            x=x.copy(),
+            value=value.copy(),
+            step=step,
+            slope=(gradient * step).sum(-1),
+            low=np.zeros(k),
+            high=np.full(k, np.inf),
+            length=np.ones(k),
+            steps=np.zeros(k, dtype=int),
+            best_x=x.copy(),
+            best_value=value.copy(),
+            best_gradient=gradient.copy(),
+        )
+
+    def take(self, which: Bool[ndarray, " k"]) -> "_LineSearch":
+        """Keep some of the searches."""
+        return _LineSearch(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    def restart(self, which: Bool[ndarray, " k"], x: ndarray, value: ndarray, gradient: ndarray, step: ndarray) -> None:
+        """Begin anew with some of the searches."""
+        other = _LineSearch.begin(x, value, gradient, step)
+        for f in fields(self):
+            getattr(self, f.name)[which] = getattr(other, f.name)
+
+    def trial(self) -> Float[ndarray, "k d"]:
+        """Give the points to try next."""
+        return self.x + self.length[:, None] * self.step
+
+    def best(self, which: Bool[ndarray, " k"]) -> tuple[ndarray, ndarray, ndarray]:
+        """Give points, values and gradients that some of the searches found."""
+        return self.best_x[which], self.best_value[which], self.best_gradient[which]
+
+    def advance(self, f: Float[ndarray, " k"], g: Float[ndarray, "k d"]) -> Bool[ndarray, " k"]:
+        """Learn value and gradient at the points that were tried; say which searches are over."""
+        rounding = _ROUNDING * np.abs(self.value)
+        decrease = f <= self.value + _ARMIJO * self.length * self.slope + rounding
+        flat_enough = (g * self.step).sum(-1) >= _WOLFE * self.slope
+        better = decrease & (f <= self.best_value + rounding)
+        self.best_x[better] = self.trial()[better]
+        self.best_value[better], self.best_gradient[better] = f[better], g[better]
+        self.high[~decrease] = self.length[~decrease]
         short = decrease & ~flat_enough
-        low[todo[short]] = length[todo[short]]
-        todo = todo[~(decrease & flat_enough)]
-        if not len(todo):
-            break
-        length[todo] = np.where(np.isinf(high[todo]), 2 * low[todo], (low[todo] + high[todo]) / 2)
-    return best_x, best_value, best_gradient
+        self.low[short] = self.length[short]
+        self.steps[:] += 1
+        with np.errstate(invalid="ignore"):
+            self.length[:] = np.where(np.isinf(self.high), 2 * self.low, (self.low + self.high) / 2)
+        return (decrease & flat_enough) | (self.steps >= _LINE_SEARCH_STEPS)
 
 
 def _update(

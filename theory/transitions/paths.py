@@ -50,6 +50,7 @@ class ProblemPath:
             raise ValueError(
                 f"parameter must be 'density', 'relative density' or 'relative importance', got {self.parameter!r}"
             )
+        self.problem.plain("a path of problems")
         if self.problem.batch_shape:
             raise ValueError(f"the problem must be a single one, got a batch of shape {self.problem.batch_shape}")
         if not 0 <= self.index < self.problem.n:

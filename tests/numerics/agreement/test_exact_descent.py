@@ -27,7 +27,7 @@ def test_descent_without_noise_ends_at_the_exact_optimum() -> None:
 
 def test_one_step_of_sgd_goes_down_the_exact_gradient() -> None:
     problem = Problem(n=3, m=2, density=0.3, importance=[1, 1, 0.5])
-    W, b = initial_parameters(problem, instances=2, seed=4)
+    W, b, _ = initial_parameters(problem, instances=2, seed=4)
     settings = Settings(steps=1, optimiser="sgd", learning_rate=0.05, schedule="constant", precision="float64")
     moved = descend_exactly(problem.repeated(2), W, b, settings)
     _, dW, db = theory.population_loss_and_gradient(W, b, problem)
@@ -37,7 +37,7 @@ def test_one_step_of_sgd_goes_down_the_exact_gradient() -> None:
 
 def test_initial_parameters_are_those_of_the_trainer() -> None:
     grid = Problem(m=2, density=np.full((3, 4), [[0.1], [0.5], [1.0]]))
-    W, b = initial_parameters(grid, instances=3, seed=7)
+    W, b, _ = initial_parameters(grid, instances=3, seed=7)
     trained = train(grid, instances=3, seed=7, steps=5, snapshots=(0,), precision="float64", progress=False)
     np.testing.assert_array_equal(W, trained.W_curve.values[0])
     assert not b.any()
@@ -61,7 +61,7 @@ def test_results_do_not_depend_on_the_number_of_workers(monkeypatch: pytest.Monk
 
 def test_the_loss_on_the_way_is_exact_and_falls() -> None:
     learned = train_exactly(PAIR, instances=4, steps=200, seed=1)
-    W, b = initial_parameters(PAIR, 4, seed=1)
+    W, b, _ = initial_parameters(PAIR, 4, seed=1)
     assert learned.step.values[[0, -1]].tolist() == [0, 200]
     assert_allclose(learned.loss_curve[0], theory.population_loss(W, b, PAIR), rtol=1e-14)
     assert_allclose(learned.loss_curve[-1], learned.loss, rtol=1e-12)

@@ -147,7 +147,7 @@ def test_distributions_refuse_what_they_cannot_be() -> None:
         Correlated(3, 0.1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=re.escape("density must be a scalar or have shape (2,), one number per set")):
         Correlated([[0], [1]], [0.1, 0.2, 0.3])
-    with pytest.raises(ValueError, match="values must be 'uniform' or 'binary', got 'normal'"):
-        Independent([0.1], "normal")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"values must be uniform.*; got 'normals'"):
+        Independent([0.1], "normals")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="Independent needs one density per feature"):
         Independent(0.1)

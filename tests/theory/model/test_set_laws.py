@@ -10,12 +10,36 @@ import sympy
 from numpy import ndarray
 from numpy.testing import assert_allclose
 
-from tests.records import PartialCorrelation
-from theory import Anticorrelated, Correlated, FeatureDistribution, Independent
+from numerics import sample
+from theory import (
+    Anticorrelated,
+    Correlated,
+    FeatureDistribution,
+    Independent,
+    Problem,
+    global_optimum,
+    population_loss,
+)
 from theory.loss.enumeration import active_patterns
+from theory.model.set_families import Equicorrelated, ExactlyK, Hierarchy, PartialCorrelation, PatternTable
 from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
+from theory.model.set_names import sets_of_names
+from theory.model.variant import Variant
 
-LAWS = [ALL_OR_NONE, EXACTLY_ONE, PartialCorrelation(0.7), PartialCorrelation(1.0)]
+LAWS = [
+    ALL_OR_NONE,
+    EXACTLY_ONE,
+    PartialCorrelation(0.7),
+    PartialCorrelation(1.0),
+    Equicorrelated(0.4).at(np.array(0.3)),
+    ExactlyK(1),
+    ExactlyK(2),
+    ExactlyK(4),
+    Hierarchy((-1, 0, 0, 1), (0.9, 0.5, 0.3, 0.8)),
+    Hierarchy((-1, -1, 0, 1), (0.9, 0.5, 0.3, 1.0)),
+    PatternTable.of({"1100": 0.2, "1010": 0.3, "0001": 0.4, "1111": 0.1}),
+    PatternTable.of({"0000": 0.5, "1111": 0.5}),
+]
 MEMBERS = 4
 
 
@@ -64,6 +88,77 @@ def test_partial_correlation_lies_between_independence_and_sets() -> None:
     tight = FeatureDistribution(sets, 0.2, PartialCorrelation(1.0))
     sets_of_two = Correlated(sets, 0.2)
     assert_allclose(tight.pattern_probability(patterns), sets_of_two.pattern_probability(patterns), atol=1e-15)
+
+
+def test_the_correlation_of_two_members_is_the_one_asked_for() -> None:
+    q, rho = np.array([0.01, 0.2, 0.7, 1.0]), 0.35
+    features = Variant(sets=((3, Equicorrelated(rho)),)).features(np.repeat(q[:, None], 4, axis=1))
+    assert_allclose(features.feature_density, np.repeat(q[:, None], 4, axis=1), rtol=1e-14)
+    pair = features.pair_activity()
+    assert_allclose(pair[:, 0, 1] - q**2, rho * q * (1 - q), atol=1e-15)
+    assert_allclose(pair[:, 0, 3], q**2, atol=1e-15)
+    patterns = active_patterns(4)
+    for k, p in enumerate(q):
+        single = Variant(sets=((3, Equicorrelated(rho)),)).features(np.full(4, p))
+        assert_allclose(features.pattern_probability(patterns)[k], single.pattern_probability(patterns), atol=1e-15)
+        assert_allclose(single.pattern_probability(patterns).sum(), 1)
+
+
+def test_a_batch_of_correlated_sets_is_drawn_as_theory_says() -> None:
+    features = Variant(sets=((3, Equicorrelated(0.5)),)).features(np.array([[0.1] * 4, [0.6] * 4]))
+    active = sample(features, 200_000, np.random.default_rng(0), np.float32) > 0
+    patterns = active_patterns(4)
+    share = (active[:, :, None, :] == patterns).all(-1).mean(1)
+    chance = features.pattern_probability(patterns)
+    assert (np.abs(share - chance) < 5 * np.sqrt(chance * (1 - chance) / 200_000) + 1e-12).all()
+
+
+def test_the_numbers_of_known_sets() -> None:
+    digons = np.array([[1.0, 0, -1, 0], [0, 1.0, 0, -1]])
+    joined = np.array([[1.0, -1, 0, 0], [0, 0, 1.0, -1]])
+    partial = FeatureDistribution([[0, 1], [2, 3]], 0.1, PartialCorrelation(0.7))
+    assert_allclose(population_loss(digons, np.zeros(4), Problem(m=2, features=partial)), 0.4 * 0.049 / 6, rtol=1e-13)
+    assert population_loss(joined, np.zeros(4), Problem(m=2, features=partial)) > 0.0032667
+    one_of_two = FeatureDistribution([[0, 1], [2, 3]], 1.0, EXACTLY_ONE)
+    assert global_optimum(Problem(m=2, features=one_of_two), starts=8).loss < 1e-12
+    three = FeatureDistribution([[0, 1], [2, 3], [4, 5]], 1.0, EXACTLY_ONE)
+    assert_allclose(global_optimum(Problem(m=2, features=three), starts=16).loss, 0.20833333, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("0:exactly-one", "sets are written"),
+        ("2:exactly-two", "sets are written"),
+        ("ax2:exactly-one", "sets are written"),
+        ("2:exactly:3", "exactly 3 of 2 members cannot be active"),
+        ("2:exactly:1.5", "whole number >= 1"),
+        ("2:partial:nan", r"must lie in \(0, 1\]"),
+        ("2:correlated:0", r"must lie in \(0, 1\]"),
+        ("1:correlated:0.5", "needs a set of two features"),
+        ("3:hierarchy:2", r"must lie in \(0, 1\]"),
+        ("2:table:11@0.5,10@0.6", "must sum to 1, got 1.1"),
+        ("2:table:11@nan,10@0.6", "probabilities >= 0"),
+        ("2:table:11@0.5,11@0.5", "listed twice"),
+        ("2:table:12@1", "texts of zeros and ones"),
+        ("3:table:11@1", "is no law of a set of 3"),
+        ("2:table:10@1", "active in no pattern"),
+        ("2:partial:x", "must be a number, got 'x'"),
+    ],
+)
+def test_bad_sets_are_refused_in_one_line(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint) as refusal:
+        sets_of_names([text])
+    assert "\n" not in str(refusal.value)
+
+
+def test_variants_refuse_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="--sets take 4 features, but there are n = 3"):
+        Variant(sets=sets_of_names(["2x2"])).features(np.full(3, 0.1))
+    with pytest.raises(ValueError, match=r"active in at most 0\.5 of all samples"):
+        Variant(sets=sets_of_names(["2:exactly-one"])).features(np.full(3, 0.6))
+    with pytest.raises(ValueError, match="features of a set have one density"):
+        Variant(sets=sets_of_names(["2"])).features(np.array([0.1, 0.2]))
 
 
 def test_laws_may_be_mixed() -> None:

@@ -42,8 +42,8 @@ def test_a_feature_is_certain_to_have_the_zeroth_power_one():
 
 def test_an_unknown_law_is_refused(without_type_checks):
     u = sympy.Symbol("u")
-    with pytest.raises(ValueError, match=r"^values must be 'uniform' or 'binary', got 'normal'$"):
-        expect_value(u, u, "normal")
+    with pytest.raises(ValueError, match=r"^values must be uniform.*; got 'normals'$"):
+        expect_value(u, u, "normals")
 
 
 # --- the linear model ------------------------------------------------------------------------------------

@@ -11,11 +11,10 @@ __all__ = ["closed_part"]
 
 # Couplings handled at once, so that a dozen arrays of them fit the L2 cache.
 _CACHED = 12_000
+_EPS = float(np.finfo(float).eps)
 
 
-def closed_part(
-    f: Frame, half: Float[ndarray, " rows"]
-) -> tuple[Float[ndarray, " rows"], Float[ndarray, "rows n"], Float[ndarray, " rows"], Float[ndarray, " rows"]]:
+def closed_part(f: Frame, half: Float[ndarray, " rows"]) -> tuple[ndarray, ndarray, ndarray, ndarray, ndarray]:
     """
     Give the kinks' terms of the closed patterns, and the rule's term in L that belongs to all others.
 
@@ -32,6 +31,8 @@ def closed_part(
         Sums over the kinks and their gradients.
     size : ndarray, shape (rows,)
         Sum of the absolute values of the terms, by which rounding is judged.
+    unsure : ndarray, shape (rows,)
+        How far any derivative can be off because rounding may put an atom of z on the other side of a kink.
     """
     rows, m = f.rows, f.moments
     r, own, G, b = np.arange(len(rows.b)), rows.own, rows.G, rows.b
@@ -46,7 +47,7 @@ def closed_part(
     # a closed pattern in which j moves z weighs as much as its x_j
     rest_z = b * mass + np.einsum("rj,rj->r", G, rest_x)
     reach = np.einsum("rj,rj->r", np.abs(G), m.active)
-    value, db, size, dG = np.zeros(len(r)), np.zeros(len(r)), np.zeros(len(r)), np.zeros_like(G)
+    value, db, size, unsure, dG = *(np.zeros(len(r)) for _ in range(4)), np.zeros_like(G)
     for q in range(f.weights.shape[1]):
         theta, absolute, square, cross = f.weights[:, q].T
         if not (absolute.any() or square.any() or cross.any()):
@@ -60,6 +61,8 @@ def closed_part(
         size += (np.abs(absolute) + np.abs(square) * scale + np.abs(cross) * m.active[r, own]) * scale
         if not some.any():
             continue
+        for atom, mass in f.features.values.atoms:
+            unsure += mass * _unsure(f, beta, atom, absolute, cross)
         own_value, own_db, own_dG = _own_alone(f, beta, absolute, square, cross)
         value += own_value
         db += own_db
@@ -72,7 +75,22 @@ def closed_part(
             db[c] += others[1]
             dG[c] += others[2]
             dG[r[c], own[c]] += others[3]
-    return value, dG, db, size
+    return value, dG, db, size, unsure
+
+
+def _unsure(f: Frame, beta: ndarray, atom: float, absolute: ndarray, cross: ndarray) -> Float[ndarray, " rows"]:
+    """Jumps of derivatives at atoms y = beta + c u, one feature moving z, that are 0 up to rounding."""
+    G, r, own = f.rows.G, np.arange(len(beta)), f.rows.own
+    near = np.abs(beta[:, None] + G * atom) <= 4 * _EPS * (np.abs(beta[:, None]) + np.abs(G * atom)) + (
+        np.abs(atom) * f.rows.blur[:, None]
+    )
+    near &= G != 0
+    if not near.any():
+        return np.zeros(len(beta))
+    mean = abs(f.features.values.moment(1))
+    others = (near * f.single).sum(1) * (np.abs(absolute) + np.abs(cross) * mean * f.with_single)
+    alone = near[r, own] * f.alone * (np.abs(absolute) + np.abs(cross * atom))
+    return 2 * (others + alone) * max(1.0, abs(atom))
 
 
 def _own_alone(

@@ -5,13 +5,14 @@ rows computed beside it.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
 
 from theory.loss.engine.activation import SquaredError, leaky_relu
 from theory.loss.engine.bulk import LEAST_FEATURES
+from theory.loss.engine.envelope import abs_moment
 from theory.loss.engine.estimate import Parts, RowEstimate
 from theory.loss.engine.integrate import integrate
 from theory.loss.engine.moments import extremes, moments, never_switches, polynomial
@@ -23,6 +24,9 @@ MAX_NODES = 2**14
 # Couplings in a block of rows: some thirty arrays of that size live at once in every thread.
 _BLOCK = 400_000
 _EPS = float(np.finfo(float).eps)
+# Rows whose z is smaller than this at all times are scaled up to it: what z adds to E x^2 is far below rounding anyway,
+# and derivatives in couplings and bias depend on the sign of z only.
+_TINY = 2.0**-200
 
 
 def row_errors(
@@ -68,7 +72,7 @@ def row_errors(
 
     def compute(block: slice) -> RowEstimate:
         which = np.arange(block.start, block.stop)
-        return _block(rows.take(which), features.take(which), error, rtol, max_nodes)
+        return _scaled(rows.take(which), features.take(which), error, rtol, max_nodes)
 
     if threads == 1 or len(blocks) == 1:
         parts = [compute(block) for block in blocks]
@@ -91,6 +95,29 @@ def _blocks(rows: Rows, features: Features) -> list[slice]:
     ]
 
 
+def _scaled(rows: Rows, features: Features, error: SquaredError, rtol: float, max_nodes: int) -> RowEstimate:
+    """Compute a block; rows next to the smallest numbers there are on a scale where squares and cubes exist."""
+    largest = np.maximum(np.maximum(np.abs(rows.G).max(1), np.abs(rows.b)), np.sqrt(rows.noise))
+    tiny = (largest > 0) & (largest < _TINY)
+    if not tiny.any() or any(kink[0] for kink in error.kinks):
+        return _block(rows, features, error, rtol, max_nodes)
+    factor = np.ones(len(largest))
+    factor[tiny] = 2.0 ** np.round(np.log2(_TINY) - np.log2(largest[tiny]))
+    found = _block(rows.scaled(factor), features, error, rtol, max_nodes)
+    # Moments of x and of the scaled z are at most of the order of these
+    size = abs_moment(features.values, 1) + abs_moment(features.values, 2)
+    miss = np.where(tiny, 32 * _TINY * size * rows.G.shape[1] ** 2, 0.0)
+    parts = replace(found.parts, rounding=found.parts.rounding + miss)
+    return replace(
+        found,
+        error=parts.total(),
+        parts=parts,
+        gradient_error=found.gradient_error + miss,
+        dnoise=found.dnoise * factor,
+        noise_error=found.noise_error * factor + np.where(tiny, 2 * abs(error.square) * factor, 0.0),
+    )
+
+
 def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max_nodes: int) -> RowEstimate:
     m = moments(rows, features)
     low, high = extremes(rows, features, m)
@@ -102,6 +129,7 @@ def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max
     truncation, step, series = zero.copy(), zero.copy(), zero.copy()
     rounding = 4 * _EPS * base.size
     gradient_error = 4 * _EPS * base.slope_size
+    noise_error = np.where(rows.noise > 0, 4 * _EPS * np.abs(dnoise), 0.0)
     nodes = np.zeros(len(value), dtype=int)
     path = np.full(len(value), "closed", dtype="<U6")
     used = np.array([any(kink[1:]) for kink in error.kinks])
@@ -116,11 +144,14 @@ def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max
         truncation[todo], step[todo], series[todo] = result.truncation, result.step, result.series
         rounding[todo] += result.rounding
         gradient_error[todo] += result.gradient_error
+        noise_error[todo] += np.where(rows.noise[todo] > 0, result.noise_error, 0.0)
         nodes[todo] = result.nodes
         path[todo] = np.where(result.summed, "sums", "single")
     parts = Parts(truncation, step, series, rounding)
     # Rounding may leave a value below zero, which no square is.
-    return RowEstimate(np.maximum(value, 0.0), parts.total(), dG, db, dnoise, gradient_error, nodes, path, parts)
+    return RowEstimate(
+        np.maximum(value, 0.0), parts.total(), dG, db, dnoise, gradient_error, noise_error, nodes, path, parts
+    )
 
 
 def _joined(parts: list[RowEstimate]) -> RowEstimate:

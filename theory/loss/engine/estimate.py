@@ -51,8 +51,8 @@ class RowEstimate:
         Bound on its absolute error.
     dG, db, dnoise : ndarray, shape (rows, n), (rows,), (rows,)
         Its derivatives; dnoise is 0 for rows without noise, where only a one-sided one exists.
-    gradient_error : ndarray, shape (rows,)
-        Bound on the absolute error of any entry of dG and db.
+    gradient_error, noise_error : ndarray, shape (rows,)
+        Bounds on the absolute error of any entry of dG and db, and of dnoise.
     nodes : ndarray of int, shape (rows,)
         Nodes used; 0 where none were needed.
     path : ndarray of str, shape (rows,)
@@ -67,6 +67,7 @@ class RowEstimate:
     db: Float[ndarray, " rows"]
     dnoise: Float[ndarray, " rows"]
     gradient_error: Float[ndarray, " rows"]
+    noise_error: Float[ndarray, " rows"]
     nodes: Int[ndarray, " rows"]
     path: ndarray
     parts: Parts

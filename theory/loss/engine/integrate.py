@@ -9,8 +9,9 @@ from numpy import ndarray
 from theory.loss.engine.activation import SquaredError
 from theory.loss.engine.bulk import Plan, Split, plan
 from theory.loss.engine.closed import closed_part
+from theory.loss.engine.envelope import abs_moment
 from theory.loss.engine.frame import Frame, frame
-from theory.loss.engine.moments import moments
+from theory.loss.engine.moments import Moments, moments
 from theory.loss.engine.nodes import Bulk, NodeSums, node_sums
 from theory.loss.engine.rows import Features, Rows
 from theory.loss.engine.tails import FIRST_NODES, Tails, tails
@@ -28,6 +29,8 @@ _SERIES_SHARE, _MORE, _ATTEMPTS = 0.2, 1.5, 4
 # measured ratio, but never below a part of the bounds that falls with the number of features that take part:
 # revivals need their phases to agree. Atoms revive for certain, and get no credit.
 _SAFETY, _LEAST_RATIO = 4.0, 1 / 32
+# A coupling g has begun to turn phases once t |g| is that large; before, what it will do has not been measured.
+_RESOLVED = 1.0
 _EPS = float(np.finfo(float).eps)
 
 
@@ -42,8 +45,8 @@ class Integral:
         What is to be added to the polynomial part; dnoise for rows with noise.
     dG : ndarray, shape (rows, n)
         Derivatives in the couplings.
-    truncation, step, series, rounding, gradient_error : ndarray, shape (rows,)
-        Parts of the value's error, and the error of any entry of the gradient.
+    truncation, step, series, rounding, gradient_error, noise_error : ndarray, shape (rows,)
+        Parts of the value's error, and the errors of any entry of the gradient and of dnoise.
     nodes : ndarray of int, shape (rows,)
         Nodes used.
     summed : ndarray of bool, shape (rows,)
@@ -59,6 +62,7 @@ class Integral:
     series: ndarray
     rounding: ndarray
     gradient_error: ndarray
+    noise_error: ndarray
     nodes: ndarray
     summed: ndarray
 
@@ -109,21 +113,25 @@ def integrate(
     work = _Work.of(f, w, base, rtol, float((rtol * scale).min()))
     spread = np.sqrt(np.maximum(np.einsum("rj,rj->r", rows.G, m.cov_z), 0.0) + rows.noise)
     bound, grid = tails(f, w.half, spread), _node_grid(max_nodes)
-    least = _least_ratio(f)
-    ratio, truncation = least.copy(), np.full(len(base), np.inf)
+    h = 2 * np.pi / w.half
+    ratio, slope_ratio, truncation = np.ones(len(base)), np.ones(len(base)), np.full(len(base), np.inf)
     todo = np.arange(len(base))
     # First guess: as if the terms were at their least multiple of the bounds
-    target = _enough(bound, grid, 0.5 * rtol * scale / least, todo)
+    target = _enough(bound, grid, 0.5 * rtol * scale / _credit(f, m, todo, np.inf * h)[0], todo)
     while len(todo):
         if work.plan is not None and not work.plan.shared:  # fewer kinds of dear series
             target[todo] = np.minimum(target[todo] + target[todo] % 2, len(grid) - 1)
         start, stop = work.nodes[todo], grid[target[todo]]
         for first, last in sorted(set(zip(start.tolist(), stop.tolist(), strict=True))):
             group = todo[(start == first) & (stop == last)]
+            least, growth, unseen = _credit(f, m, group, h[group] * last)
             measured = work.add(group, first, last)
             expected = bound.between(first or last // 2, last)[group]
-            ratio[group] = np.clip(_SAFETY * measured / np.maximum(expected, 1e-300), least[group], 1.0)
-            truncation[group] = ratio[group] * bound.beyond(last)[group]
+            measured_ratio = np.clip(_SAFETY * measured / np.maximum(expected, 1e-300), least, 1.0)
+            whole, curved = bound.beyond(last)[group], bound.beyond(last, "curved")[group]
+            truncation[group] = np.minimum(measured_ratio * whole + growth * curved, whole)
+            ratio[group] = truncation[group] / np.maximum(whole, 1e-300)
+            slope_ratio[group] = np.minimum(4 * (measured_ratio + unseen), 1.0)
         now = np.maximum(base[todo] + work.value[todo], 0.0)
         others = w.error[todo] + work.rounding[todo] + work.series[todo]
         allowed = np.maximum(rtol * now - others, work.rounding[todo])
@@ -133,7 +141,7 @@ def integrate(
         target[todo] = np.minimum(enough, len(grid) - 1)
     still = (rows.G == 0) & (m.p > 0)  # features that do not move z are independent of it
     still[np.arange(len(base)), rows.own] = False
-    slope_truncation = np.minimum(4 * ratio, 1.0) * bound.after(work.nodes, "gradient")
+    slope_truncation = slope_ratio * bound.after(work.nodes, "gradient")
     return Integral(
         value=work.value,
         dG=np.where(still, m.mean_x * work.db[:, None], work.dG),
@@ -144,6 +152,7 @@ def integrate(
         series=work.series,
         rounding=work.rounding,
         gradient_error=work.slope_rounding + w.gradient_error + work.slope_series + slope_truncation,
+        noise_error=work.noise_error + w.noise_error + bound.after(work.nodes, "noise"),
         nodes=work.nodes,
         summed=work.summed,
     )
@@ -166,6 +175,7 @@ class _Work:
     dnoise: ndarray
     rounding: ndarray
     slope_rounding: ndarray
+    noise_error: ndarray
     series: ndarray
     slope_series: ndarray
     nodes: ndarray
@@ -173,7 +183,7 @@ class _Work:
 
     @classmethod
     def of(cls, f: Frame, w: Window, base: ndarray, rtol: float, least: float) -> "_Work":
-        value, dG, db, size = closed_part(f, w.half)
+        value, dG, db, size, unsure = closed_part(f, w.half)
         lone = f.single
         if f.features.sets:  # they count their members themselves
             lone = lone.copy()
@@ -192,7 +202,8 @@ class _Work:
             db=db,
             dnoise=zero.copy(),
             rounding=4 * _EPS * size,
-            slope_rounding=2 * _EPS * w.half * np.abs(f.weights[..., 1:]).sum((1, 2)),
+            slope_rounding=2 * _EPS * w.half * np.abs(f.weights[..., 1:]).sum((1, 2)) + unsure,
+            noise_error=zero.copy(),
             series=zero.copy(),
             slope_series=zero.copy(),
             nodes=np.zeros(len(value), dtype=int),
@@ -272,6 +283,7 @@ class _Work:
         np.put_along_axis(slope, singles, s.d_single, axis=1)
         kept = which[good]
         self.series[kept] += miss[good]
+        self.noise_error[kept] += (0.5 * t**2 * s.full_size * split.tail).sum(1)[good]
         self.slope_series[kept] += (s.full_size * split.tail_slope()).sum(1)[good]
         self.dG[kept] += slope[good]
         self._keep(kept, part.take(np.flatnonzero(good)), s.take(good), k)
@@ -291,6 +303,7 @@ class _Work:
         grown = s.full_size * (8 + 4 * t * self.reach[which, None])
         self.rounding[which] += _EPS * grown.sum(1)
         self.slope_rounding[which] += _EPS * (t * grown).sum(1)
+        self.noise_error[which] += 0.5 * _EPS * (t**2 * grown).sum(1)
 
 
 def _node_grid(max_nodes: int) -> Int[ndarray, " grid"]:
@@ -321,10 +334,42 @@ def _variation(terms: Float[ndarray, "rows nodes"]) -> Float[ndarray, " rows"]:
     return np.maximum(sums.max(1), 0.0) - np.minimum(sums.min(1), 0.0)
 
 
-def _least_ratio(f: Frame) -> Float[ndarray, " rows"]:
-    """One over the number of features that take part, within limits."""
+def _credit(
+    f: Frame, m: Moments, group: Int[ndarray, " some"], T: Float[ndarray, " some"]
+) -> tuple[Float[ndarray, " some"], Float[ndarray, " some"], Float[ndarray, " some"]]:
+    """
+    Say what the terms up to a frequency T tell of those beyond, as parts of their bounds.
+
+    Couplings whose phases have not begun to turn at T tell nothing yet: patterns that they alone move still contribute
+    as if z were constant, and E y|y| grows from t|y| of its bound to all of it.
+
+    Returns
+    -------
+    least : ndarray, shape (some,)
+        One over the number of features that take part and are resolved, within limits; revivals need them all.
+    growth, unseen : ndarray, shape (some,)
+        The part of its bounds that E y|y| may still gain; how much of the bounds of an entry of the gradient is unseen.
+    """
     if f.features.values.atoms:
-        return np.ones(len(f.none))
-    moving = np.where(f.rows.G != 0, f.moments.active, 0.0)
-    number = moving.sum(1) ** 2 / np.maximum((moving**2).sum(1), 1e-300)
-    return np.clip(1 / np.maximum(number, 1.0), _LEAST_RATIO, 1.0)
+        return np.ones(len(T)), np.zeros(len(T)), np.zeros(len(T))
+    G = f.rows.G[group]
+    with np.errstate(over="ignore", invalid="ignore"):
+        turned = np.where(G != 0, np.abs(G) * T[:, None], np.inf)
+    active = np.where(G != 0, m.active[group], 0.0)
+    early = turned < _RESOLVED
+    late = np.where(early, 0.0, active)
+    number = late.sum(1) ** 2 / np.maximum((late**2).sum(1), 1e-300)
+    least = np.clip(1 / np.maximum(number, 1.0), _LEAST_RATIO, 1.0)
+    if not early.any():
+        return least, np.zeros(len(T)), np.zeros(len(T))
+    waiting = np.where(early, active, 0.0)
+    some = waiting.sum(1)
+    # the others' transforms have fallen to about 2 / (t |g|); a pattern of two or more waits only if each of them does
+    others = (late * np.minimum(1.0, 2 / np.maximum(turned, 1.0))).sum(1)
+    unseen = some / np.maximum(some + others, 1e-300)
+    any_active = -np.expm1(np.log1p(-np.minimum(waiting, 1 - 1e-16)).sum(1))
+    # E |y| in these patterns in units of 1/T; bounds that fall like 1/t^2 leave 3/4 to the next octave, 3/16 ...
+    moved = abs_moment(f.features.values, 1) * (waiting * np.where(early, turned, 0.0)).sum(1)
+    bias = np.abs(f.rows.b[group, None] - f.weights[group, :, 0]).max(1)
+    x = moved / np.maximum(any_active, 1e-300) + np.minimum(bias * T, 1.0)
+    return least, unseen**2 * np.minimum(3 * x, 1.0), unseen

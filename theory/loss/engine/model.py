@@ -16,6 +16,7 @@ __all__ = ["entry_error", "estimate_loss"]
 
 # Couplings of the rows that are handed to the engine at once.
 _BLOCK = 1_600_000
+_EPS = float(np.finfo(float).eps)
 
 
 def estimate_loss(
@@ -60,7 +61,7 @@ def estimate_loss(
     -------
     Estimate
         E sum_i I_i (x_i - f(z_i))^2; the gradient has the keys "W", "b", with a decoder of its own "W_out", and with
-        noise "sigma". ``gradient_error`` bounds every entry of the gradient in W, b and W_out.
+        noise "sigma". ``gradient_error`` bounds every entry of all of them.
 
     Raises
     ------
@@ -87,20 +88,25 @@ def estimate_loss(
         raise ValueError(f"sigma must be a finite standard deviation >= 0, got {sigma!r}")
     _refuse_overflow(W, decoder)
     dW, d_out, db, d_sigma = np.zeros_like(W), np.zeros((n, m)), np.zeros(n), 0.0
-    sums, slope_error, nodes = np.zeros(5), np.zeros(n), 0
+    sums, slope_error, out_error, sigma_error, nodes = np.zeros(5), np.zeros(n), 0.0, 0.0, 0
+    longest = float((W**2).sum(0).max(initial=0.0))
     paths: dict[str, int] = {}
     step = max(1, _BLOCK // n)
     for first in range(0, n, step):
         which = np.arange(first, min(first + step, n))
         some = decoder[which]
         noise = sigma**2 * (some**2).sum(1)
-        result = row_errors(Rows(some @ W, b[which], which, noise), features, error, rtol, max_nodes, threads)
+        blur = (m + 2) * _EPS * np.sqrt((some**2).sum(1) * longest)
+        result = row_errors(Rows(some @ W, b[which], which, noise, blur), features, error, rtol, max_nodes, threads)
         I = weight[which]  # noqa: E741
         dG = I[:, None] * result.dG
         d_noise = I * result.dnoise
         parts = result.parts
         sums += [I @ x for x in (result.value, parts.truncation, parts.step, parts.series, parts.rounding)]
         slope_error[which] = I * result.gradient_error
+        noise_error = I * result.noise_error
+        out_error = max(out_error, float((noise_error[:, None] * np.abs(some)).max(initial=0.0)) * 2 * sigma**2)
+        sigma_error += float(2 * sigma * (noise_error @ (some**2).sum(1)))
         db[which] = I * result.db
         dW += some.T @ dG
         d_out[which] = dG @ W.T + 2 * sigma**2 * d_noise[:, None] * some
@@ -116,7 +122,7 @@ def estimate_loss(
         value=float(sums[0]),
         error=float(sums[1:].sum()),
         gradient=gradient,
-        gradient_error=entry_error(W, decoder, slope_error),
+        gradient_error=max(entry_error(W, decoder, slope_error) + out_error, sigma_error),
         nodes=nodes,
         parts=parts,
         paths=paths,
@@ -166,4 +172,9 @@ def _refuse_overflow(W: ndarray, decoder: ndarray) -> None:
         raise ValueError(
             f"the couplings W_out W are too large for double precision: W has entries up to {largest[0]:.3g}, "
             f"W_out up to {largest[1]:.3g}; rescale them"
+        )
+    if min(largest) > 0 and math.log10(largest[0]) + math.log10(largest[1]) < -305:
+        raise ValueError(
+            f"the couplings W_out W are too small for double precision: W has entries up to {largest[0]:.3g}, "
+            f"W_out up to {largest[1]:.3g}; rescale them, or set them to 0"
         )

@@ -30,15 +30,22 @@ class Rows:
         The feature that each output should reproduce.
     noise : ndarray, shape (rows,)
         Variances of the Gaussian noise, >= 0.
+    blur : ndarray, shape (rows,), optional
+        How far couplings may be off, rounded products that they are; 0 by default.
     """
 
     G: Float[ndarray, "rows n"]
     b: Float[ndarray, " rows"]
     own: Int[ndarray, " rows"]
     noise: Float[ndarray, " rows"]
+    blur: Float[ndarray, " rows"] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        """Refuse what would end in NaN."""
+        """Refuse what would end in NaN; whole numbers are numbers too."""
+        for name in ("G", "b", "noise"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=float))
+        if self.blur is None:
+            object.__setattr__(self, "blur", np.zeros(len(self.b)))
         for name, array in (("couplings G", self.G), ("biases b", self.b), ("noise", self.noise)):
             if not np.all(np.abs(array) <= _LARGEST):
                 raise ValueError(f"{name} must be finite numbers of size at most {_LARGEST:g}, got {_worst(array)!r}")
@@ -47,7 +54,13 @@ class Rows:
 
     def take(self, which: Int[ndarray, " some"]) -> "Rows":
         """Return some of the rows."""
-        return Rows(self.G[which], self.b[which], self.own[which], self.noise[which])
+        return Rows(self.G[which], self.b[which], self.own[which], self.noise[which], self.blur[which])
+
+    def scaled(self, factor: Float[ndarray, " rows"]) -> "Rows":
+        """Return rows z times a factor."""
+        return Rows(
+            self.G * factor[:, None], self.b * factor, self.own, self.noise * factor * factor, self.blur * factor
+        )
 
 
 def _worst(array: ndarray) -> float:

@@ -38,10 +38,16 @@ class Tails:
         Bound of the sum over the octave's nodes of what the value would get.
     gradient : ndarray, shape (rows, octaves)
         The same for any entry of the gradient.
+    curved : ndarray, shape (rows, octaves)
+        The part of ``value`` that E y|y| has, whose terms are those of Im psi / t^3.
+    noise : ndarray, shape (rows, octaves)
+        Bound for the derivative in the noise, the value's terms times t^2 / 2; 0 for rows without noise.
     """
 
     value: Float[ndarray, "rows octaves"]
     gradient: Float[ndarray, "rows octaves"]
+    curved: Float[ndarray, "rows octaves"]
+    noise: Float[ndarray, "rows octaves"]
 
     def beyond(self, nodes: int, kind: str = "value") -> Float[ndarray, " rows"]:
         """Bound for all nodes from that number on; an octave's terms fall at least as fast as 1/t^2, or 1/t."""
@@ -49,7 +55,9 @@ class Tails:
         octave = min(max(math.floor(math.log2(max(nodes, 1) / FIRST_NODES)), 0), OCTAVES - 1)
         # 1 at the octave's start, 2 at its end
         part = min(max(nodes / (FIRST_NODES * 2.0**octave), 1.0), 2.0)
-        left = 2 / part - 1 if kind == "value" else 1 - math.log2(part)
+        left = 2 / part - 1 if kind in ("value", "curved") else 1 - math.log2(part)
+        if kind == "noise":  # its terms may rise within an octave
+            left = 1.0 if part < 2 else 0.0
         if nodes < FIRST_NODES:
             left = FIRST_NODES / max(nodes, 1)
         return left * per_octave[octave] + sums[octave + 1]
@@ -58,7 +66,8 @@ class Tails:
     def suffixes(self) -> dict[str, tuple[ndarray, ndarray]]:
         """Bounds with octaves on the first axis, and their sums from each octave on."""
         both = {}
-        for kind, bounds in (("value", self.value), ("gradient", self.gradient)):
+        for kind in ("value", "gradient", "curved", "noise"):
+            bounds = getattr(self, kind)
             per_octave = np.ascontiguousarray(bounds.T)
             sums = np.cumsum(per_octave[::-1], axis=0)[::-1]
             both[kind] = (per_octave, np.concatenate([sums, np.zeros((1, len(bounds)))]))
@@ -113,10 +122,13 @@ def tails(f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows
     one = (2 / np.pi) * 0.5 / T
     two = (2 / np.pi) * 0.75 / T**2
     log = np.full(T.shape, 2 / np.pi * np.log(2))
-    value = absolute * one * phi + square * two * phi + cross * one * x
+    curved = square * two * phi
+    value = absolute * one * phi + curved + cross * one * x
     gradient = (absolute * log + 2 * square * one) * g_phi + cross * log * g_x
     # All that follows the last octave, where the bounds no longer fall
     value[:, -1] *= 2
+    curved[:, -1] *= 2
+    noise = _in_noise(value, T, f.rows.noise)
     gradient[:, -1] *= 8
     law = f.features.values
     discrete = law.atoms and sum(q for _, q in law.atoms) > 1 - 1e-12
@@ -126,7 +138,22 @@ def tails(f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows
         sums = np.minimum.accumulate(np.minimum(sums, cumulative), axis=1)
         # each sum from an octave on, as parts of octaves
         value = np.append(sums[:, :-1] - sums[:, 1:], sums[:, -1:], axis=1)
-    return Tails(value, gradient)
+    return Tails(value, gradient, curved, noise)
+
+
+def _in_noise(
+    value: Float[ndarray, "rows octaves"], T: Float[ndarray, "rows octaves"], noise: Float[ndarray, " rows"]
+) -> Float[ndarray, "rows octaves"]:
+    """Bound the terms times t^2 / 2, t <= 2T; beyond the last octave noise alone makes them fall."""
+    if not noise.any():
+        return np.zeros_like(value)
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = np.where(value > 0, 2 * T**2 * value, 0.0)
+        exponent = 0.5 * noise * T[:, -1] ** 2
+        later = np.arange(1.0, 200.0)
+        more = np.exp(np.minimum(later * np.log(2) - exponent[:, None] * (4.0**later - 1), 600.0)).sum(1)
+        out[:, -1] = np.where(out[:, -1] > 0, out[:, -1] * (1 + more), 0.0)
+    return np.where(noise[:, None] > 0, out, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,8 @@ __all__ = ["Window", "window"]
 
 # Exponents s are tried in units of one over the standard deviation of z, or of one over the largest coupling.
 _TILTS = 2.0 ** np.arange(-3, 5.5, 0.5)
+# Parts of the strip on which M(s) exists that are tried too, where it has an end.
+_STRIP = np.array([0.1, 0.25, 0.5, 0.75, 0.9])
 # Up to so many features M(s) is computed feature by feature; beyond, the largest couplings only.
 _EXACT, _LARGEST = 24, 6
 # Windows are rounded up to powers of this: the step is locally constant, so that the gradient of the discretised loss
@@ -39,8 +41,8 @@ class Window:
     ----------
     half : ndarray, shape (rows,)
         L; the step is 2 pi / L.
-    error, gradient_error : ndarray, shape (rows,)
-        Bounds on what the rule's step costs in value and in any entry of the gradient.
+    error, gradient_error, noise_error : ndarray, shape (rows,)
+        Bounds on what the rule's step costs in value, in any entry of the gradient, and in the derivative in the noise.
     reach : ndarray, shape (rows,)
         A bound for E|x_j| exp(s|x_j|)-like weights: the largest value an entry of the gradient may be weighted with.
     """
@@ -48,6 +50,7 @@ class Window:
     half: Float[ndarray, " rows"]
     error: Float[ndarray, " rows"]
     gradient_error: Float[ndarray, " rows"]
+    noise_error: Float[ndarray, " rows"]
     reach: Float[ndarray, " rows"]
 
 
@@ -88,6 +91,8 @@ def window(
     largest = np.abs(rows.G).max(1)
     unit = np.maximum(np.maximum(spread, 1e-3 * largest), 1e-300)
     s = _TILTS / unit[:, None]
+    if np.isfinite(law.strip):  # where the largest coupling is far above the deviation, those would all be too steep
+        s = np.concatenate([s, _STRIP * law.strip / np.maximum(largest, 1e-300)[:, None]], axis=1)
     large = _large(rows.G, m.p)
     out = []
     for sign in (1.0, -1.0):
@@ -95,7 +100,9 @@ def window(
         own_weight = _weight(law, sign * s * rows.G[np.arange(len(s)), rows.own, None])
         reach = _weight(law, sign * s * largest[:, None])
         out.append((cumulant, own_weight, np.maximum(reach, _weight(law, -sign * s * largest[:, None]))))
-    half, miss, slope_miss = np.zeros(len(s)), np.zeros(len(s)), np.zeros(len(s))
+    half, miss, slope_miss, noise_miss = (np.zeros(len(s)) for _ in range(4))
+    # the density of z at L is at most that of the noise at its centre times the same tilted probability
+    peak = 1 / np.sqrt(2 * np.pi * np.where(rows.noise > 0, rows.noise, np.inf))
     weight = np.ones(len(s))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         sides = []
@@ -108,7 +115,8 @@ def window(
                 need = np.where(np.isfinite(need) & np.isfinite(slope), need, np.inf)
                 best = np.argmin(need, axis=1)
                 half = np.maximum(half, need[np.arange(len(s)), best])
-                sides.append((tilted, value, slope, best, reach))
+                bend = 2 * abs(square) + 2 * (abs(absolute) + abs(cross) * own_weight) * peak[:, None]
+                sides.append((tilted, value, slope, best, reach, bend))
         farthest = np.zeros(len(s))
         for theta, *_ in error.kinks:
             farthest = np.maximum(farthest, np.maximum(high - theta, theta - low))
@@ -117,12 +125,13 @@ def window(
         half = np.maximum(half, 1e-3 * spread)
         half = 2.0 ** (np.ceil(_GRID * np.log2(np.maximum(half, 1e-300)) + 1e-6) / _GRID)
         r = np.arange(len(s))
-        for tilted, value, slope, best, reach in sides:
+        for tilted, value, slope, best, reach, bend in sides:
             outside = np.exp(tilted[r, best] - s[r, best] * half)
             miss += np.where(holds_all, 0.0, value[r, best] * outside)
             slope_miss += np.where(holds_all, 0.0, slope[r, best] * outside)
+            noise_miss += np.where(holds_all, 0.0, bend[r, best] * outside)
             weight = np.maximum(weight, np.where(np.isfinite(reach[:, 0]), reach[:, 0], 1.0))
-    return Window(half, miss, slope_miss, weight)
+    return Window(half, miss, slope_miss, noise_miss, weight)
 
 
 def _weight(law: ValueLaw, y: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
@@ -130,7 +139,7 @@ def _weight(law: ValueLaw, y: Float[ndarray, "*shape"]) -> Float[ndarray, "*shap
     low, high = law.support
     if np.isfinite(low) and np.isfinite(high):
         return np.full(y.shape, max(abs(low), abs(high)))
-    d = 0.2 * min(law.strip, 1 / law.moment(2) ** 0.5)
+    d = np.minimum(0.2 * min(law.strip, 1 / law.moment(2) ** 0.5), np.maximum(0.5 * (law.strip - np.abs(y)), 1e-300))
     centre = law.log_mgf(y)
     with np.errstate(over="ignore", invalid="ignore"):
         bound = (np.exp(law.log_mgf(y + d) - centre) + np.exp(law.log_mgf(y - d) - centre) - 1) / d

@@ -1,8 +1,7 @@
 """The stated error is needed: with half of any of its parts some problem here would be further off than stated.
 
-The problems are adversarial, found by a search among 50,000 random ones of two to five features. For power sums none
-of 68 problems had a series that misses more than 0.21 of what is stated (with the terms that the engine chooses);
-there the test only notices if that part is left out.
+The problems are adversarial, found by a search among 50,000 random ones of two to five features. With the terms that
+the engine chooses, none of 68 series of power sums misses more than 0.21 of what is stated; with fewer terms, some do.
 """
 
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.accuracy.noisy import noisy_output
-from tests.accuracy.oracle import difference, exact_output, rational
-from theory import Independent
-from theory.loss.engine import integrate
+from tests.accuracy.oracle import difference, exact_loss, exact_output, rational
+from theory import Independent, Problem, loss_estimate
+from theory.loss.engine import bulk, integrate
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
 from theory.loss.engine.rows import Features, Rows
@@ -139,3 +138,98 @@ def test_a_series_left_out_of_the_error_is_noticed(p: float, monkeypatch: pytest
     assert summed.nodes[0] == single.nodes[0]
     rounding = float(summed.parts.rounding[0] + single.parts.rounding[0])
     assert rounding < abs(float(summed.value[0] - single.value[0])) <= rounding + float(summed.parts.series[0])
+
+
+def test_half_the_series_would_be_too_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A series with too few terms, accepted as it is, against the same nodes feature by feature."""
+    for module, name, value in (
+        (bulk, "_MORE_TERMS", 2),
+        (bulk, "_MORE_CUBE_ROOTS", 1.5),
+        (integrate, "_SERIES_SHARE", 1e9),
+    ):
+        monkeypatch.setattr(module, name, value)
+    n = 100
+    c = 0.2 * np.random.default_rng(5).choice([-1.0, 1.0], n)
+    c[0] = 1.0
+    rows = Rows(c[None], np.array([-0.1]), np.array([0]), np.zeros(1))
+    features = Features(BINARY, np.full(n, 0.4434))
+    summed = row_errors(rows, features, rtol=1e-4, max_nodes=16)
+    monkeypatch.setattr(integrate, "plan", lambda *_: None)
+    single = row_errors(rows, features, rtol=1e-4, max_nodes=16)
+    assert (summed.path[0], single.path[0]) == ("sums", "single")
+    rounding = float(summed.parts.rounding[0] + single.parts.rounding[0])
+    series = float(summed.parts.series[0])
+    assert series / 2 + rounding < abs(float(summed.value[0] - single.value[0])) <= series + rounding
+
+
+# Of uniform values, the worst of all rows of 2,000 problems before unresolved couplings were told apart.
+WAITING = Output(
+    (6.4e-06, -1.5e-06, 5.4e-06, -9.3e-07, -1.1e-06, 1.0, -6.4e-06, 3.7e-06, 2.1e-06, -4.7e-06, 5.8e-06),
+    3.2e-06,
+    (0.186,) * 11,
+    5,
+    1e-7,
+)
+
+
+def test_couplings_whose_phases_have_not_turned_are_not_trusted_to_stay_as_they_are() -> None:
+    """Terms measured where t |g| < 1 say nothing of those where t |g| is about 1."""
+    result = WAITING.estimate()
+    miss, _ = WAITING.misses(result)
+    assert float(result.parts.truncation[0]) > 100 * float(result.parts.rounding[0])
+    assert miss <= result.error[0]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-250, 1e-100])
+def test_outputs_next_to_the_smallest_numbers_have_a_gradient(scale: float) -> None:
+    output = Output((scale, -0.7 * scale, 0.3 * scale), -0.2 * scale, (0.3, 0.2, 0.9), 0, 1e-7)
+    result = output.estimate()
+    value, slope = output.misses(result)
+    assert value <= result.error[0] < 1e-7
+    assert slope <= result.gradient_error[0] < 10
+
+
+def test_a_gradient_whose_kink_rounding_decides_says_so() -> None:
+    """Binary values that put z at 0 up to the rounding of W^T W: which side decides a part of the derivative."""
+    rng, undecided = np.random.default_rng(3), 0
+    for _ in range(20):
+        W = rng.normal(size=(3, 7))
+        G = W.T @ W
+        problem = Problem(n=7, m=3, density=0.3, values="binary")
+        b = -(G * (G > 0)).sum(1)
+        found, exact = loss_estimate(W, b, problem), exact_loss(W, b, problem)
+        if exact.at_kink:
+            continue
+        entries = zip(
+            [*found.gradient["W"].ravel(), *found.gradient["b"]],
+            [e for row in exact.dW for e in row] + [*exact.db],
+            strict=True,
+        )
+        miss = max(difference(float(entry), wanted) for entry, wanted in entries)
+        undecided += miss > 1e-6
+        assert miss <= found.gradient_error
+    assert undecided  # else the test shows nothing
+
+
+@pytest.mark.parametrize("values", ["uniform", "binary"])
+def test_the_derivative_in_the_noise_has_an_error_that_holds(values: str) -> None:
+    worst = 0.0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(2, 5))
+        output = Output(
+            tuple(rng.normal(size=n) * 10.0 ** rng.uniform(-3, 1, n)), float(rng.normal()),
+            tuple(rng.uniform(0.01, 1, n)), 0, 0.1, values, noise=float(10.0 ** rng.uniform(-6, 0)), nodes=16,
+        )  # fmt: skip
+        result = output.estimate()
+        law = Independent(np.array(output.p), values=values)
+        exact = noisy_output([rational(c) for c in output.c], rational(output.b), 0, law, rational(output.noise))
+        worst = max(worst, difference(float(result.dnoise[0]), exact.noise) / float(result.noise_error[0]))
+    assert 1e-3 < worst <= 1
+
+
+def test_whole_numbers_are_couplings_too() -> None:
+    rows = Rows(np.array([[1, 2, -1]]), np.array([0]), np.array([0]), np.zeros(1))
+    same = Rows(np.array([[1.0, 2.0, -1.0]]), np.zeros(1), np.array([0]), np.zeros(1))
+    features = Features.of(Independent(np.full(3, 0.1)))
+    assert row_errors(rows, features).value == row_errors(same, features).value

@@ -1,0 +1,83 @@
+"""Searches with many features: what they leave out, how many they store, and exchanges of several at once."""
+
+import numpy as np
+import pytest
+
+from theory import Problem, global_optimum, population_loss
+from theory.packing.best_product import best_tegum_product
+from theory.search import large_descents
+from theory.search.large_descents import LargeLoss, descended, improved_by_exchanges
+from theory.search.large_starts import between, even, even_numbers, products
+
+
+def test_features_that_are_not_stored_add_their_variance() -> None:
+    rng = np.random.default_rng(0)
+    problem = Problem(m=3, density=rng.uniform(0.02, 0.3, 30), importance=rng.uniform(0.1, 1, 30))
+    start = even(problem, 11, rng)
+    loss = LargeLoss(problem, 1e-8)
+    stored = start.W.any(0)
+    assert stored.sum() == 11
+    few = loss.of(stored)
+    alone = few(few.join(start.W[:, stored], start.b[stored]))[0] * few.problem.zero_loss
+    rest = (problem.importance * problem.features.variance)[~stored].sum()
+    assert loss(loss.join(start.W, start.b))[0] * problem.zero_loss == pytest.approx(alone + rest, rel=1e-7)
+
+
+def test_descents_keep_out_what_is_not_stored_and_give_the_whole_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_descents, "NEWTON", 0)
+    rng = np.random.default_rng(1)
+    problem = Problem(n=30, m=3, density=0.05)
+    loss, start = LargeLoss(problem, 1e-6), even(problem, 9, rng)
+    x = loss.join(start.W, start.b)
+    (end,), (value,) = descended(loss, x[None], 10, rng)
+    W, b = loss.split(end)
+    np.testing.assert_array_equal(W.any(0), start.W.any(0))
+    assert value < loss(x)[0]
+    assert value * problem.zero_loss == pytest.approx(population_loss(W, b, problem), rel=1e-5)
+
+
+def test_numbers_of_stored_features_close_in_on_the_best() -> None:
+    tried = even_numbers(Problem(n=400, m=30, density=0.1))
+    assert (tried[0], tried[-1]) == (31, 400)
+    for _ in range(6):
+        tried += between(tried, min(tried, key=lambda k: abs(k - 173)))
+    assert min(abs(k - 173) for k in tried) <= 2
+    assert between([5, 6, 7], 6) == []
+    assert between([5, 6, 20], 20) == [11]
+    assert even_numbers(Problem(n=3, m=3, density=0.1)) == [3]
+
+
+@pytest.mark.slow
+def test_the_best_product_is_among_the_starts() -> None:
+    problem = Problem(n=8, m=3, density=0.2)
+    starts = products(problem, np.random.default_rng(0))
+    losses = [population_loss(start.W, start.b, problem) for start in starts]
+    # Starts are displaced by a hundredth, so that their losses differ by some ten thousandths.
+    assert min(losses) == pytest.approx(best_tegum_product(8, 3, 0.2).loss, rel=1e-2)
+
+
+def test_exchanges_that_help_are_made_together_unless_they_share_a_feature() -> None:
+    loss = LargeLoss(Problem(n=6, m=2, density=0.1), 1e-3)
+    orders = np.array([[1, 0, 2, 3, 4, 5], [0, 2, 1, 3, 4, 5], [0, 1, 2, 4, 3, 5], [0, 1, 2, 3, 5, 4]])
+    joint = large_descents._together(loss, orders, np.array([0.7, 0.8, 0.9, 1.1]), 1.0)
+    assert joint is not None
+    assert joint.tolist() == [1, 0, 2, 4, 3, 5]  # the second shares a feature with the first, the last does not help
+    assert large_descents._together(loss, orders, np.array([0.7, 0.8, 1.0, 1.1]), 1.0) is None
+
+
+@pytest.mark.slow
+def test_exchanges_put_features_that_stand_wrong_in_their_places() -> None:
+    """Fourteen features, three dimensions: the solution of a search with two pairs of features exchanged."""
+    problem = Problem(n=14, m=3, density=0.05, importance=0.7 ** np.arange(14))
+    best = global_optimum(problem)
+    order = np.arange(14)
+    order[[0, 4, 1, 5]] = 4, 0, 5, 1
+    loss, rng = LargeLoss(problem, 1e-5), np.random.default_rng(0)
+    (x,), (value,) = descended(loss, loss.join(best.W[:, order], best.b[order])[None], 160, rng)
+    assert value * problem.zero_loss > best.loss * 1.001
+    _, improved, _ = improved_by_exchanges(loss, x, float(value), rng)
+    assert improved < value * 0.999
+    again = global_optimum(problem, seed=1, given=[(best.W, best.b)])
+    assert again.loss <= best.loss * (1 + 1e-7)
+    assert again.record is not None
+    assert again.record.starts_by_kind["given"] == 1

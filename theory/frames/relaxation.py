@@ -1,0 +1,286 @@
+"""The best law of cosines that k unit vectors in m dimensions could have: the relaxed coupling law of an even frame.
+
+Over the squared norm g, the bias b and the law mu of cosines the loss of one output (theory.frames.mean_field) is
+minimised under Delsarte's inequalities (theory.frames.gegenbauer) of the first few degrees. The minimum has few
+cosines, as the vertices of a linear programme do: their places and weights are moved together (SLSQP), then a price is
+put on every other cosine, the cheapest is let in, and so on until none would lower the loss.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.optimize import minimize
+from scipy.special import roots_hermitenorm, roots_jacobi
+
+from theory.frames.gegenbauer import gegenbauer, harmonics
+from theory.frames.mean_field import CosineLaw, MeanField, Nodes
+
+__all__ = ["DEGREES", "RelaxedRow", "relaxed_row"]
+
+# Delsarte's inequalities up to this degree; more change nothing at n = 400, m = 30 (tests).
+DEGREES = 10
+# Cosines to which a price is put, and what one must promise, relative to the loss of a feature left out, to be let in.
+_PRICED, _PROMISE, _ROUNDS = 401, 1e-7, 12
+# Weights below this are none; cosines closer than this, in units of the Welch bound, are one.
+_NO_WEIGHT, _SAME = 1e-9, 1e-3
+# Of log g and b / g.
+_BOUNDS = ((-8.0, 4.0), (-20.0, 20.0))
+# Shares of the negative cosines in the laws to begin with.
+_SHARES = (0.4, 0.06)
+# Inequalities that are missed by less hold.
+_FEASIBLE = 1e-6
+# Cosines of Gauss's quadrature; from so many dimensions on those of a normal law.
+_GAUSS, _HERMITE = 6, 300
+# Accuracy of the losses, in units of the zero model's, and the most nodes for it; steps of a descent.
+_ACCURACY, _MOST_NODES, _STEPS = 1e-7, 2**12, 80
+
+
+@dataclass(frozen=True, eq=False)
+class RelaxedRow:
+    """
+    The best output that Delsarte's inequalities allow.
+
+    Attributes
+    ----------
+    k : float
+        Number of unit vectors.
+    coupling : float
+        Squared norm g = r^2.
+    bias : float
+        Output bias b.
+    law : CosineLaw
+        Cosines to the others, ascending.
+    loss : float
+        Expected squared error of the output.
+    feasible : float
+        By how much Delsarte's inequalities are missed at most; rounding.
+    """
+
+    k: float
+    coupling: float
+    bias: float
+    law: CosineLaw
+    loss: float
+    feasible: float
+
+
+def relaxed_row(
+    k: float,
+    m: int,
+    field: MeanField,
+    start: RelaxedRow | None = None,
+    degrees: int = DEGREES,
+    refine: bool = True,
+) -> RelaxedRow:
+    """
+    Minimise the loss of one output over norm, bias and law of cosines.
+
+    Parameters
+    ----------
+    k : float
+        Unit vectors, >= 1; between whole numbers an interpolation.
+    m : int
+        Dimensions, >= 2.
+    field : MeanField
+        Density, values and noise; its number of others is replaced by k - 1.
+    start : RelaxedRow, optional
+        A solution nearby, from which alone the descent starts; by default from several laws of two cosines.
+    degrees : int
+        Largest degree of the inequalities, >= 2.
+    refine : bool
+        Whether further cosines are let in.
+
+    Returns
+    -------
+    RelaxedRow
+        The best local minimum found, to which no further cosine promises a lower loss to first order.
+    """
+    field = MeanField(field.density, k - 1, field.values, field.noise)
+    search = _Search(k, m, field, degrees)
+    starts = _starts(k, m) if start is None else [(start.coupling, start.bias, start.law)]
+    found = [search.descend(*one) for one in starts]
+    best = min(found, key=lambda row: row.loss if row.feasible < _FEASIBLE else np.inf)
+    return search.refined(best) if refine else best
+
+
+def _starts(k: float, m: int) -> list[tuple[float, float, CosineLaw]]:
+    """Two cosines with the least mean and mean square allowed, the negative one with several shares."""
+    if k <= m:
+        return [(1.0, 0.0, CosineLaw(np.zeros(1), np.ones(1)))]
+    if k > m * m / 4:  # too many for two cosines: those of Gauss's quadrature on the sphere fulfil all inequalities
+        places, weights = _sphere(m)
+        return [(1.3, -0.3, CosineLaw(places, weights)), (m / k, 0.0, CosineLaw(places, weights))]
+    mean, square = -1 / (k - 1), (k - m) / (m * (k - 1))
+    spread = np.sqrt(max(square - mean**2, 0.0))
+    found = []
+    for share in _SHARES:
+        low = max(mean - spread * np.sqrt((1 - share) / share), -1.0)
+        high = min(mean + spread * np.sqrt(share / (1 - share)), 1.0)
+        g = 1 / (1 - min(max(high, 0.0), 0.6))
+        found.append((g, -(g - 1), CosineLaw(np.array([low, high]), np.array([share, 1 - share]))))
+    if k <= 2 * m:  # antipodal pairs
+        found.append((1.0, 0.0, CosineLaw(np.array([-1.0, 0.0]), np.array([1 / (k - 1), 1 - 1 / (k - 1)]))))
+    return found
+
+
+def _sphere(m: int) -> tuple[ndarray, ndarray]:
+    """Cosines and weights that average polynomials up to degree 11 as the sphere does."""
+    if m > _HERMITE:
+        places, weights = roots_hermitenorm(_GAUSS)
+        places = places / np.sqrt(m + 2)
+    else:
+        places, weights = roots_jacobi(_GAUSS, (m - 3) / 2, (m - 3) / 2)
+    return places, weights / weights.sum()
+
+
+class _Search:
+    """Descents for one number of vectors."""
+
+    def __init__(self, k: float, m: int, field: MeanField, degrees: int) -> None:
+        self.k, self.m, self.field, self.degrees = k, m, field, degrees
+        self.scale = field.density * field.values.square
+        # Inequalities in units of what random directions would miss them by, or of their right-hand side.
+        unit = np.sqrt(harmonics(m, degrees))[1:]
+        self.unit = np.minimum(unit, max(k - 1, 1.0))
+
+    def constraints(self, cosines: ndarray, weights: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+        """Slacks of the inequalities, and their derivatives in cosines and weights."""
+        P, slope = gegenbauer(self.m, self.degrees, cosines)
+        P, slope = P[1:], slope[1:]
+        slack = P @ weights + 1 / max(self.k - 1, 1e-12)
+        return self.unit * slack, self.unit[:, None] * slope * weights, self.unit[:, None] * P
+
+    def descend(self, g: float, b: float, law: CosineLaw, degrees: int | None = None) -> RelaxedRow:
+        """Move norm, bias, cosines and weights downhill together."""
+        nodes = self._nodes(g, b, law)
+        for _ in range(4):
+            g, b, law = self._slsqp(g, b, law, nodes)
+            needed = self._nodes(g, b, law)
+            if needed.step >= nodes.step * 0.999 and needed.count * needed.step <= nodes.count * nodes.step * 1.001:
+                break
+            nodes = Nodes(min(nodes.step, needed.step), 0)
+            nodes = Nodes(nodes.step, int(np.ceil(needed.count * needed.step / nodes.step)))
+        return self._row(g, b, law, nodes)
+
+    def _nodes(self, g: float, b: float, law: CosineLaw) -> Nodes:
+        nodes = self.field.nodes(g * 1.1, b, law, _ACCURACY)
+        return Nodes(nodes.step, min(nodes.count, _MOST_NODES))
+
+    def _row(self, g: float, b: float, law: CosineLaw, nodes: Nodes) -> RelaxedRow:
+        slack = self.constraints(law.cosines, law.weights)[0]
+        value = self.field.loss(g, b, law, nodes).value
+        return RelaxedRow(self.k, g, b, law, value, max(0.0, -float(slack.min())))
+
+    def _slsqp(self, g: float, b: float, law: CosineLaw, nodes: Nodes) -> tuple[float, float, CosineLaw]:
+        s = len(law.cosines)
+        if self.k <= 1 or self.k <= self.m:
+            return self._two(g, b, law, nodes)
+        # Cosines in units of the Welch bound.
+        unit = np.sqrt((self.k - self.m) / (self.m * (self.k - 1)))
+
+        def split(x: ndarray) -> tuple[float, float, CosineLaw]:
+            weights = np.maximum(x[2 + s :], 0.0)
+            g = float(np.exp(x[0]))  # norm and bias change together
+            return g, g * float(x[1]), CosineLaw(np.clip(x[2 : 2 + s] * unit, -1, 1), weights)
+
+        def loss(x: ndarray) -> tuple[float, ndarray]:
+            g, b, law = split(x)
+            row = self.field.loss(g, b, law, nodes)
+            gradient = np.r_[row.dg * g + row.db * b, row.db * g, row.dcosines * unit, row.dweights]
+            return row.value / self.scale, gradient / self.scale
+
+        def slack(x: ndarray) -> ndarray:
+            _, _, law = split(x)
+            return self.constraints(law.cosines, law.weights)[0]
+
+        def slack_slope(x: ndarray) -> ndarray:
+            _, _, law = split(x)
+            _, in_cosines, in_weights = self.constraints(law.cosines, law.weights)
+            return np.c_[np.zeros((len(in_cosines), 2)), in_cosines * unit, in_weights]
+
+        one = np.r_[np.zeros(2 + s), np.ones(s)]
+        found = minimize(  # type: ignore[call-overload]
+            loss,
+            np.r_[np.log(g), b / g, law.cosines / unit, law.weights],
+            jac=True,
+            method="SLSQP",
+            bounds=[
+                *_BOUNDS,
+                *[(-1 / unit, 1 / unit)] * s,
+                *[(0, 1)] * s,
+            ],
+            constraints=[
+                {"type": "eq", "fun": lambda x: x[2 + s :].sum() - 1, "jac": lambda x: one},
+                {"type": "ineq", "fun": slack, "jac": slack_slope},
+            ],
+            options={"maxiter": _STEPS, "ftol": 1e-11},
+        )
+        g, b, law = split(found.x)
+        return g, b, _tidied(law, _SAME * unit)
+
+    def _two(self, g: float, b: float, law: CosineLaw, nodes: Nodes) -> tuple[float, float, CosineLaw]:
+        """Norm and bias alone, where vectors can be orthogonal."""
+
+        def loss(x: ndarray) -> tuple[float, ndarray]:
+            g, b = float(np.exp(x[0])), float(np.exp(x[0]) * x[1])
+            row = self.field.loss(g, b, law, nodes)
+            return row.value / self.scale, np.array([row.dg * g + row.db * b, row.db * g]) / self.scale
+
+        found = minimize(loss, [np.log(g), b / g], jac=True, method="L-BFGS-B", bounds=_BOUNDS)
+        return float(np.exp(found.x[0])), float(np.exp(found.x[0]) * found.x[1]), law
+
+    def refined(self, row: RelaxedRow) -> RelaxedRow:
+        """Let in the cosine that promises most, until none promises anything."""
+        if self.k <= self.m:
+            return row
+        for _ in range(_ROUNDS):
+            cosine, promise = self._price(row)
+            if promise > -_PROMISE * self.scale:
+                break
+            law = row.law
+            share = 1e-3
+            wider = CosineLaw(np.r_[law.cosines, cosine], np.r_[law.weights * (1 - share), share])
+            better = self.descend(row.coupling, row.bias, wider)
+            if better.feasible > _FEASIBLE or better.loss >= row.loss - 1e-9 * self.scale:
+                break
+            row = better
+        return row
+
+    def _price(self, row: RelaxedRow) -> tuple[float, float]:
+        """The newcomer of most weight in the linear programme over all laws, and what it promises to first order."""
+        from scipy.optimize import linprog
+
+        unit = np.sqrt((self.k - self.m) / (self.m * (self.k - 1)))
+        cosines = np.unique(np.r_[_grid(unit), row.law.cosines])
+        weights = np.zeros(len(cosines))
+        weights[np.searchsorted(cosines, row.law.cosines)] = row.law.weights
+        law = CosineLaw(cosines, weights)
+        cost = self.field.loss(row.coupling, row.bias, law, self._nodes(row.coupling, row.bias, row.law)).dweights
+        _, _, P = self.constraints(cosines, weights)
+        limit = self.unit / (self.k - 1)
+        found = linprog(cost / self.scale, A_ub=-P, b_ub=limit, A_eq=np.ones((1, len(cosines))), b_eq=[1.0])
+        if found.x is None:
+            return 0.0, 0.0
+        promise = float(cost @ found.x - cost @ weights)
+        new = np.where(np.isin(cosines, row.law.cosines), 0.0, found.x)
+        return float(cosines[np.argmax(new)]), promise
+
+
+def _grid(unit: float) -> Float[ndarray, " s"]:
+    """Cosines from -1 to 1, spaced evenly near 0 and in ratios beyond the Welch bound."""
+    x = np.linspace(-1, 1, _PRICED)
+    a = np.arcsinh(1 / unit)
+    return np.asarray(np.clip(np.sinh(a * x) * unit, -1, 1))
+
+
+def _tidied(law: CosineLaw, close: float) -> CosineLaw:
+    """Drop cosines without weight, join those that met, and order them."""
+    keep = law.weights > _NO_WEIGHT
+    cosines, weights = law.cosines[keep], law.weights[keep]
+    order = np.argsort(cosines)
+    cosines, weights = cosines[order], weights[order] / weights.sum()
+    group = np.r_[0, np.cumsum(np.diff(cosines) > close)]
+    total = np.bincount(group, weights)
+    return CosineLaw(np.bincount(group, weights * cosines) / total, total)

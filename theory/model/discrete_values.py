@@ -1,0 +1,106 @@
+"""Discrete value laws: a constant, or a few values with probabilities."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Complex, Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.model.value_protocol import Box, ValueLaw
+from theory.tools.locking import sealed
+
+__all__ = ["Discrete"]
+
+# Shares that sum to 1 up to this are typed decimals.
+_SUM = 1e-9
+
+
+@sealed
+@dataclass(frozen=True)
+class Discrete(ValueLaw):
+    """
+    A few values with probabilities; a constant if it is one.
+
+    Attributes
+    ----------
+    values : tuple of float
+        Different values, not all 0; kept in ascending order.
+    probabilities : tuple of float
+        One each, > 0, with the sum 1; equal ones if left out.
+
+    Raises
+    ------
+    ValueError
+        If they are no law.
+
+    Examples
+    --------
+    >>> Discrete((1.0, 3.0), (0.25, 0.75)).mean
+    2.5
+    """
+
+    values: tuple[float, ...]
+    probabilities: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Sort, and refuse what is no law."""
+        values = tuple(float(v) for v in self.values)
+        shares = tuple(float(q) for q in self.probabilities) or (1 / max(len(values), 1),) * len(values)
+        if not values or not all(math.isfinite(v) for v in values) or len(set(values)) < len(values):
+            raise ValueError(f"the values of a discrete law must be different finite numbers, got {self.values}")
+        if len(shares) != len(values) or not all(q > 0 for q in shares) or abs(sum(shares) - 1) > _SUM:
+            raise ValueError(
+                f"a discrete law of {len(values)} values needs as many probabilities > 0 that sum to 1, got "
+                f"{self.probabilities} with the sum {sum(shares):g}"
+            )
+        if not any(values):
+            raise ValueError("the only value of a discrete law must not be 0: the features would never show")
+        order, total = np.argsort(values), math.fsum(shares)
+        object.__setattr__(self, "values", tuple(values[k] for k in order))
+        object.__setattr__(self, "probabilities", tuple(shares[k] / total for k in order))
+
+    @property
+    def name(self) -> str:
+        """As commands take it."""
+        if len(self.values) == 1:
+            return f"constant:{self.values[0]:g}"
+        return "discrete:" + ",".join(f"{v:g}@{q:g}" for v, q in self.atoms)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """From the smallest value to the largest."""
+        return (self.values[0], self.values[-1])
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """The values and their probabilities."""
+        return tuple(zip(self.values, self.probabilities, strict=True))
+
+    @property
+    def box(self) -> Box | None:
+        """A corner, for a positive constant."""
+        return Box(self.values[0], filled=False) if len(self.values) == 1 and self.values[0] > 0 else None
+
+    def moment(self, k: int) -> float:
+        """Give E u^k."""
+        return math.fsum(q * v**k for v, q in self.atoms)
+
+    def transform(self, a: Float[ndarray, "*shape"], order: int = 0) -> Complex[ndarray, "*shape"]:
+        """Give the derivative of that order of the sum of q exp(iav)."""
+        return np.asarray(sum(q * (1j * v) ** order * np.exp(1j * np.asarray(a) * v) for v, q in self.atoms))
+
+    def partial(self, k: int, x: ArrayLike) -> ndarray:
+        """Give E u^k 1(u > x)."""
+        return np.asarray(sum(np.where(np.asarray(x) < v, q * v**k, 0.0) for v, q in self.atoms))
+
+    def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+        """Give the value whose share of [0, 1) q falls on."""
+        ends = np.cumsum(self.probabilities)[:-1]
+        return np.asarray(self.values, dtype=q.dtype)[np.searchsorted(ends, q, side="right")]
+
+    def log_mgf(self, s: ArrayLike) -> ndarray:
+        """Give the logarithm of the sum of q exp(sv)."""
+        exponents = np.stack([np.asarray(s, dtype=float) * v + math.log(q) for v, q in self.atoms])
+        return np.asarray(np.logaddexp.reduce(exponents, axis=0))

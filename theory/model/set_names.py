@@ -1,0 +1,76 @@
+"""Sets of features by name, with parameters: what commands call them.
+
+A set is its size, a colon and its law, such as ``2:all-or-none``, ``3:exactly-one``, ``4:exactly:2``,
+``2:partial:0.7``, ``2:correlated:0.5``, ``3:hierarchy:0.5`` or ``2:table:11@0.5,10@0.5``; several alike have their
+number before it, ``3x2:exactly-one``. Sets take the features in order, and features that are left over are independent.
+"""
+
+from theory.model.set_families import Equicorrelated, ExactlyK, Hierarchy, PartialCorrelation, PatternTable
+from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
+
+__all__ = ["SET_GRAMMAR", "sets_of_names"]
+
+SET_GRAMMAR = (
+    "[COUNTx]SIZE[:LAW], LAW being all-or-none, exactly-one, exactly:K, partial:C (each member with C), "
+    "correlated:RHO, hierarchy:C (children of the first member, each with C), or table:PATTERN@PROBABILITY,... such as "
+    "table:11@0.5,10@0.5"
+)
+
+
+def sets_of_names(texts: list[str], usual: SetLaw = ALL_OR_NONE) -> tuple[tuple[int, SetLaw], ...]:
+    """
+    Read sets.
+
+    Parameters
+    ----------
+    texts : list of str
+        As ``SET_GRAMMAR`` says.
+    usual : SetLaw
+        The law of sets that name none.
+
+    Returns
+    -------
+    tuple of (int, SetLaw)
+        Size and law of every set.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no set, or its parameters are out of range.
+    """
+    found: list[tuple[int, SetLaw]] = []
+    for text in texts:
+        sizes, _, law = text.strip().partition(":")
+        count, times, size = sizes.rpartition("x")
+        number = (count if times else "1", size)
+        if not all(part.isdecimal() and int(part) >= 1 for part in number):
+            raise ValueError(f"sets are written {SET_GRAMMAR}; got {text!r}")
+        members = int(size)
+        one = _law(law, members, text) if law else usual
+        one.validate(members)
+        found += [(members, one)] * int(number[0])
+    return tuple(found)
+
+
+def _law(text: str, members: int, whole: str) -> SetLaw:
+    name, _, rest = text.partition(":")
+    if name in ("all-or-none", "exactly-one") and not rest:
+        return ALL_OR_NONE if name == "all-or-none" else EXACTLY_ONE
+    if name == "table" and rest:
+        pairs = [entry.partition("@") for entry in rest.split(",")]
+        return PatternTable(tuple(p for p, _, _ in pairs), tuple(_number(q, whole) for _, _, q in pairs))
+    if name in ("exactly", "partial", "correlated", "hierarchy") and rest:
+        x = _number(rest, whole)
+        if name == "exactly":
+            return ExactlyK(int(x) if x.is_integer() else -1)
+        if name == "hierarchy":
+            return Hierarchy((-1, *[0] * (members - 1)), (1.0, *[x] * (members - 1)))
+        return PartialCorrelation(x) if name == "partial" else Equicorrelated(x)
+    raise ValueError(f"sets are written {SET_GRAMMAR}; got {whole!r}")
+
+
+def _number(part: str, text: str) -> float:
+    try:
+        return float(part)
+    except ValueError:
+        raise ValueError(f"a parameter of a set must be a number, got {part!r} in {text!r}") from None

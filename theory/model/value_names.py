@@ -1,0 +1,129 @@
+"""Value laws by name, with parameters: what commands, ``Problem(values=...)`` and results call them.
+
+A name, or a name, a colon and numbers with commas between them, such as ``exponential``, ``uniform:-1,1``,
+``discrete:1@0.25,3@0.75`` or ``scipy:weibull_min,1.5``. ``signed:`` before a law gives its values either sign.
+"""
+
+from collections.abc import Callable
+
+from theory.model.discrete_values import Discrete
+from theory.model.numerical_values import Numerical
+from theory.model.value_families import Affine, Gamma, HalfNormal, Normal
+from theory.model.value_protocol import ValueLaw
+from theory.model.values import BINARY, UNIFORM, Symmetrised
+
+__all__ = ["VALUE_GRAMMAR", "interval", "laplace", "value_law_of_name"]
+
+VALUE_GRAMMAR = (
+    "uniform[:HIGH or :LOW,HIGH], binary, constant:C, discrete:VALUE@PROBABILITY,..., exponential[:SCALE], "
+    "half-normal[:SCALE], normal[:MEAN,DEVIATION], laplace[:MEAN,SCALE], gamma:SHAPE[,SCALE], beta:A,B, "
+    "scipy:NAME[,PARAMETER...], or signed: before one of non-negative values"
+)
+
+
+def interval(low: float, high: float) -> ValueLaw:
+    """
+    Give the law U[low, high].
+
+    Parameters
+    ----------
+    low, high : float
+        Ends, low < high.
+
+    Returns
+    -------
+    ValueLaw
+        Uniform on the interval.
+
+    Raises
+    ------
+    ValueError
+        If low is not below high.
+    """
+    if not low < high:
+        raise ValueError(f"uniform values need LOW < HIGH, got {low:g} and {high:g}")
+    return UNIFORM if (low, high) == (0, 1) else Affine(UNIFORM, low, high - low, f"uniform:{low:g},{high:g}")
+
+
+def laplace(mean: float = 0.0, scale: float = 1.0) -> ValueLaw:
+    """
+    Give the Laplace law.
+
+    Parameters
+    ----------
+    mean : float
+        Its centre.
+    scale : float
+        Mean distance from it, > 0.
+
+    Returns
+    -------
+    ValueLaw
+        An exponential of either sign, shifted.
+    """
+    return Affine(Symmetrised(Gamma()), mean, scale, f"laplace:{mean:g},{scale:g}")
+
+
+def _uniform(*ends: float) -> ValueLaw:
+    return interval(*((0.0, *ends)[-2:] if ends else (0.0, 1.0)))
+
+
+# Name, fewest and most parameters, and what makes the law of them.
+_FAMILIES: dict[str, tuple[int, int, Callable[..., ValueLaw]]] = {
+    "uniform": (0, 2, _uniform),
+    "binary": (0, 0, lambda: BINARY),
+    "constant": (1, 1, lambda c: BINARY if c == 1 else Discrete((c,))),
+    "exponential": (0, 1, lambda scale=1.0: Gamma(1.0, scale)),
+    "half-normal": (0, 1, HalfNormal),
+    "normal": (0, 2, Normal),
+    "laplace": (0, 2, laplace),
+    "gamma": (1, 2, Gamma),
+    "beta": (2, 2, lambda a, b: Numerical("beta", (a, b))),
+}
+
+
+def value_law_of_name(text: str) -> ValueLaw:
+    """
+    Read a value law.
+
+    Parameters
+    ----------
+    text : str
+        As ``VALUE_GRAMMAR`` says.
+
+    Returns
+    -------
+    ValueLaw
+        The record.
+
+    Raises
+    ------
+    ValueError
+        If there is no such law, or its parameters are not numbers, too many or too few, or out of range.
+    """
+    name, _, rest = text.strip().partition(":")
+    if name == "signed":
+        return Symmetrised(value_law_of_name(rest))
+    if name == "scipy":
+        distribution, *parameters = rest.split(",")
+        return Numerical(distribution, tuple(_number(x, text) for x in parameters))
+    if name == "discrete":
+        atoms = [atom.partition("@") for atom in rest.split(",")]
+        if not all(at for _, at, _ in atoms):
+            raise ValueError(f"discrete values are written VALUE@PROBABILITY,..., got {text!r}")
+        return Discrete(tuple(_number(v, text) for v, _, _ in atoms), tuple(_number(q, text) for _, _, q in atoms))
+    if name not in _FAMILIES:
+        raise ValueError(f"values must be {VALUE_GRAMMAR}; got {text!r}")
+    fewest, most, make = _FAMILIES[name]
+    numbers = [_number(x, text) for x in rest.split(",")] if rest else []
+    if not fewest <= len(numbers) <= most:
+        wanted = str(fewest) if fewest == most else f"{fewest} to {most}"
+        raise ValueError(f"{name} values take {wanted} parameters, got {text!r}")
+    return make(*numbers)
+
+
+def _number(part: str, text: str) -> float:
+    try:
+        return float(part)
+    except ValueError:
+        raise ValueError(f"a parameter of values must be a number, got {part!r} in {text!r}") from None

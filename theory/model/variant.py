@@ -1,0 +1,229 @@
+"""The variant of the toy model's task that a command works on: one group of options, and what they say together.
+
+Every command that builds problems adds the same options (``add_variant``) and hands their ``Variant`` on to whoever
+builds problems from sizes, density and importance. A new option is a field here, an argument in ``add_variant``, and a
+line in ``Variant.problem``.
+"""
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.model.features import FeatureDistribution, Independent
+from theory.model.problem import Problem
+from theory.model.set_families import Equicorrelated, partial_parameters
+from theory.model.set_laws import ALL_OR_NONE, SetLaw
+from theory.model.set_names import SET_GRAMMAR, sets_of_names
+from theory.model.terms import DECODERS, PLAIN, Terms
+from theory.model.value_names import VALUE_GRAMMAR
+from theory.model.values import UNIFORM, ValueLaw, value_law
+
+__all__ = ["STANDARD", "Variant", "add_variant", "variant_of"]
+
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Variant:
+    """
+    What a command's options say of a problem besides its sizes, densities and importances.
+
+    Attributes
+    ----------
+    values : ValueLaw
+        Law of an active feature's value.
+    sets : tuple of (int, SetLaw)
+        Sizes and laws of sets, which take the features in order; those left over are independent.
+    terms : Terms
+        Decoder, given bias, unit norms, noise and penalties.
+    """
+
+    values: ValueLaw = UNIFORM
+    sets: tuple[tuple[int, SetLaw], ...] = ()
+    terms: Terms = PLAIN
+
+    def features(self, density: ArrayLike) -> FeatureDistribution:
+        """
+        Build the distribution of features.
+
+        Parameters
+        ----------
+        density : array_like, shape (n,) or (*batch, n)
+            Probability that each feature is active, in (0, 1]; equal within a set. In sets whose members differ, such
+            as hierarchies, that of the most frequent member.
+
+        Returns
+        -------
+        FeatureDistribution
+            Features of these densities.
+
+        Raises
+        ------
+        ValueError
+            If there are too few features for the sets, or densities within a set differ or are higher than its law
+            allows.
+        """
+        if not self.sets:
+            return Independent(density, values=self.values)
+        q = np.asarray(density, dtype=float)
+        n, first = q.shape[-1], 0
+        members, densities, laws = [], [], []
+        sizes = sum(size for size, _ in self.sets)
+        if sizes > n:
+            raise ValueError(f"--sets take {sizes} features, but there are n = {n}")
+        for size, law in (*self.sets, *[(1, ALL_OR_NONE)] * (n - sizes)):
+            members.append(range(first, first + size))
+            densities.append(_set_density(q[..., first : first + size], law))
+            laws.append(law)
+            first += size
+        return FeatureDistribution(members, np.stack(densities, axis=-1), laws, self.values)
+
+    def problem(self, n: int, m: int, density: ArrayLike, importance: ArrayLike = 1.0) -> Problem:
+        """
+        Build a problem.
+
+        Parameters
+        ----------
+        n, m : int
+            Number of features and of hidden dimensions.
+        density : array_like, shape () or (n,) or (*batch, n)
+            Probability that each feature is active, in (0, 1].
+        importance : array_like, shape () or (n,) or (*batch, n)
+            Weight of each feature in the loss, >= 0.
+
+        Returns
+        -------
+        Problem
+            A single problem, or a batch.
+
+        Raises
+        ------
+        ValueError
+            If the variant does not fit the number of features.
+        """
+        p = np.asarray(density, dtype=float)
+        features = self.features(p if p.ndim else np.full(n, p))
+        return Problem(n=n, m=m, features=features, importance=importance, terms=self.terms)
+
+    def check(self, n: int, density: float) -> None:
+        """
+        Refuse, before any work, what does not fit a number of features or a density.
+
+        Parameters
+        ----------
+        n : int
+            Number of features.
+        density : float
+            The highest density there will be.
+
+        Raises
+        ------
+        ValueError
+            If the variant does not fit.
+        """
+        self.problem(n, 1, density)
+
+    def told(self) -> dict[str, str]:
+        """Give what results are saved with: one text per option that is not the usual one."""
+        return {name: repr(value) for name, value in vars(self).items() if value != getattr(STANDARD, name)}
+
+
+STANDARD = Variant()
+
+
+def _set_density(q: Float[ndarray, "*batch members"], law: SetLaw) -> Float[ndarray, "*batch"]:
+    """Density of a set in which the most frequent member has the density q."""
+    if (q != q[..., :1]).any():
+        raise ValueError("features of a set have one density, but they were given different ones")
+    member = q[..., 0]
+    if isinstance(law, Equicorrelated):
+        return np.asarray(partial_parameters(member, law.correlation)[0])
+    share = float(law.slopes(np.ones(q.shape[-1])).max())
+    p = member / share
+    if (p > 1 + _ROUNDING).any():
+        raise ValueError(
+            f"members of a set with the law {law} are active in at most {share:.6g} of all samples, so that their "
+            f"density cannot be {float(member.max()):.6g}"
+        )
+    return np.asarray(np.minimum(p, 1.0))
+
+
+def add_variant(parser: argparse.ArgumentParser) -> None:
+    """
+    Add the options that choose a variant, as one group.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The command's parser.
+    """
+    add = parser.add_argument_group("variant of the task").add_argument
+    add("--values", default="uniform", metavar="LAW", help=f"law of an active feature's value: {VALUE_GRAMMAR}")
+    add(
+        "--sets",
+        nargs="+",
+        default=[],
+        metavar="SET",
+        help=f"features that are active together or not, in order, the others being independent: {SET_GRAMMAR}",
+    )
+    add(
+        "--correlation",
+        type=float,
+        default=None,
+        metavar="RHO",
+        help="correlation of the activities of two members of a set, for --sets without a law; without --sets all "
+        "features are one set",
+    )
+    add("--decoder", choices=DECODERS, default="tied", help="whether W_out is W^T or free")
+    add("--bias", type=float, nargs="+", default=None, metavar="B", help="output bias, if it is given instead of "
+        "learned: one number, 0 for a model without bias, or one per feature")  # fmt: skip
+    add("--unit-norms", action="store_true", help="columns of W have length 1")
+    add("--noise", type=float, default=0.0, metavar="SIGMA", help="standard deviation of noise on the hidden layer")
+    add("--weight-decay", type=float, default=0.0, metavar="LAMBDA", help="adds LAMBDA/2 times the squares of all "
+        "weights to the loss")  # fmt: skip
+    add("--l1", type=float, default=0.0, metavar="LAMBDA", help="adds LAMBDA times the L1 norm of the hidden values to "
+        "the loss")  # fmt: skip
+
+
+def _terms(options: argparse.Namespace) -> Terms:
+    bias = options.bias
+    return Terms(
+        decoder=options.decoder,
+        bias=None if bias is None else bias[0] if len(bias) == 1 else tuple(bias),
+        unit_norms=options.unit_norms,
+        noise=options.noise,
+        decay=options.weight_decay,
+        l1=options.l1,
+    )
+
+
+def variant_of(options: argparse.Namespace) -> Variant:
+    """
+    Read the variant off a command's options.
+
+    Parameters
+    ----------
+    options : Namespace
+        Parsed options of a parser to which ``add_variant`` was applied.
+
+    Returns
+    -------
+    Variant
+        What they say.
+
+    Raises
+    ------
+    ValueError
+        If one of them is unknown or out of range.
+    """
+    sets, rho, terms = options.sets, options.correlation, _terms(options)
+    if rho is None:
+        return Variant(values=value_law(options.values), sets=sets_of_names(sets), terms=terms)
+    if all(":" in one for one in sets) and sets:
+        raise ValueError("--correlation is for --sets without a law, but all of them have one")
+    law = Equicorrelated(rho)
+    return Variant(values=value_law(options.values), sets=sets_of_names(sets or [str(options.n)], law), terms=terms)

@@ -1,0 +1,245 @@
+"""Descents and exchanges of features where Hessians are expensive."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from theory.loss.population import AccuracyWarning, OutputErrors, output_errors
+from theory.model.features import Independent
+from theory.model.problem import Problem
+from theory.optimum.landscape import Landscape
+from theory.search.minima import settle
+from theory.tools.parallel import Workers, spread
+
+__all__ = ["GRADIENT", "NEWTON", "SAME", "LargeLoss", "descended", "improved_by_exchanges", "stored_again"]
+
+# Gradients at the end of a descent, in units of the zero model's loss; losses this close, relative, are the same.
+GRADIENT, SAME = 1e-8, 1e-6
+# Up to so many variables Newton's method descends, in this part of the steps, but at least so many.
+NEWTON, _QUICKER, _LEAST_STEPS = 300, 8, 2
+# A column shorter than this stores nothing; one that is to store something starts with this norm or so.
+_DEAD, _DISTURBANCE = 1e-3, 1e-2
+# Exchanges that are tried, those first that cost least before features adapt; steps, and more for the lowest; rounds.
+_EXCHANGES, _EXCHANGE_STEPS, _EXCHANGE_LAST, _EXCHANGE_ROUNDS = 16, 16, 160, 12
+
+
+@dataclass(frozen=True, eq=False)
+class LargeLoss:
+    """
+    Loss of a point x = (W, b) in units of the zero model's, with its gradient.
+
+    Attributes
+    ----------
+    problem : Problem
+        A single problem.
+    rtol : float
+        Relative accuracy.
+    workers : int or str
+        Processes that share descents, or the address of a Dask scheduler.
+    """
+
+    problem: Problem
+    rtol: float
+    workers: Workers = 1
+
+    @cached_property
+    def _unit(self) -> float:
+        return float(self.problem.zero_loss)
+
+    def split(self, x: Float[ndarray, " d"]) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]:
+        """W and b of a point."""
+        m, n = self.problem.m, self.problem.n
+        return x[: m * n].reshape(m, n), x[m * n :]
+
+    def join(self, W: Float[ndarray, "m n"], b: Float[ndarray, " n"]) -> Float[ndarray, " d"]:
+        """A point from W and b."""
+        return np.concatenate([W.ravel(), b])
+
+    def __call__(self, x: Float[ndarray, " d"]) -> tuple[float, Float[ndarray, " d"]]:
+        """Loss and gradient."""
+        loss, dW, db = self._errors(x).pull_back(self.split(x)[0][None], self.problem.importance / self._unit)
+        return float(loss[0]), self.join(dW[0], db[0])
+
+    def output_errors(self, x: Float[ndarray, " d"]) -> Float[ndarray, " n"]:
+        """Every output's error."""
+        return self._errors(x).value[0]
+
+    def known(self, x: Float[ndarray, " d"]) -> tuple[float, float, float]:
+        """Loss in its own units, its error, and the largest gradient component in the zero model's."""
+        W, b = self.split(x)
+        errors = output_errors((W.T @ W)[None], b[None], self.problem.repeated(1), rtol=self.rtol)
+        loss, dW, db = errors.pull_back(W[None], self.problem.importance)
+        miss = 0.0 if errors.error is None else float(self.problem.importance @ errors.error[0])
+        return float(loss[0]), miss, float(np.abs(self.join(dW[0], db[0])).max() / self._unit)
+
+    def of(self, which: Bool[ndarray, " n"]) -> "LargeLoss":
+        """The loss of some features, when the others are not stored."""
+        problem, law = self.problem, self.problem.features.values
+        features = Independent(problem.density[which], values=law)
+        few = Problem(
+            m=problem.m, features=features, importance=problem.importance[which], activation=problem.activation
+        )
+        return LargeLoss(few, self.rtol)
+
+    def _errors(self, x: Float[ndarray, " d"]) -> OutputErrors:
+        W, b = self.split(x)
+        with warnings.catch_warnings():  # a loss known to fewer digits still leads downhill
+            warnings.simplefilter("ignore", AccuracyWarning)
+            return output_errors((W.T @ W)[None], b[None], self.problem.repeated(1), rtol=self.rtol)
+
+
+def descended(
+    loss: LargeLoss, x: Float[ndarray, "k d"], steps: int, rng: np.random.Generator
+) -> tuple[Float[ndarray, "k d"], Float[ndarray, " k"]]:
+    """
+    Run starts down: by Newton's method where Hessians are cheap, else by L-BFGS; repair dead features.
+
+    Parameters
+    ----------
+    loss : LargeLoss
+        The loss.
+    x : ndarray, shape (k, d)
+        Starts. Features whose columns are exactly zero stay out of quasi-Newton descents.
+    steps : int
+        Steps at most of a quasi-Newton descent; Newton's method takes an eighth of them.
+    rng : numpy.random.Generator
+        Of the repairs.
+
+    Returns
+    -------
+    x : ndarray, shape (k, d)
+        Ends.
+    value : ndarray, shape (k,)
+        Losses there.
+    """
+    if loss.problem.textbook and x.shape[1] <= NEWTON:
+        ends = settle(Landscape(loss.problem, loss.rtol), x, rng, GRADIENT, max(_LEAST_STEPS, steps // _QUICKER))
+        return ends.x, ends.value
+    jobs = [(loss, one, steps, child) for one, child in zip(x, rng.spawn(len(x)), strict=True)]
+    found = list(spread(_one_descended, jobs, loss.workers))
+    return np.array([one[0] for one in found]).reshape(x.shape), np.array([one[1] for one in found])
+
+
+def _one_descended(
+    loss: LargeLoss, x: Float[ndarray, " d"], steps: int, rng: np.random.Generator
+) -> tuple[ndarray, float]:
+    W, b = loss.split(x)
+    stored = np.asarray(W.any(0))
+    if not loss.problem.features.independent or stored.all() or not stored.any():
+        return _minimised(loss, x, steps, rng)
+    few = loss.of(stored)  # the cost of a step grows with the square of their number
+    V, c = few.split(_minimised(few, few.join(W[:, stored], b[stored]), steps, rng)[0])
+    W, b = W.copy(), b.copy()
+    W[:, stored], b[stored] = V, c
+    x = loss.join(W, b)
+    return x, loss(x)[0]
+
+
+def _minimised(loss: LargeLoss, x: Float[ndarray, " d"], steps: int, rng: np.random.Generator) -> tuple[ndarray, float]:
+    from scipy.optimize import minimize
+
+    function: Any = loss
+    options: Any = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 30, "ftol": 1e-12, "gtol": GRADIENT}
+    found = minimize(function, x, jac=True, method="L-BFGS-B", options=options)
+    W, b = loss.split(found.x.copy())
+    dead = (np.linalg.norm(W, axis=0) < _DEAD) & (b < 0)
+    if not dead.any():
+        return found.x, float(found.fun)
+    W[:, dead], b[dead] = _DISTURBANCE * rng.standard_normal(W[:, dead].shape), loss.problem.features.mean[dead]
+    again = minimize(function, loss.join(W, b), jac=True, method="L-BFGS-B", options=options)
+    return (again.x, float(again.fun)) if again.fun < found.fun else (found.x, float(found.fun))
+
+
+def stored_again(loss: LargeLoss, x: Float[ndarray, " d"], rng: np.random.Generator) -> Float[ndarray, " d"]:
+    """Give features that are not stored small columns, from which a descent can store them."""
+    W, b = loss.split(x.copy())
+    out = np.linalg.norm(W, axis=0) < _DEAD
+    W[:, out] = _DISTURBANCE * rng.standard_normal(W[:, out].shape)
+    return loss.join(W, b)
+
+
+def improved_by_exchanges(
+    loss: LargeLoss, x: Float[ndarray, " d"], value: float, rng: np.random.Generator
+) -> tuple[Float[ndarray, " d"], float, bool]:
+    """
+    Exchange features as long as that helps.
+
+    Parameters
+    ----------
+    loss : LargeLoss
+        The loss.
+    x : ndarray, shape (d,)
+        A minimum.
+    value : float
+        Its loss.
+    rng : numpy.random.Generator
+        Of the repairs.
+
+    Returns
+    -------
+    x : ndarray, shape (d,)
+        A minimum that none of the likely exchanges improves, or the last one.
+    value : float
+        Its loss.
+    helped : bool
+        Whether the last exchange still did.
+    """
+    for _ in range(_EXCHANGE_ROUNDS):
+        orders = _likely_orders(loss, x)
+        if not len(orders):
+            return x, value, False
+        ends, values = descended(loss, _rearranged(loss, x, orders), _EXCHANGE_STEPS, rng)
+        end, lowest = ends[values.argmin()], values.min()
+        together = _together(loss, orders, values, value)
+        if together is not None:
+            several, several_value = descended(loss, _rearranged(loss, x, together[None]), _EXCHANGE_STEPS, rng)
+            if several_value[0] < lowest:
+                end = several[0]
+        (end,), (lowest,) = descended(loss, end[None], _EXCHANGE_LAST, rng)
+        if lowest >= value * (1 - SAME):
+            return x, value, False
+        x, value = end, float(lowest)
+    return x, value, True
+
+
+def _rearranged(loss: LargeLoss, x: Float[ndarray, " d"], orders: Int[ndarray, "k n"]) -> Float[ndarray, "k d"]:
+    W, b = loss.split(x)
+    return np.array([loss.join(W[:, order], b[order]) for order in orders])
+
+
+def _likely_orders(loss: LargeLoss, x: Float[ndarray, " d"]) -> Int[ndarray, "k n"]:
+    """Exchanges of unequal features that cost least if errors stay with their vertices."""
+    problem = loss.problem
+    share = loss.output_errors(x) / (problem.features.value_square * problem.density)
+    worth, kinds = problem.importance * problem.density, problem.exchangeable
+    i, j = np.triu_indices(problem.n, 1)
+    unequal = kinds[i] != kinds[j]
+    i, j = i[unequal], j[unequal]
+    cost = (worth[i] - worth[j]) * (share[j] - share[i])
+    return np.array(list(_swaps(problem.n, i, j, np.argsort(cost, kind="stable")[:_EXCHANGES]))).reshape(-1, problem.n)
+
+
+def _swaps(n: int, i: ndarray, j: ndarray, which: ndarray) -> Iterator[Int[ndarray, " n"]]:
+    for k in which:
+        order = np.arange(n)
+        order[[i[k], j[k]]] = j[k], i[k]
+        yield order
+
+
+def _together(
+    loss: LargeLoss, orders: Int[ndarray, "k n"], values: Float[ndarray, " k"], value: float
+) -> Int[ndarray, " n"] | None:
+    """All exchanges that help, the best first, as long as no feature occurs twice; None if that is one or none."""
+    joint, count = np.arange(loss.problem.n), 0
+    for k in np.argsort(values, kind="stable"):
+        moved = orders[k] != np.arange(len(joint))
+        if values[k] < value * (1 - SAME) and not (joint != np.arange(len(joint)))[moved].any():
+            joint[moved] = orders[k][moved]
+            count += 1
+    return joint if count > 1 else None

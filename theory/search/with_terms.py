@@ -1,0 +1,169 @@
+"""The global optimum of a problem with terms, over all its free parameters.
+
+Starts are the minima of the same problem without terms, and random ones with all features or some. As in
+theory.search.global_search they are run down in rounds until the best has been found often enough, and exchanges of two
+features of the best are tried. Minima are told apart by their losses.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from theory.loss.objective import Objective
+from theory.model.problem import Problem
+from theory.optimum.local_minima import LocalMinima, random_starts, refine
+from theory.optimum.named_geometry import Optimum
+from theory.optimum.with_terms import certified_with_terms
+from theory.search.record import SearchRecord, Status, certainty
+
+__all__ = ["search_with_terms"]
+
+_MAX_FEATURES = 12
+_ROUNDS, _RANDOM, _SUBSET, _PLAIN, _LISTED = 12, 8, 6, 10, 40
+# Losses that differ by less than this part of the zero model's are those of the same minimum.
+_SAME = 1e-7
+
+Point = tuple[Float[ndarray, "m n"], Float[ndarray, " n"], Float[ndarray, "n m"] | None]
+
+
+class _Search:
+    """Minima that starts led to."""
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self.problem, self.rng = problem, np.random.default_rng(seed)
+        self.scale = float(problem.zero_loss)
+        self.found: list[LocalMinima] = []
+        self.kinds: list[str] = []
+        self.exchanged = -np.inf  # loss of the best, all of whose exchanges were tried
+
+    def run(self, kind: str, points: Sequence[Point]) -> None:
+        if not points:
+            return
+        objective = Objective(self.problem)
+        x = np.array([objective.join(*point) for point in points])
+        W, b, W_out = objective.split(x)
+        self.found.append(refine(self.problem.repeated(len(points)), W, b, W_out=W_out))
+        self.kinds += [kind] * len(points)
+
+    @property
+    def all(self) -> LocalMinima:
+        """Everything that was found."""
+        return LocalMinima.joined(self.found)
+
+    def from_plain(self, minima: Sequence[Point]) -> None:
+        """Start where the problem without terms has its minima, freed from their symmetry."""
+        for W, b, _ in minima:
+            kick = 0.02 * self.rng.standard_normal(W.shape)
+            self.run("product", [(W + kick, b, None)])
+
+    def from_random(self) -> None:
+        """Start from random weights, of all features and of some."""
+        n, tied = self.problem.n, self.problem.terms.tied
+        for kind, count in (("random", _RANDOM), ("subset", _SUBSET)):
+            W, b = random_starts(self.problem, count, self.rng)
+            V = np.swapaxes(random_starts(self.problem, count, self.rng)[0], 1, 2)
+            if kind == "subset":
+                kept = np.array([self.rng.permutation(n) < self.rng.integers(1, n + 1) for _ in range(count)])
+                W, V = W * np.where(kept, 1.0, 0.05)[:, None], V * np.where(kept, 1.0, 0.05)[..., None]
+                b = np.where(kept, b, self.problem.features.mean)
+            self.run(kind, [(W[k], b[k], None if tied else V[k]) for k in range(count)])
+
+    def exchange_all(self) -> None:
+        """Try every exchange of two features of the best, until none helps."""
+        while True:
+            every = self.all
+            best = int(np.argmin(every.loss))
+            lowest = float(every.loss[best])
+            if lowest >= self.exchanged - _SAME * self.scale and np.isfinite(self.exchanged):
+                return
+            self.exchanged = lowest
+            W, b, V = every.W[best], every.b[best], None if every.W_out is None else every.W_out[best]
+            kinds, points = self.problem.exchangeable, []
+            for i in range(self.problem.n):
+                for j in range(i):
+                    if kinds[i] != kinds[j]:
+                        order = np.arange(self.problem.n)
+                        order[[i, j]] = j, i
+                        points.append((W[:, order], b[order], None if V is None else V[order]))
+            if not points:
+                return
+            kinds_before = len(self.kinds)
+            self.run("exchange", points)
+            self.kinds = self.kinds[:kinds_before] + ["exchange"] * len(points)
+
+    def record(self) -> SearchRecord:
+        """What was done; minima that exchanges led to count as found, but not as starts."""
+        loss, kind = self.all.loss, np.array(self.kinds)
+        lowest, start = loss.min(), kind != "exchange"
+        label = np.round((loss - lowest) / (_SAME * self.scale)).astype(int)
+        _, count = np.unique(label[start], return_counts=True)
+        names = sorted(set(kind[start].tolist()))
+        return SearchRecord(
+            starts_by_kind={name: int((kind == name).sum()) for name in names},
+            hits={name: int(((kind == name) & (loss <= lowest + _SAME * self.scale)).sum()) for name in names},
+            distinct=len(count),
+            seen_once=int((count == 1).sum()),
+            best_by_kind={name: float(loss[kind == name].min()) for name in names},
+            reference_gap=float("nan"),
+            exchanges_tried=bool(lowest >= self.exchanged - _SAME * self.scale),
+        )
+
+
+def search_with_terms(
+    problem: Problem, seed: int, starts: int | None, given: Sequence[Point], minima: Sequence[Point]
+) -> tuple[Optimum, LocalMinima, SearchRecord, Status]:
+    """
+    Search for the global optimum of a problem with terms.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+    seed : int
+        Seed of the random starts.
+    starts : int, optional
+        Random starts, rounded up to whole rounds of 14; by default as many as it takes.
+    given, minima : sequence of (W, b, W_out)
+        Starts of the caller, and minima of the problem without terms.
+
+    Returns
+    -------
+    best : Optimum
+        The best solution.
+    found : LocalMinima
+        Distinct minima, the best first.
+    record : SearchRecord
+        What was done.
+    status : str
+        How sure the result is.
+
+    Raises
+    ------
+    ValueError
+        If there are more than 12 features, or the loss has no minimum.
+    """
+    if problem.n > _MAX_FEATURES:
+        raise ValueError(f"with terms the optimum is searched for up to {_MAX_FEATURES} features, got {problem.n}")
+    problem.terms.require_optimum()
+    search = _Search(problem, seed)
+    search.from_plain(minima[:_PLAIN])
+    search.run("given", given)
+    rounds = _ROUNDS if starts is None else -(-starts // (_RANDOM + _SUBSET))
+    for _ in range(rounds):
+        search.from_random()
+        search.exchange_all()
+        if starts is None and search.record().repeated:
+            break
+    if not rounds:
+        search.exchange_all()
+    every = search.all
+    order = np.argsort(every.loss, kind="stable")
+    apart = np.diff(every.loss[order], prepend=-np.inf) > _SAME * search.scale
+    found = every.at(order[apart][:_LISTED])
+    V = None if found.W_out is None else found.W_out[0]
+    settled = bool(found.converged[0]) if problem.terms.l1 else None
+    best = certified_with_terms(found.W[0], found.b[0], V, problem, converged=settled)
+    record = search.record()
+    return best, found, record, certainty(record, best.loss, best.loss_error)

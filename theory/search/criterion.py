@@ -178,10 +178,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         name: f"{getattr(agreement, name):.1%}" for name in ("features", "problems", "stored", "left_out", "baseline")
     }
     tell(
-        f"n = {options.n}, m = {options.m}, {agreement.examined} random problems:\n{right['features']} of the features and "
-        f"{right['problems']} of the problems are decided as the exact optimum does,\n{right['stored']} of the features "
-        f"that it stores and {right['left_out']} of those that it leaves out;\nthat every feature is stored would be right "
-        f"for {right['baseline']}"
+        f"n = {options.n}, m = {options.m}, {agreement.examined} random problems:\n"
+        f"{right['features']} of the features and {right['problems']} of the problems are decided as the exact optimum "
+        f"does,\n{right['stored']} of the features that it stores and {right['left_out']} of those that it leaves out;\n"
+        f"that every feature is stored would be right for {right['baseline']}"
     )
 
 

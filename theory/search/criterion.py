@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tell(
         f"n = {options.n}, m = {options.m}, {agreement.examined} random problems:\n"
         f"{right['features']} of the features and {right['problems']} of the problems are decided as the exact optimum "
-        f"does,\n{right['stored']} of the features that it stores and {right['left_out']} of those that it leaves out;\n"
+        f"does,\n{right['stored']} of the features that it stores and {right['left_out']} of what it leaves out;\n"
         f"that every feature is stored would be right for {right['baseline']}"
     )
 

@@ -218,13 +218,7 @@ def searching_errors(
         return output_errors(G, b, problem, rtol=rtol)
 
 
-def revive(
-    problem: Problem,
-    minima: LocalMinima,
-    rng: np.random.Generator,
-    tolerance: float = 1e-8,
-    iterations: int = 300,
-) -> LocalMinima:
+def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:
     """
     Repair dead features and search on.
 
@@ -239,8 +233,6 @@ def revive(
         Where a search ended.
     rng : numpy.random.Generator
         Draws the small column that a repaired feature starts with.
-    tolerance, iterations : float, int
-        As for ``refine``.
 
     Returns
     -------
@@ -258,6 +250,6 @@ def revive(
     W_out = None if minima.W_out is None else minima.W_out[ill]
     b = np.where(dead[ill], mean, b)
     W = np.where(dead[ill][:, None, :], small, W)
-    repaired = refine(patients, W, b, tolerance, iterations, W_out=W_out)
+    repaired = refine(patients, W, b, W_out=W_out)
     better = repaired.loss < minima.loss[ill]
     return minima.replaced(ill[better], repaired.at(np.flatnonzero(better)))

@@ -21,9 +21,8 @@ __all__ = ["many_starts", "rough_losses", "search_cells", "start_workers"]
 
 # Of the idealised candidates and the catalogue's geometries, the most promising start the search of a coarse cell.
 _KEPT_SEEDS = 10
-# Starts are sent to the workers in chunks of at most so many, at least two: a chunk ends in some hundred small calls of
-# the loss, for the few starts that take longest.
-_CHUNK = 3000
+# Starts are sent to the workers in chunks of so many.
+_CHUNK = 800
 # While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
 _ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
 
@@ -85,7 +84,7 @@ def search_cells(
     LocalMinima
         One per start, in the same order.
     """
-    chunks = [part for part in np.array_split(np.arange(len(cells)), max(2, -(-len(cells) // _CHUNK))) if len(part)]
+    chunks = [np.arange(k, min(k + _CHUNK, len(cells))) for k in range(0, len(cells), _CHUNK)]
     jobs = [
         (problem.take(cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows])
         for k, rows in enumerate(chunks)
@@ -122,7 +121,7 @@ def _search_chunk(
     problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int], inverse: ndarray | None
 ) -> LocalMinima:
     found = refine(problem, W, b, _ROUGH, _ROUGH_ITERATIONS, inverse)
-    return revive(problem, found, np.random.default_rng(seed), _ROUGH, _ROUGH_ITERATIONS)
+    return revive(problem, found, np.random.default_rng(seed))
 
 
 def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Pool) -> tuple[LocalMinima, int]:

@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_gallery.gen_gallery",
+    "sphinx-mathjax-offline",  # formulas render without a network
 ]
 myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 3
@@ -31,7 +32,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../figures",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
-    "ignore_pattern": r"^(__init__|__main__|claims)\.py$",
+    "ignore_pattern": r"^(__init__|__main__|claims|explorer)\.py$",
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": ("gallery_pictures.scrape",),
     "reset_argv": "gallery_pictures.arguments",
@@ -59,6 +60,15 @@ def escape_plain_mathematics(app, what, name, obj, options, lines):  # type: ign
             lines[k] = "".join(parts)
 
 
+def write_explorer(app, exception):  # type: ignore[no-untyped-def]
+    """Put the interactive page beside the others."""
+    if exception is None and app.builder.format == "html":
+        from figures.explorer import page
+
+        (Path(app.outdir) / "explorer.html").write_text(page(), encoding="utf-8")
+
+
 def setup(app):  # type: ignore[no-untyped-def]
-    """Register the escape before napoleon reads the docstrings."""
+    """Register the escape before napoleon reads the docstrings, and the explorer after everything."""
+    app.connect("build-finished", write_explorer)
     app.connect("autodoc-process-docstring", escape_plain_mathematics, priority=100)

@@ -108,7 +108,8 @@ def as_markdown(found: list[Summary], title: str) -> str:
 
 |error| / stated error against the exact rational loss and the worst entry of its exact gradient; above 1 the statement
 is wrong. Errors are relative to sum_i I_i p_i, those of an output's bias to its own I_i p_i. "warned": the function
-withdrew its statement. `python -m tests.accuracy --only NUMBER` shows one problem.
+withdrew its statement. Made by `python -m tests.accuracy`; `python -m tests.accuracy --only NUMBER` shows one
+problem.
 
 ## Loss
 

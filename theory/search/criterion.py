@@ -92,11 +92,19 @@ class Agreement:
         Share of problems for which it is, for all features.
     examined : int
         Number of problems.
+    baseline : float
+        Share of features that the optimum represents: what "every feature is represented" decides rightly.
+    stored, left_out : float
+        Share of right decisions among features that the optimum represents, and among those that it leaves out (NaN if
+        there are none): their mean is the balanced accuracy, 1/2 for the baseline.
     """
 
     features: float
     problems: float
     examined: int
+    baseline: float
+    stored: float
+    left_out: float
 
 
 def check_criterion(n: int, m: int, problems: int = 200, starts: int = 30, seed: int = 0) -> Agreement:
@@ -130,7 +138,7 @@ def check_criterion(n: int, m: int, problems: int = 200, starts: int = 30, seed:
         raise ValueError(f"the check needs 2 <= n <= 6 and 1 <= m < n, got n = {n}, m = {m}")
     rng = np.random.default_rng(seed)
     p, weight = 10 ** rng.uniform(-2, 0, (problems, n)), 10 ** rng.uniform(-1, 0, (problems, n))
-    right = np.empty((problems, n), dtype=bool)
+    right, kept = np.empty((problems, n), dtype=bool), np.empty((problems, n), dtype=bool)
     size = max(1, _BATCH // starts)
     for start in progress(range(0, problems, size), total=-(-problems // size), label="problems"):
         rows = slice(start, start + size)
@@ -138,8 +146,15 @@ def check_criterion(n: int, m: int, problems: int = 200, starts: int = 30, seed:
         represented = np.linalg.norm(W, axis=1) > _REPRESENTED
         for k, stored in enumerate(represented, start=start):
             left_out = best_pairing(Problem(m=m, density=p[k], importance=weight[k])).unrepresented
-            right[k] = stored == ~np.isin(np.arange(n), left_out)
-    return Agreement(float(right.mean()), float(right.all(1).mean()), problems)
+            kept[k], right[k] = stored, stored == ~np.isin(np.arange(n), left_out)
+    return Agreement(
+        features=float(right.mean()),
+        problems=float(right.all(1).mean()),
+        examined=problems,
+        baseline=float(kept.mean()),
+        stored=float(right[kept].mean()) if kept.any() else np.nan,
+        left_out=float(right[~kept].mean()) if not kept.all() else np.nan,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -159,9 +174,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of problems and search")
     options = parser.parse_args(argv)
     agreement = check_criterion(options.n, options.m, options.problems, options.starts, options.seed)
+    right = {
+        name: f"{getattr(agreement, name):.1%}" for name in ("features", "problems", "stored", "left_out", "baseline")
+    }
     tell(
-        f"n = {options.n}, m = {options.m}: {agreement.features:.1%} of the features and {agreement.problems:.1%} of "
-        f"{agreement.examined} random problems decided as the exact optimum does"
+        f"n = {options.n}, m = {options.m}, {agreement.examined} random problems:\n"
+        f"{right['features']} of the features and {right['problems']} of the problems are decided as the exact optimum "
+        f"does,\n{right['stored']} of the features that it stores and {right['left_out']} of those that it leaves out;\n"
+        f"that every feature is stored would be right for {right['baseline']}"
     )
 
 

@@ -1,10 +1,11 @@
 """What every command of the project shares: its options, clear refusals, and exit codes.
 
 0 for success; 2 with one line on stderr for bad input; 1 with one line where the environment fails during the work (a
-full disk, a lost worker); 130 and 143 after Ctrl-C and SIGTERM.
+full disk, a lost worker) or the program does (an internal error); 130 and 143 after Ctrl-C and SIGTERM.
 """
 
 import argparse
+import dis
 import math
 import os
 import sys
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 Item = TypeVar("Item")
+# A ValueError of one of these is the program's: it should not have asked for that.
+_LIBRARIES = ("numpy", "scipy", "sympy", "xarray", "pandas", "matplotlib")
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,6 +43,9 @@ class Parser(argparse.ArgumentParser):
             description=description,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
             allow_abbrev=False,
+        )
+        self.add_argument(
+            "--traceback", action="store_true", help="show where an error comes from, instead of one line"
         )
 
     def error(self, message: str) -> NoReturn:
@@ -269,9 +275,10 @@ def progress(items: Iterable[Item], total: int | None = None, label: str = "") -
     iterable
         The same items.
     """
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
-    return tqdm(items, total=total, desc=label, delay=2, leave=False, disable=not (sys.stderr and sys.stderr.isatty()))
+    shown = "ipykernel" in sys.modules or bool(sys.stderr and sys.stderr.isatty())
+    return tqdm(items, total=total, desc=label, delay=2, leave=False, disable=not shown)
 
 
 def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: Sequence[str] | None = None) -> None:
@@ -293,11 +300,13 @@ def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: S
         With code 2 if the input is refused, 1 if the environment fails, 130 if the user interrupts.
     """
     try:
-        main(argv)
+        _called(main, argv)
         _flush()
     except (Failure, MemoryError) as failure:
         _leave(name, failure, 1)
     except (ValueError, TypeError, OSError) as refusal:
+        if not isinstance(refusal, OSError) and not _said(refusal):
+            _leave(name, f"internal error, {type(refusal).__name__}: {refusal} (--traceback shows where)", 1)
         # The system's own errors carry a number; those that say what is wrong with the input do not.
         _leave(name, refusal, 1 if getattr(refusal, "errno", None) else 2)
     except KeyboardInterrupt:
@@ -307,6 +316,34 @@ def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: S
         raise
     finally:
         release_command()
+
+
+def _called(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None) -> None:
+    """Call a command; with ``--traceback`` an error is shown on its way up."""
+    try:
+        main(argv)
+    except Exception:
+        if "--traceback" in (sys.argv[1:] if argv is None else argv):
+            import traceback
+
+            traceback.print_exc()
+        raise
+
+
+def _said(error: Exception) -> bool:
+    """
+    Whether an error was raised on purpose, to say what is wrong with the input, and is no slip of the program.
+
+    What was said ends in a ``raise`` of a module that is not one of the libraries that compute.
+    """
+    trace = error.__traceback__
+    if trace is None:
+        return True
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    package = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    raised = dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] in ("RAISE_VARARGS", "RERAISE")
+    return raised and package not in _LIBRARIES
 
 
 def _flush() -> None:

@@ -85,6 +85,10 @@ def test_the_criterion_decides_as_the_exact_optimum_does_almost_always() -> None
     assert agreement.examined == 100
     assert agreement.features > 0.95
     assert agreement.problems > 0.92
+    assert agreement.stored > 0.9
+    assert agreement.left_out > 0.9
+    parts = agreement.baseline * agreement.stored + (1 - agreement.baseline) * agreement.left_out
+    assert agreement.features == pytest.approx(parts)
 
 
 @pytest.mark.slow
@@ -92,6 +96,14 @@ def test_the_criterion_decides_as_the_exact_optimum_does_almost_always() -> None
 @pytest.mark.parametrize(("n", "m", "features"), [(3, 2, 0.97), (4, 2, 0.95)])
 def test_the_criterion_decides_rightly_for_more_features(n: int, m: int, features: float) -> None:
     assert check_criterion(n, m, problems=100, starts=20).features > features
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_type_checks")
+def test_the_criterion_beats_that_everything_is_stored_where_half_is() -> None:
+    agreement = check_criterion(4, 1, problems=100, starts=20)
+    assert 0.4 < agreement.baseline < 0.6
+    assert min(agreement.stored, agreement.left_out) > 0.85
 
 
 def test_what_the_criterion_does_not_cover_is_refused() -> None:
@@ -103,4 +115,6 @@ def test_what_the_criterion_does_not_cover_is_refused() -> None:
 
 def test_the_command_prints_the_shares(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--n", "2", "--m", "1", "--problems", "5", "--starts", "4"])
-    assert "of 5 random problems decided as the exact optimum does" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "5 random problems:" in out
+    assert "that every feature is stored would be right for" in out.replace("\n", " ")

@@ -14,13 +14,13 @@ from theory.loss.engine.frame import Frame, frame
 from theory.loss.engine.moments import Moments, moments
 from theory.loss.engine.nodes import Bulk, NodeSums, node_sums
 from theory.loss.engine.rows import Features, Rows
-from theory.loss.engine.tails import FIRST_NODES, Tails, tails
+from theory.loss.engine.tails import FIRST_NODES, tails
 from theory.loss.engine.window import Window, window
 
 __all__ = ["Integral", "integrate"]
 
-# Complex numbers per array in the inner loop: a handful of such arrays stay in the L2 cache.
-_BLOCK_ELEMENTS = 12_000
+# Complex numbers per array in the inner loop: of three times as many, half spill from the L2 cache.
+_BLOCK_ELEMENTS = 24_000
 # The step may cost this part of what is allowed: the window grows with the logarithm only.
 _STEP_SHARE = 1e-3
 # Chebyshev series may cost this part; if one costs more, it gets so many times as many terms, and again.
@@ -117,7 +117,9 @@ def integrate(
     ratio, slope_ratio, truncation = np.ones(len(base)), np.ones(len(base)), np.full(len(base), np.inf)
     todo = np.arange(len(base))
     # First guess: as if the terms were at their least multiple of the bounds
-    target = _enough(bound, grid, 0.5 * rtol * scale / _credit(f, m, todo, np.inf * h)[0], todo)
+    beyond = np.stack([bound.beyond(int(nodes)) for nodes in grid])
+    every = np.where(rows.G != 0, m.active, 0.0)
+    target = _enough(beyond, 0.5 * rtol * scale / _least_ratio(f, every))
     while len(todo):
         if work.plan is not None and not work.plan.shared:  # fewer kinds of dear series
             target[todo] = np.minimum(target[todo] + target[todo] % 2, len(grid) - 1)
@@ -137,7 +139,7 @@ def integrate(
         allowed = np.maximum(rtol * now - others, work.rounding[todo])
         again = (truncation[todo] > allowed) & (work.nodes[todo] < grid[-1])
         todo, allowed = todo[again], allowed[again]
-        enough = np.maximum(_enough(bound, grid, allowed / ratio[todo], todo), target[todo] + 1)
+        enough = np.maximum(_enough(beyond[:, todo], allowed / ratio[todo]), target[todo] + 1)
         target[todo] = np.minimum(enough, len(grid) - 1)
     still = (rows.G == 0) & (m.p > 0)  # features that do not move z are independent of it
     still[np.arange(len(base)), rows.own] = False
@@ -221,17 +223,24 @@ class _Work:
             self.summed[rest] = False
         n = self.f.rows.G.shape[1]
         size = max(1, _BLOCK_ELEMENTS // max(1, n * min(last - first, 64)))
+        one_by_one = self._in_no_set()
         for start in range(0, len(rest), size):
             which = rest[start : start + size]
             part, terms = self.f.take(which), []
             for k in _node_blocks(first, last, len(which) * n):
-                s = node_sums(part, self.w.half[which], k + 0.5, part.rows.G, part.p, self.lone[which])
-                self.dG[which] += s.d_single
+                G, p, lone = (a[:, one_by_one] for a in (part.rows.G, part.p, self.lone[which]))
+                s = node_sums(part, self.w.half[which], k + 0.5, G, p, lone)
+                self.dG[which[:, None], one_by_one] += s.d_single
                 self._keep(which, part, s, k)
                 terms.append(s.terms[:, k >= (first or last // 2)])
             measured[which] = _variation(np.concatenate(terms, axis=1))
         self.nodes[group] = last
         return measured[group]
+
+    def _in_no_set(self) -> Int[ndarray, " some"]:
+        """Features that belong to no larger set."""
+        members = [j for s in self.f.features.sets for j in s.members]
+        return np.setdiff1d(np.arange(self.f.rows.G.shape[1]), members)
 
     def _add_summed(
         self, group: Int[ndarray, " some"], first: int, last: int, measured: Float[ndarray, " rows"]
@@ -312,14 +321,10 @@ def _node_grid(max_nodes: int) -> Int[ndarray, " grid"]:
     return grid[grid <= max(max_nodes, FIRST_NODES)]
 
 
-def _enough(
-    bound: Tails, grid: Int[ndarray, " grid"], allowed: Float[ndarray, " some"], which: Int[ndarray, " some"]
-) -> Int[ndarray, " some"]:
-    """Index of the least number of nodes beyond which the bound is at most what is allowed."""
-    target = np.full(len(which), len(grid) - 1)
-    for k in range(len(grid) - 1, -1, -1):
-        target = np.where(bound.beyond(int(grid[k]))[which] <= allowed, k, target)
-    return target
+def _enough(beyond: Float[ndarray, "grid some"], allowed: Float[ndarray, " some"]) -> Int[ndarray, " some"]:
+    """Index of the least number of nodes beyond which the bound is at most what is allowed; the last if none is."""
+    good = beyond <= allowed
+    return np.where(good.any(0), good.argmax(0), len(beyond) - 1)
 
 
 def _node_blocks(first: int, last: int, width: int) -> list[Int[ndarray, " nodes"]]:
@@ -352,24 +357,31 @@ def _credit(
     """
     if f.features.values.atoms:
         return np.ones(len(T)), np.zeros(len(T)), np.zeros(len(T))
-    G = f.rows.G[group]
-    with np.errstate(over="ignore", invalid="ignore"):
-        turned = np.where(G != 0, np.abs(G) * T[:, None], np.inf)
-    active = np.where(G != 0, m.active[group], 0.0)
-    early = turned < _RESOLVED
-    late = np.where(early, 0.0, active)
-    number = late.sum(1) ** 2 / np.maximum((late**2).sum(1), 1e-300)
-    least = np.clip(1 / np.maximum(number, 1.0), _LEAST_RATIO, 1.0)
+    turned = np.abs(f.rows.G[group])
+    active = np.where(turned != 0, m.active[group], 0.0)
+    with np.errstate(over="ignore"):
+        turned *= T[:, None]
+    early = (turned < _RESOLVED) & (active > 0)
     if not early.any():
-        return least, np.zeros(len(T)), np.zeros(len(T))
+        return _least_ratio(f, active), np.zeros(len(T)), np.zeros(len(T))
+    late = np.where(early, 0.0, active)
+    least = _least_ratio(f, late)
     waiting = np.where(early, active, 0.0)
     some = waiting.sum(1)
     # the others' transforms have fallen to about 2 / (t |g|); a pattern of two or more waits only if each of them does
-    others = (late * np.minimum(1.0, 2 / np.maximum(turned, 1.0))).sum(1)
+    others = np.einsum("rj,rj->r", late, np.minimum(1.0, 2 / np.maximum(turned, 1.0)))
     unseen = some / np.maximum(some + others, 1e-300)
-    any_active = -np.expm1(np.log1p(-np.minimum(waiting, 1 - 1e-16)).sum(1))
+    any_active = 1 - (1 - waiting).prod(1)
     # E |y| in these patterns in units of 1/T; bounds that fall like 1/t^2 leave 3/4 to the next octave, 3/16 ...
-    moved = abs_moment(f.features.values, 1) * (waiting * np.where(early, turned, 0.0)).sum(1)
+    moved = abs_moment(f.features.values, 1) * np.einsum("rj,rj->r", waiting, np.minimum(turned, _RESOLVED))
     bias = np.abs(f.rows.b[group, None] - f.weights[group, :, 0]).max(1)
     x = moved / np.maximum(any_active, 1e-300) + np.minimum(bias * T, 1.0)
     return least, unseen**2 * np.minimum(3 * x, 1.0), unseen
+
+
+def _least_ratio(f: Frame, active: Float[ndarray, "some n"]) -> Float[ndarray, " some"]:
+    """One over the number of features that take part, within limits."""
+    if f.features.values.atoms:
+        return np.ones(len(active))
+    number = active.sum(1) ** 2 / np.maximum(np.einsum("rj,rj->r", active, active), 1e-300)
+    return np.clip(1 / np.maximum(number, 1.0), _LEAST_RATIO, 1.0)

@@ -7,6 +7,7 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 
 from theory.loss.engine.frame import Frame
+from theory.loss.engine.laws import transforms
 
 __all__ = ["SetFactors", "set_factors"]
 
@@ -94,7 +95,7 @@ def set_factors(f: Frame, t: Float[ndarray, "rows nodes"], others: Complex[ndarr
     single, own_slope = np.zeros_like(others), np.zeros_like(others)
     for s in f.features.sets:
         c = f.rows.G[:, list(s.members)].T[:, :, None]
-        e, e1 = law.transform(c * t), law.transform(c * t, 1)
+        e, e1 = transforms(law, c * t)
         Q = s.Q(e)
         Q = np.where(Q == 0, _ZERO, Q)
         sets.append(_OneSet(e, e1, Q, s.dQ(e)))

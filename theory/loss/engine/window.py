@@ -193,6 +193,8 @@ def _log_mgf(
             total += np.where(q == 1, exponent, np.where(q > 0, top + mixed, 0.0))
         for law_of_set in features.sets:
             exponent = np.stack([law.log_mgf(s * rows.G[:, j, None]) for j in law_of_set.members])
+            # Q grows with every member's: raising the least is safe, and keeps products from vanishing on the way
+            exponent = np.maximum(exponent, -600 / len(exponent))
             # Q has degree one in every member: factor out what is large
             top = np.maximum(exponent, 0).sum(0)
             safe = top < 600

@@ -11,7 +11,7 @@ import pytest
 
 from tests.accuracy.noisy import noisy_output
 from tests.accuracy.oracle import difference, exact_loss, exact_output, rational
-from theory import Independent, Problem, loss_estimate
+from theory import Correlated, Independent, Problem, loss_estimate
 from theory.loss.engine import bulk, integrate
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
@@ -233,3 +233,14 @@ def test_whole_numbers_are_couplings_too() -> None:
     same = Rows(np.array([[1.0, 2.0, -1.0]]), np.zeros(1), np.array([0]), np.zeros(1))
     features = Features.of(Independent(np.full(3, 0.1)))
     assert row_errors(rows, features).value == row_errors(same, features).value
+
+
+def test_opposite_couplings_of_a_set_do_not_narrow_the_window() -> None:
+    """Tilted transforms of members that differ by hundreds of orders of magnitude: z is 0.47, whatever happens."""
+    sets = [[4, 3], [6, 5], [1, 0, 2]]
+    c = np.array([-0.2940, -0.1216, 0.2616, -0.1867, 0.02655, 0.08547, 0.7017])
+    features = Correlated(sets, 1.0, values="binary")
+    rows = Rows(c[None], np.zeros(1), np.array([6]), np.array([3.2e-7]))
+    result = row_errors(rows, Features.of(features), rtol=1e-7)
+    exact = noisy_output([rational(x) for x in c], rational(0.0), 6, features, rational(3.2e-7))
+    assert difference(float(result.value[0]), exact.value) <= result.error[0] < 1e-6

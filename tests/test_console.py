@@ -1,0 +1,64 @@
+"""The console script: every subcommand is there, and errors of the program are told from the user's."""
+
+import sys
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from figures.shared.console import COMMANDS, main
+from theory.tools.command import run_command
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["superposition", *arguments])
+    try:
+        main()
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_subcommand_has_its_help(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hasattr(import_module(COMMANDS[name][0]), "main")
+    assert run(monkeypatch, name, "--help") == 0
+    assert "--traceback" in capsys.readouterr().out
+
+
+def test_a_subcommand_works_and_a_wrong_one_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch) == 0
+    assert "phase-diagram" in capsys.readouterr().out
+    assert run(monkeypatch, "phase-diagram", "--n", "1") == 2
+    assert run(monkeypatch, "digaram") == 2
+    assert "unknown command 'digaram'; one of phase-diagram" in capsys.readouterr().err
+
+
+def fails_in_a_library(argv: object) -> None:
+    np.concatenate([])
+
+
+def fails_in_an_operation(argv: object) -> None:
+    np.ones(2) @ np.ones(3)
+
+
+def refuses(argv: object) -> None:
+    raise ValueError("density must lie in (0, 1]")
+
+
+@pytest.mark.parametrize(("work", "code"), [(fails_in_a_library, 1), (fails_in_an_operation, 1), (refuses, 2)])
+def test_a_slip_of_the_program_is_no_bad_input(work: object, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        run_command(work, "command", [])  # type: ignore[arg-type]
+    assert leaving.value.code == code
+    assert ("internal error, ValueError" in capsys.readouterr().err) == (code == 1)
+
+
+def test_traceback_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run_command(refuses, "command", ["--traceback"])
+    assert "in refuses" in capsys.readouterr().err

@@ -45,7 +45,8 @@ def at(function, *more, **settings):
 
     def call(problem):
         V, b, decoder = point(problem)
-        return function(V, b, problem, *more, **decoder, **settings)
+        known = decoder if "W_out" in inspect.signature(function).parameters else {}
+        return function(V, b, problem, *more, **known, **settings)
 
     return call
 

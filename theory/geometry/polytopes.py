@@ -39,6 +39,7 @@ from theory.geometry.vertices import (
 __all__ = [
     "ALIASES",
     "POLYTOPES",
+    "SPHERICAL_CODES",
     "IrreducibleRecord",
     "Polytope",
     "from_record",
@@ -51,7 +52,7 @@ __all__ = [
 _LARGEST_POLYGON = 24
 _LARGEST_SIMPLEX = 8
 # Points and dimensions of spherical codes of few cosines.
-_CODES = {
+SPHERICAL_CODES = {
     "half 5-cube": (16, 5),
     "27-point code": (27, 6),
     "56-point code": (56, 7),
@@ -325,7 +326,7 @@ def _catalogue() -> dict[str, Polytope]:
         Polytope("icosahedron", 3, 12, icosahedron),
         Polytope("24-cell", 4, 24, cell24),
         Polytope("rectified 5-cell", 4, 10, partial(rectified_simplex, 4)),
-        *(Polytope(name, d, v, partial(code, v)) for name, (v, d) in _CODES.items()),
+        *(Polytope(name, d, v, partial(code, v)) for name, (v, d) in SPHERICAL_CODES.items()),
         *_searched(),
     ]
     return {entry.name: entry for entry in entries}

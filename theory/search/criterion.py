@@ -174,11 +174,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of problems and search")
     options = parser.parse_args(argv)
     agreement = check_criterion(options.n, options.m, options.problems, options.starts, options.seed)
+    right = {
+        name: f"{getattr(agreement, name):.1%}" for name in ("features", "problems", "stored", "left_out", "baseline")
+    }
     tell(
-        f"n = {options.n}, m = {options.m}, {agreement.examined} random problems:\n{agreement.features:.1%} of the features "
-        f"and {agreement.problems:.1%} of the problems are decided as the exact optimum does,\n{agreement.stored:.1%} of "
-        f"the features that it stores and {agreement.left_out:.1%} of those that it leaves out;\nthat every feature is "
-        f"stored would be right for {agreement.baseline:.1%}"
+        f"n = {options.n}, m = {options.m}, {agreement.examined} random problems:\n"
+        f"{right['features']} of the features and {right['problems']} of the problems are decided as the exact optimum "
+        f"does,\n{right['stored']} of the features that it stores and {right['left_out']} of what it leaves out;\n"
+        f"that every feature is stored would be right for {right['baseline']}"
     )
 
 

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
-    from theory.symbolic.report.report import derive_report  # SymPy is slow to import: only once it is needed
+    from theory.symbolic.derivation.derivation import derive_report  # SymPy is slow to import: only once it is needed
     from theory.tools.storage import results_folder, write
 
     name = f"derive_n{arguments.n}_m{arguments.m}.{'tex' if arguments.latex else 'txt'}"

@@ -27,7 +27,7 @@ QUICK = {"instances": 64, "steps": 5}
 # Every command that writes files: its module, arguments, a file of its, and the function that does the work.
 COMMANDS = {
     "theory.phase_diagram.__main__": ([], "phase_diagram_n3_m2.png", "_prepare"),
-    "theory.derive": ([], "derive_n2_m1.txt", "theory.symbolic.report.report.derive_report"),
+    "theory.derive": ([], "derive_n2_m1.txt", "theory.symbolic.derivation.derivation.derive_report"),
     "theory.transitions.__main__": ([], "crossings.csv", "theory.transitions.crossing_table.crossing_table"),
     "theory.search.irreducible": ([], "irreducible.json", "find_irreducible"),
     "theory.search.product_table": ([], "products.md", "compare_products"),

@@ -13,7 +13,7 @@ from theory.symbolic.candidates import CandidateLoss, derive_candidates, derive_
 from theory.symbolic.linear import LinearLoss, derive_linear_loss
 from theory.symbolic.one_sparse import OneSparseLoss, derive_one_sparse_loss
 from theory.symbolic.outputs import OutputLoss, derive_outputs
-from theory.symbolic.report.report import derive_report
+from theory.symbolic.derivation.derivation import derive_report
 
 __all__ = [
     "Boundary",

@@ -9,8 +9,8 @@ import sympy
 
 from theory.derive import main
 from theory.symbolic import derive_report
-from theory.symbolic.report.document import Document, Equation, Section, Statement
-from theory.symbolic.report.typeset import condition_latex, condition_plain, plain, prose_plain
+from theory.symbolic.derivation.document import Document, Equation, Section, Statement
+from theory.symbolic.derivation.typeset import condition_latex, condition_plain, plain, prose_plain
 from theory.tools.command import run_command
 
 SIZES = [(1, 1), (2, 1), (3, 2), (4, 2), (3, 3)]

@@ -9,7 +9,14 @@ from itertools import groupby
 import sympy
 from sympy.logic.boolalg import Boolean
 
-from theory.symbolic.report.typeset import condition_latex, condition_plain, latex, ordered_terms, plain, prose_plain
+from theory.symbolic.derivation.typeset import (
+    condition_latex,
+    condition_plain,
+    latex,
+    ordered_terms,
+    plain,
+    prose_plain,
+)
 
 __all__ = ["Document", "Equation", "Section", "Statement"]
 

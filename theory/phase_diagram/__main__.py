@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _prepare(options.n, options.m, options.workers)
         data = exact_phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers, variant)
         from theory.phase_diagram.picture import draw_phase_diagram
-        from theory.phase_diagram.summary import summary
+        from theory.phase_diagram.text import summary
 
         numbers, picture = (folder / name for name in names)
         save_result(data.assign_attrs(made_by=_COMMAND), numbers)
@@ -95,7 +95,7 @@ def _prepare(n: int, m: int, workers: Workers) -> None:
     ready = start_workers(workers)
     for module in ("matplotlib.backends.backend_agg", "scipy.interpolate", "scipy.ndimage"):
         import_module(module)
-    from theory.phase_diagram.summary import closed_forms
+    from theory.phase_diagram.text import closed_forms
 
     closed_forms(n, m)
     list(ready)

@@ -10,10 +10,10 @@ from theory.symbolic.algebra.formula import Formula
 from theory.symbolic.algebra.symbols import ReLU
 from theory.symbolic.boundaries import Boundary, MeetingPoint, derive_boundaries, derive_meeting_points
 from theory.symbolic.candidates import CandidateLoss, derive_candidates, derive_triangle
+from theory.symbolic.derivation.derivation import derive_report
 from theory.symbolic.linear import LinearLoss, derive_linear_loss
 from theory.symbolic.one_sparse import OneSparseLoss, derive_one_sparse_loss
 from theory.symbolic.outputs import OutputLoss, derive_outputs
-from theory.symbolic.derivation.derivation import derive_report
 
 __all__ = [
     "Boundary",

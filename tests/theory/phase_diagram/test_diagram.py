@@ -15,7 +15,7 @@ from theory.model.extra_feature import extra_feature_problem
 from theory.optimum.local_minima import random_starts, refine, revive
 from theory.phase_diagram.__main__ import main
 from theory.phase_diagram.diagram import default_resolution, exact_phase_diagram
-from theory.phase_diagram.summary import summary
+from theory.phase_diagram.text import summary
 
 # Two searches that end in the same minimum differ by what a gradient of 1e-8 leaves.
 SAME_MINIMUM = 1e-7

@@ -8,11 +8,11 @@ from sympy.logic.boolalg import Boolean
 from theory.symbolic.algebra.symbols import density, relative_importance
 from theory.symbolic.boundaries import Boundary, derive_boundaries, derive_meeting_points
 from theory.symbolic.candidates import CandidateLoss, derive_candidates, derive_triangle
+from theory.symbolic.derivation.document import Document, Equation, Section, Statement
+from theory.symbolic.derivation.typeset import plain
 from theory.symbolic.linear import derive_linear_loss
 from theory.symbolic.one_sparse import derive_one_sparse_loss
 from theory.symbolic.outputs import OutputLoss, derive_outputs
-from theory.symbolic.derivation.document import Document, Equation, Section, Statement
-from theory.symbolic.derivation.typeset import plain
 from theory.tools.command import progress
 
 __all__ = ["MAX_REPORT_FEATURES", "derive_report"]

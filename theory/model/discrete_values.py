@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from theory.model.value_protocol import Box, ValueLaw
 from theory.tools.locking import sealed
 
-__all__ = ["Discrete"]
+__all__ = ["Discrete", "discrete_from"]
 
 # Shares that sum to 1 up to this are typed decimals.
 _SUM = 1e-9
@@ -104,3 +105,31 @@ class Discrete(ValueLaw):
         """Give the logarithm of the sum of q exp(sv)."""
         exponents = np.stack([np.asarray(s, dtype=float) * v + math.log(q) for v, q in self.atoms])
         return np.asarray(np.logaddexp.reduce(exponents, axis=0))
+
+
+def discrete_from(frozen: Any) -> Discrete:
+    """
+    Take a discrete distribution of scipy.stats, values of negligible probability left out.
+
+    Parameters
+    ----------
+    frozen : scipy.stats frozen distribution
+        Such as ``scipy.stats.poisson(2)``.
+
+    Returns
+    -------
+    Discrete
+        Its law.
+
+    Raises
+    ------
+    ValueError
+        If it has no second moment, or more than 256 values that are not negligible.
+    """
+    low, high = frozen.ppf([1e-15, 1 - 1e-15])
+    values = np.arange(low - 1, high + 2)
+    share = frozen.pmf(values)
+    kept = share > 1e-14
+    if not math.isfinite(frozen.var()) or kept.sum() > 256:
+        raise ValueError(f"scipy.stats.{frozen.dist.name} has no second moment, or more than 256 values to tell apart")
+    return Discrete(tuple(values[kept].tolist()), tuple((share[kept] / share[kept].sum()).tolist()))

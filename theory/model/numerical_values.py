@@ -20,6 +20,7 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.model.discrete_values import discrete_from
 from theory.model.value_protocol import ValueLaw
 from theory.tools.locking import sealed
 
@@ -117,7 +118,7 @@ class Numerical(ValueLaw):
                 f"scipy.stats.gamma(2), got {frozen!r}"
             )
         if isinstance(dist, scipy.stats.rv_discrete):
-            return _discrete(frozen)
+            return discrete_from(frozen)
         shapes, location, scale = dist._parse_args(*frozen.args, **frozen.kwds)
         placed = () if (location, scale) == (0, 1) else (location, scale)
         return cls(dist.name, tuple(float(x) for x in (*shapes, *placed)))
@@ -195,19 +196,6 @@ class Numerical(ValueLaw):
 
         a, b = (sympy.nsimplify(x) for x in self.parameters)
         return u ** (a - 1) * (1 - u) ** (b - 1) / sympy.beta(a, b)
-
-
-def _discrete(frozen: Any) -> ValueLaw:
-    """A discrete distribution of scipy.stats, values of negligible probability left out."""
-    from theory.model.discrete_values import Discrete
-
-    low, high = frozen.ppf([1e-15, 1 - 1e-15])
-    values = np.arange(low - 1, high + 2)
-    share = frozen.pmf(values)
-    kept = share > 1e-14
-    if not math.isfinite(frozen.var()) or kept.sum() > 256:
-        raise ValueError(f"scipy.stats.{frozen.dist.name} has no second moment, or more than 256 values to tell apart")
-    return Discrete(tuple(values[kept].tolist()), tuple((share[kept] / share[kept].sum()).tolist()))
 
 
 @dataclass(frozen=True, eq=False)

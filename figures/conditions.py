@@ -62,7 +62,7 @@ def _necessary(data: xr.Dataset) -> Verdict:
     p, loss = data["three_density"].values, data["three_loss"]
     shared = loss.sel(three_geometry=["triangle", "digon + dedicated"]).min("three_geometry").values
     gain = 1 - shared / loss.sel(three_geometry="2 dedicated").values
-    dense = p[gain > _SAME].max()
+    dense = p[gain > _SAME].max(initial=0.0)
     return Verdict(
         27,
         (

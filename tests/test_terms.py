@@ -63,6 +63,8 @@ FUNCTIONS = {
     "loss_estimate": (EVERY, at(theory.loss_estimate), lambda found: found.value),
     "hessian": (EVERY, at(theory.hessian), lambda found: np.abs(found).sum()),
     "stability_of": (EVERY - {"l1"}, at(theory.stability_of), lambda found: np.abs(found.spectrum).sum()),
+    "best_bias": (set(), lambda problem: theory.best_bias(W, problem), None),
+    "report": ({"decoder"}, at(theory.report), lambda found: found.data["loss"].values.sum()),
     "decompose": (set(), at(theory.decompose), None),
     "one_sparse_loss": (set(), at(theory.one_sparse_loss), None),
     "optimise": (EVERY - {"l1"}, lambda problem: theory.optimise(problem, "digon"), lambda found: found.loss),
@@ -156,7 +158,9 @@ def test_a_sweep_keeps_terms_apart(tmp_path):
     assert untied["W_out"].shape == (2, 2, 1)
 
 
-@pytest.mark.parametrize("term", sorted(GIVEN))
+@pytest.mark.parametrize(
+    "term", [pytest.param(term, marks=MARKS[term in ("l1", "noise")]) for term in sorted(GIVEN)]
+)  # these two take a minute
 def test_phase_diagrams_know_terms_or_refuse_them(term):
     from theory.model.variant import Variant
 

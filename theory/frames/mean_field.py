@@ -147,18 +147,18 @@ class MeanField:
         Returns
         -------
         Nodes
-            The step from Chernoff's bound; the number of nodes such that doubling it changes the loss by less.
+            The step from Chernoff's bound; the number of nodes after doubling it has changed the loss by less than that
+            twice in a row: sums that oscillate may agree once by accident.
         """
         scale = rtol * self.density * self.values.square
         spread = max(float(np.sqrt(self._variance(g, law))), _LEAST_SPREAD * (g + abs(b)))
         step = 2 * np.pi / self._window(g, b, law, scale, spread)
         count = int(np.ceil(_FIRST_REACH / spread / step)) + 8
-        before = self.loss(g, b, law, Nodes(step, count)).value
-        while count < MOST_NODES:
+        before, settled = self.loss(g, b, law, Nodes(step, count)).value, 0
+        while count < MOST_NODES and settled < 2:
             count *= 2
             now = self.loss(g, b, law, Nodes(step, count)).value
-            if abs(now - before) <= scale:
-                break
+            settled = settled + 1 if abs(now - before) <= scale else 0
             before = now
         return Nodes(step, count)
 

@@ -170,8 +170,8 @@ def predict_even_frame(
     Examples
     --------
     >>> frame = predict_even_frame(400, 30, 0.05)
-    >>> round(frame.norm**2, 2), round(frame.bias, 2)
-    (1.24, -0.45)
+    >>> round(frame.loss, 2), round(frame.bias, 2)
+    (4.77, -0.45)
     """
     _shape(n, m)
     field = _field(m, density, values, noise)

@@ -55,8 +55,8 @@ def best_bias(W: ArrayLike, problem: Problem, W_out: ArrayLike | None = None) ->
     problem.single("best_bias")
     W, _ = problem.checked(W, np.zeros(problem.n))
     G = W.T @ W if W_out is None else np.asarray(W_out, float) @ W
-    largest = float(np.abs(problem.features.values.support[1])) if hasattr(problem.features.values, "support") else 1.0
-    largest = largest if np.isfinite(largest) else 1.0
+    largest = float(np.abs(problem.features.values.support).max())
+    largest = largest if np.isfinite(largest) else 8 * float(np.sqrt(problem.features.values.square))
     low = -(np.abs(G).sum(1) + 0.1) * largest
     high = (1 + np.abs(G).sum(1)) * largest
     n = problem.n

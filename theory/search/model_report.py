@@ -165,7 +165,7 @@ def report(
     Examples
     --------
     >>> print(report([[1.0, -1.0]], [0.0, 0.0], Problem(n=2, m=1, density=0.1)))
-    model 0: loss 0.0033333333 +- 1e-14, +2.56% against the optimum (digon, repeated); geometry digon
+    model 0: loss 0.0033333333 +- 3e-14, +0.42% against the optimum (digon, repeated); geometry digon
     """
     import xarray as xr
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy import ndarray
 from numpy.testing import assert_allclose
@@ -29,6 +29,8 @@ def own_cosines(U: ndarray, g: float, b: float, field: MeanField) -> float:
     return sum(field.loss(g, b, CosineLaw.of(G[i], i)).value for i in range(len(G)))
 
 
+@settings(max_examples=40)  # of all loss evaluations here these take longest
+@example(8, 2, 0.76171875, 1.657440048074277, -0.78125, BINARY, 0.0, 2)  # doubling once changes nothing by accident
 @given(
     st.integers(2, 14), st.integers(2, 6), st.floats(0.005, 1.0), st.floats(0.3, 2.5), st.floats(-1.2, 0.4),
     st.sampled_from(LAWS), st.sampled_from([0.0, 0.15]), st.integers(0, 2**32 - 1),

@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-import torch
 
-
-class ToyModel(torch.nn.Module):
+def main() -> None:
     """Five features in two dimensions, three instances, as Anthropic's notebook lays them out."""
+    import torch
 
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.W = torch.nn.Parameter(torch.randn(3, 5, 2, generator=generator))
-        self.b_final = torch.nn.Parameter(torch.randn(3, 5, generator=generator))
+    class ToyModel(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            generator = torch.Generator().manual_seed(0)
+            self.W = torch.nn.Parameter(torch.randn(3, 5, 2, generator=generator))
+            self.b_final = torch.nn.Parameter(torch.randn(3, 5, generator=generator))
+
+    torch.save(ToyModel().state_dict(), Path(__file__).parent / "features_first.pt")
 
 
 if __name__ == "__main__":
-    folder = Path(__file__).parent
-    torch.save(ToyModel().state_dict(), folder / "features_first.pt")
+    main()

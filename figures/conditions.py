@@ -12,7 +12,7 @@ claim 33). How strongly all other features together can activate a feature (e) h
 which counts negative projections too (claim 30). And with sparser features (f) more of them share a dimension, while
 the interference that an active feature meets becomes less (claim 37).
 
-Claim 31 is a theorem: for x >= 0, |x - ReLU(z)| <= |x - z|.
+Claim 31 is a theorem: if x is not negative, ReLU(z) is never further from it than z.
 """
 
 from figures.shared.script import Settings, main

@@ -1,4 +1,4 @@
-"""Interactive explorer: a page that shows the optimal geometry at a click and morphs it as a density changes.
+"""Interactive explorer: a page that shows the best geometry at a click and morphs it as a density changes.
 
 ``python -m figures.explorer --output explorer.html`` writes a self-contained page: plotly's script is inlined, and all
 numbers are exact and computed beforehand (figures/parts/explorer.json; ``--compute`` computes them anew).

@@ -124,12 +124,14 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, writt
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(DATA["cases"])))
-def test_no_global_search_beats_the_stored_branches(case: int) -> None:
+def test_the_stored_branches_are_the_optimum_of_two_features_and_close_to_that_of_five(case: int) -> None:
+    """Among five unequal features an arrangement without a name can cost less, as the page says."""
     rng = np.random.default_rng(case)
     for _ in range(2):
         row, stop = int(rng.integers(len(DATA["cases"][case]["p"]))), int(rng.integers(len(DATA["q"])))
         found = global_optimum(problem_at(case, row, stop))
-        assert abs(stored_best(case, row, stop)[0] / found.loss - 1) < 1e-7, (row, stop, found.geometry)
+        above = stored_best(case, row, stop)[0] / found.loss - 1
+        assert -1e-9 < above < (1e-7 if case == 0 else 0.01), (row, stop, found.geometry)
 
 
 def test_a_stored_row_is_computed_again() -> None:

@@ -24,7 +24,7 @@ __all__ = ["one_sparse_root"]
 
 # Digits carried beyond those asked for: numerical derivatives and divisions by couplings use up half.
 _GUARD = 40
-_LARGEST_DENOMINATOR = 100
+_LARGEST_DENOMINATOR = 1000
 
 Values = Mapping[str, Any]
 

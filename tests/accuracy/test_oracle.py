@@ -87,7 +87,7 @@ def test_one_and_two_features_agree_with_adaptive_quadrature(c: list[float], b: 
 # Multi-precision enumeration
 
 
-def agrees_with_enumeration(W: ndarray, b: ndarray, problem: Problem) -> None:
+def assert_enumeration_agrees(W: ndarray, b: ndarray, problem: Problem) -> None:
     found = exact_loss(W, b, problem).value
     with mp.workdps(oracle.DIGITS):
         expected = oracle.population_loss(W, b, problem)
@@ -97,7 +97,7 @@ def agrees_with_enumeration(W: ndarray, b: ndarray, problem: Problem) -> None:
 
 @given(models(max_features=5))
 def test_few_features_agree_with_multi_precision_enumeration(model: Model) -> None:
-    agrees_with_enumeration(model.W, model.b, model.problem)
+    assert_enumeration_agrees(model.W, model.b, model.problem)
 
 
 @pytest.mark.usefixtures("without_type_checks")
@@ -108,7 +108,7 @@ def test_strata_agree_with_multi_precision_enumeration(name: str, n: int) -> Non
     for values in ("uniform", "binary"):
         W, b = stratum.embedding(rng, n)
         features = stratum.sets(rng, n, stratum.density, values)
-        agrees_with_enumeration(W, b, Problem(m=len(W), features=features, importance=rng.uniform(0.1, 2, n)))
+        assert_enumeration_agrees(W, b, Problem(m=len(W), features=features, importance=rng.uniform(0.1, 2, n)))
 
 
 # Stratified Monte Carlo
@@ -132,7 +132,7 @@ def sampled(c: ndarray, b: float, own: int, features: FeatureDistribution, size:
     return mean, np.sqrt(variance)
 
 
-def agrees_with_sampling(kind: str, values: str, size: int) -> None:
+def assert_sampling_agrees(kind: str, values: str, size: int) -> None:
     rng = np.random.default_rng(KINDS.index(kind))
     features, own = distribution(kind, rng, values), int(rng.integers(8))
     c, b = rng.normal(size=8), float(rng.normal() * 0.3)
@@ -148,13 +148,13 @@ def agrees_with_sampling(kind: str, values: str, size: int) -> None:
 @pytest.mark.parametrize("values", ["uniform", "binary"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_eight_features_agree_with_stratified_sampling(kind: str, values: str) -> None:
-    agrees_with_sampling(kind, values, 20_000)
+    assert_sampling_agrees(kind, values, 20_000)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_eight_features_agree_with_large_stratified_samples(kind: str) -> None:
-    agrees_with_sampling(kind, "uniform", 100_000)
+    assert_sampling_agrees(kind, "uniform", 100_000)
 
 
 # The gradient

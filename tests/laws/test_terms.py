@@ -60,11 +60,9 @@ def measured(values: str, sets: str, terms: Terms) -> tuple[float, float]:
 @pytest.mark.parametrize("name", TERMS)
 @pytest.mark.parametrize(("values", "sets"), PAIRS)
 def test_terms_go_with_every_law(values: str, sets: str, name: str) -> None:
-    of_loss, of_slope = measured(values, sets, TERMS[name])
-    assert of_loss < 1
-    assert of_slope < 1
+    assert max(measured(values, sets, TERMS[name])) < 1
 
 
 @pytest.mark.parametrize("name", TERMS)
 def test_terms_go_with_correlated_exponential_values(name: str) -> None:
-    test_terms_go_with_every_law("exponential", SETS[3], name)
+    assert max(measured("exponential", SETS[3], TERMS[name])) < 1

@@ -4,7 +4,7 @@ An L1 penalty has a kink wherever an entry of W vanishes, and minima sit on such
 near 0 are set to 0 and held there, the rest descends on, and what is held is let go if the loss falls to either side.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -75,47 +75,68 @@ def refine_with_terms(
         If the terms are such that the loss has no minimum.
     """
     problem.terms.require_optimum()
-    objective = Objective(problem)
-    scale = np.asarray(problem.zero_loss)
-    held = np.zeros((len(W), objective.size), dtype=bool)
-
-    def descend(
-        x: ndarray,
-        rows: ndarray,
-        inverse: ndarray | None = None,
-        tolerance: float = tolerance,
-        iterations: int = iterations,
-    ) -> Minima:
-        def scaled(x: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
-            loss, slope = objective(x, rows[which])
-            slope = np.where(held[rows[which]], 0.0, slope)
-            return loss / scale[rows[which]], slope / scale[rows[which], None]
-
-        return minimise(scaled, x, tolerance, iterations, inverse)
-
-    every = np.arange(len(W))
+    descend = _Descent.of(problem)
+    objective, start, every = descend.objective, descend.objective.join(W, b, W_out), np.arange(len(W))
     if problem.terms.l1:  # to where it shows which entries belong at 0: almost on a kink the engine is slow
         objective.rtol, exact = _ROUGH, objective.rtol
-        found = descend(objective.join(W, b, W_out), every, inverse, _ROUGH, min(iterations, _ROUGH_ITERATIONS))
+        found = descend(start, every, _ROUGH, min(iterations, _ROUGH_ITERATIONS), inverse)
         objective.rtol = exact
+        found = _onto_kinks(descend, found, tolerance, iterations)
     else:
-        found = descend(objective.join(W, b, W_out), every, inverse)
-    x, value, slope, converged = objective.held(found.x), found.value, found.gradient, found.converged
-    if problem.terms.l1:
-        x, value, slope, converged = (part.copy() for part in (x, value, slope, converged))
-        todo = every
-        for _ in range(_ROUNDS):
-            start, held[todo] = _snapped(objective, x[todo], scale[todo], todo)
-            moved = descend(start, todo)
-            x[todo], value[todo], slope[todo] = objective.held(moved.x), moved.value, moved.gradient
-            free = _falling(objective, x[todo], held[todo], scale[todo], todo)
-            converged[todo] = moved.converged & ~free.any(1)
-            x[todo] += _PUSH * free
-            todo = todo[free.any(1)]
-            if not len(todo):
-                break
-    W_, b_, V = objective.split(x)
-    return LocalMinima(W_, b_, value * scale, converged, np.abs(slope).max(-1), found.inverse, V)
+        found = descend(start, every, tolerance, iterations, inverse)
+    W_, b_, V = objective.split(found.x)
+    size = np.abs(found.gradient).max(-1)
+    return LocalMinima(W_, b_, found.value * descend.scale, found.converged, size, found.inverse, V)
+
+
+@dataclass(frozen=True, eq=False)
+class _Descent:
+    """Descents of a batch of problems, in units of their zero models' losses, in which some entries are held."""
+
+    objective: Objective
+    scale: Float[ndarray, " k"]
+    held: Bool[ndarray, "k d"]
+
+    @classmethod
+    def of(cls, problem: Problem) -> "_Descent":
+        objective, scale = Objective(problem), np.asarray(problem.zero_loss)
+        return cls(objective, scale, np.zeros((len(scale), objective.size), dtype=bool))
+
+    def __call__(
+        self,
+        x: Float[ndarray, "r d"],
+        rows: Int[ndarray, " r"],
+        tolerance: float,
+        iterations: int,
+        inverse: Float[ndarray, "r d d"] | None = None,
+    ) -> Minima:
+        """Run points of these rows of the batch down."""
+
+        def scaled(x: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
+            loss, slope = self.objective(x, rows[which])
+            slope = np.where(self.held[rows[which]], 0.0, slope)
+            return loss / self.scale[rows[which]], slope / self.scale[rows[which], None]
+
+        found = minimise(scaled, x, tolerance, iterations, inverse)
+        return replace(found, x=self.objective.held(found.x))
+
+
+def _onto_kinks(descend: _Descent, found: Minima, tolerance: float, iterations: int) -> Minima:
+    """Set small entries of W to 0 and hold them while the rest descends; let go what the loss pulls off its kink."""
+    objective, scale, held = descend.objective, descend.scale, descend.held
+    x, value, slope, converged = (part.copy() for part in (found.x, found.value, found.gradient, found.converged))
+    todo = np.arange(len(x))
+    for _ in range(_ROUNDS):
+        start, held[todo] = _snapped(objective, x[todo], scale[todo], todo)
+        moved = descend(start, todo, tolerance, iterations)
+        x[todo], value[todo], slope[todo] = moved.x, moved.value, moved.gradient
+        free = _falling(objective, x[todo], held[todo], scale[todo], todo)
+        converged[todo] = moved.converged & ~free.any(1)
+        x[todo] += _PUSH * free
+        todo = todo[free.any(1)]
+        if not len(todo):
+            break
+    return replace(found, x=x, value=value, gradient=slope, converged=converged)
 
 
 def _snapped(

@@ -32,7 +32,7 @@ def test_witnesses_have_the_losses_they_claim() -> None:
         assert {key: entry[key] for key in made} == made
 
 
-def reached(numbers: set[int]) -> None:
+def assert_reached(numbers: set[int]) -> None:
     """Search from four seeds: none is above its witness, and all agree."""
     for entry in (entry for entry in witnesses() if entry["number"] in numbers):
         problem = problem_of(entry)
@@ -48,12 +48,12 @@ def test_searches_from_four_seeds_reach_the_witnesses(share: int) -> None:
     small = [entry["number"] for entry in witnesses() if entry["n"] <= QUICK]
     chosen = np.random.default_rng(CHOICE).permutation(small)[:AGAIN]
     assert len(chosen) == AGAIN
-    reached(set(chosen[share::SHARES].tolist()))
+    assert_reached(set(chosen[share::SHARES].tolist()))
 
 
 @pytest.mark.full
 def test_searches_from_four_seeds_reach_all_witnesses() -> None:
-    reached({entry["number"] for entry in witnesses()})
+    assert_reached({entry["number"] for entry in witnesses()})
 
 
 def test_a_feature_that_is_worth_storing_faintly_is_not_left_out() -> None:

@@ -74,19 +74,8 @@ def estimate_loss(
     -----
     z_i = b_i + G_i . x + N(0, sigma^2 |W_out_i|^2) with G = W_out W. No array of shape (n, n) is kept.
     """
-    W, b = _real("W", W), _real("b", b)
-    if W.ndim != 2 or b.shape != (W.shape[1],):
-        raise ValueError(f"W must have shape (m, n) and b shape (n,), got {W.shape} and {b.shape}")
+    W, b, decoder, weight = _checked(W, b, W_out, importance, sigma)
     m, n = W.shape
-    decoder = W.T if W_out is None else _real("W_out", W_out)
-    if decoder.shape != (n, m):
-        raise ValueError(f"W_out must have shape (n, m) = {(n, m)}, got {decoder.shape}; did you pass it transposed?")
-    weight = np.ones(n) if importance is None else _real("importance", importance)
-    if weight.shape != (n,) or (weight < 0).any():
-        raise ValueError(f"importance must have shape (n,) = {(n,)} and no negative entry, got shape {weight.shape}")
-    if not (math.isfinite(sigma) and sigma >= 0):
-        raise ValueError(f"sigma must be a finite standard deviation >= 0, got {sigma!r}")
-    _refuse_overflow(W, decoder)
     dW, d_out, db, d_sigma = np.zeros_like(W), np.zeros((n, m)), np.zeros(n), 0.0
     sums, slope_error, out_error, sigma_error, nodes = np.zeros(5), np.zeros(n), 0.0, 0.0, 0
     longest = float((W**2).sum(0).max(initial=0.0))
@@ -127,6 +116,26 @@ def estimate_loss(
         parts=parts,
         paths=paths,
     )
+
+
+def _checked(
+    W: ArrayLike, b: ArrayLike, W_out: ArrayLike | None, importance: ArrayLike | None, sigma: float
+) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"], Float[ndarray, "n m"], Float[ndarray, " n"]]:
+    """W, b, the decoder and the outputs' weights, defaults filled in; refused where ``estimate_loss`` says so."""
+    W, b = _real("W", W), _real("b", b)
+    if W.ndim != 2 or b.shape != (W.shape[1],):
+        raise ValueError(f"W must have shape (m, n) and b shape (n,), got {W.shape} and {b.shape}")
+    m, n = W.shape
+    decoder = W.T if W_out is None else _real("W_out", W_out)
+    if decoder.shape != (n, m):
+        raise ValueError(f"W_out must have shape (n, m) = {(n, m)}, got {decoder.shape}; did you pass it transposed?")
+    weight = np.ones(n) if importance is None else _real("importance", importance)
+    if weight.shape != (n,) or (weight < 0).any():
+        raise ValueError(f"importance must have shape (n,) = {(n,)} and no negative entry, got shape {weight.shape}")
+    if not (math.isfinite(sigma) and sigma >= 0):
+        raise ValueError(f"sigma must be a finite standard deviation >= 0, got {sigma!r}")
+    _refuse_overflow(W, decoder)
+    return W, b, decoder, weight
 
 
 def entry_error(W: Float[ndarray, "m n"], W_out: Float[ndarray, "n m"], slope: Float[ndarray, " n"]) -> float:

@@ -163,6 +163,8 @@ def _weights(options: argparse.Namespace) -> _Work:
     from numerics.agreement.instances import judge_each
 
     given = _given(options)
+    if options.output is not None and not variant_of(options).terms.plain:
+        raise ValueError("reports know no terms such as noise or penalties; leave out --output, or those")
 
     def work() -> "tuple[xr.Dataset, str]":
         data, text = judge_each(given, options.seed)
@@ -184,6 +186,7 @@ def _given(options: argparse.Namespace) -> "GivenModels":
         "instance" if options.densities else options.per,
         options.layout,
         _names(options.names),
+        variant_of(options),
     )
 
 

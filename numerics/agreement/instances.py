@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from numerics.agreement.weights import Layout, Weights, read_weights
 from theory.model.problem import Problem
+from theory.model.variant import Variant
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,6 +48,7 @@ def given_models(
     per: Per | None = None,
     layout: Layout | None = None,
     names: Mapping[str, str] | None = None,
+    variant: Variant | None = None,
 ) -> GivenModels:
     """
     Read models and give each its problem.
@@ -67,6 +69,8 @@ def given_models(
         What lists run over; needed only where the file holds n models.
     layout, names : optional
         As for ``read_weights``.
+    variant : Variant, optional
+        Laws of values and sets, and terms, of every problem; independent uniform features without terms by default.
 
     Returns
     -------
@@ -82,7 +86,8 @@ def given_models(
     models = len(weights.W)
     p = per_instance("density", density, n, models, per)
     weight = per_instance("importance", importance, n, models, per) * decay ** np.arange(n)
-    return GivenModels(weights, tuple(Problem(n=n, m=m, density=p[k], importance=weight[k]) for k in range(models)))
+    build = (variant or Variant()).problem
+    return GivenModels(weights, tuple(build(n, m, p[k], weight[k]) for k in range(models)))
 
 
 def per_instance(

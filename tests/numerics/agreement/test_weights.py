@@ -151,6 +151,34 @@ def test_every_instance_is_judged_at_its_own_density(tmp_path: Path, capsys: pyt
     assert "models 1, density 0.3" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "differs"),
+    [
+        (["--values", "binary"], {"values": "binary"}),
+        (["--noise", "0.3"], {"terms": theory.Terms(noise=0.3)}),
+        (["--sets", "2:correlated:0.5"], None),
+    ],
+)
+def test_models_of_a_file_are_judged_on_the_problem_of_the_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], differs: dict[str, Any] | None
+) -> None:
+    plain = theory.Problem(n=2, m=1, density=0.1)
+    W, b = np.array([[1.0, -1.0]]), np.array([-0.1, 0.05])
+    np.savez(tmp_path / "m.npz", W=W, b=b)
+    arguments = ["--n", "2", "--m", "1", "--density", "0.1", "--weights", str(tmp_path / "m.npz")]
+    main([*arguments, *options])
+    told = capsys.readouterr().out
+    main(arguments)
+    assert told != capsys.readouterr().out, "an option changed nothing"
+    if differs is not None:
+        loss = theory.population_loss(W, b, theory.Problem(n=2, m=1, density=0.1, **differs))
+        assert abs(loss - theory.population_loss(W, b, plain)) > 1e-4
+        assert f"{loss:.4g}"[:6] in told
+    if "--noise" in options:
+        with pytest.raises(ValueError, match="leave out --output"):
+            main([*arguments, *options, "--output", str(tmp_path / "new")])
+
+
 def test_missing_biases_are_the_best_and_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     problem = theory.Problem(n=5, m=2, density=0.05)
     exact = theory.optimise(problem, "pentagon")

@@ -166,25 +166,25 @@ def judge_each(given: GivenModels, seed: int = 0) -> "tuple[xr.Dataset, str]":
     Raises
     ------
     ValueError
-        If weights are not tied.
+        If the file holds decoders and the problems' are tied, or the other way round.
     """
     import xarray as xr
 
     from numerics.agreement.tables import describe_runs
     from numerics.agreement.verdicts import judge
 
-    if given.weights.W_out is not None:
-        raise ValueError(
-            "the decoder is not W^T, and the theory of optima is that of tied weights; theory.report(W, b, problem, "
-            "W_out=...) gives the exact loss of such a model"
-        )
+    V = given.weights.W_out
+    if V is not None and given.problems[0].terms.tied:
+        raise ValueError("the decoder is not W^T: judge such models with --decoder untied")
     W, b, note = *with_biases(given), ""
     if given.weights.b is None:
         note = "the file holds no b: every model has the best biases for its W\n"
     elif not b.any():
         note = "all biases are zero\n"
     groups = _groups(given.problems)
-    done = [judge(given.problems[rows[0]], W[rows], b[rows], seed) for rows in groups]
+    done = [
+        judge(given.problems[rows[0]], W[rows], b[rows], seed, W_out=None if V is None else V[rows]) for rows in groups
+    ]
     if len(groups) == 1:
         return done[0].assign_attrs(best_bias=int(given.weights.b is None)), note + describe_runs(done[0])
     texts = [f"models {_listed(rows)}, density {_told(given.problems[rows[0]].density)}\n{describe_runs(data)}"

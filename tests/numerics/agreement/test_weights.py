@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import theory
 from numerics.agreement.__main__ import main
-from numerics.agreement.instances import given_models, judge_each, per_instance
+from numerics.agreement.instances import GivenModels, given_models, judge_each, per_instance
 from numerics.agreement.weights import arrange_weights, read_weights
 from theory.optimum.biases import best_bias
 from theory.tools.command import run_command
@@ -177,6 +177,21 @@ def test_models_of_a_file_are_judged_on_the_problem_of_the_options(
     if "--noise" in options:
         with pytest.raises(ValueError, match="leave out --output"):
             main([*arguments, *options, "--output", str(tmp_path / "new")])
+
+
+def test_an_untied_decoder_is_judged_where_the_problem_has_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    W, b, decoder = np.array([[0.9, -0.9]]), np.array([0.0, 0.01]), np.array([[1.0], [-1.2]])
+    np.savez(tmp_path / "m.npz", W=W, b=b, W_out=decoder)
+    problem = theory.Problem(n=2, m=1, density=0.1, terms=theory.Terms(decoder="untied", decay=0.02))
+    data, _ = judge_each(GivenModels(read_weights(tmp_path / "m.npz", 2, 1), (problem,)))
+    assert_allclose(data.exact_loss, theory.population_loss(W, b, problem, W_out=decoder), rtol=1e-9)
+    arguments = ["--n", "2", "--m", "1", "--density", "0.1", "--weights", str(tmp_path / "m.npz")]
+    main([*arguments, "--decoder", "untied", "--weight-decay", "0.02"])
+    assert f"{data.exact_loss.item():.4g}"[:6] in capsys.readouterr().out
+    with pytest.raises(ValueError, match="--decoder untied"):
+        main(arguments)
 
 
 def test_missing_biases_are_the_best_and_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

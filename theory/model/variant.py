@@ -6,7 +6,9 @@ line in ``Variant.problem``.
 """
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -130,6 +132,23 @@ class Variant:
     def told(self) -> dict[str, str]:
         """Give what results are saved with: one text per option that is not the usual one."""
         return {name: repr(value) for name, value in vars(self).items() if value != getattr(STANDARD, name)}
+
+    @classmethod
+    def read(cls, attrs: Mapping[Any, Any]) -> str:
+        """
+        Say what a saved result's variant was.
+
+        Parameters
+        ----------
+        attrs : mapping
+            Attributes that ``told`` gave.
+
+        Returns
+        -------
+        str
+            Such as "values Exponential(scale=1.0)", separated by commas; empty for the usual one.
+        """
+        return ", ".join(f"{f.name} {attrs[f.name]}" for f in fields(cls) if f.name in attrs)
 
 
 STANDARD = Variant()

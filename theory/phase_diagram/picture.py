@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from theory.model.variant import Variant
+
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
@@ -73,8 +75,10 @@ def draw_phase_diagram(data: "xr.Dataset") -> "Figure":
     left.set_ylabel("relative importance of the extra feature")
     for axes in (left, right):
         axes.set_xlabel("density  $1-S$      (dense → sparse)")
+    variant = Variant.read(data.attrs)
     figure.suptitle(
         f"What becomes of an extra feature: n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions"
+        + (f"\n{variant}" if variant else "")
     )
     figure.legend(
         handles=[

@@ -1,7 +1,6 @@
 """What a phase diagram says, in words, with the closed forms of its boundaries."""
 
 from collections import Counter
-from dataclasses import fields
 from functools import cache
 
 import numpy as np
@@ -30,10 +29,9 @@ def summary(data: xr.Dataset) -> str:
     str
         Phases and shares, geometries, boundaries.
     """
-    n, m = data.attrs["n"], data.attrs["m"]
+    n, m, variant = data.attrs["n"], data.attrs["m"], Variant.read(data.attrs)
     lines = [
-        f"n = {n} features, m = {m} dimensions"
-        + "".join(f", {f.name} {data.attrs[f.name]}" for f in fields(Variant) if f.name in data.attrs),
+        f"n = {n} features, m = {m} dimensions" + (f", {variant}" if variant else ""),
         "",
         f"{'phase of the extra feature':28}{'idealised':>10}{'exact':>10}",
     ]
@@ -58,7 +56,7 @@ def summary(data: xr.Dataset) -> str:
                 sides = " | ".join(dict.fromkeys((str(PHASES[low]), str(PHASES[high]))))
                 kind = f"{'within ' if low == high else ''}{sides}, {word}"
                 lines.append(f"{kind:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
-    standard = not any(f.name in data.attrs for f in fields(Variant))
+    standard = not Variant.read(data.attrs)
     return "\n".join([*lines, "", *closed_forms(n, m)] if standard else lines)
 
 

@@ -12,6 +12,8 @@ from numpy.testing import assert_allclose
 import theory
 from theory.geometry.phases import PHASES, phase_of
 from theory.model.extra_feature import extra_feature_problem
+from theory.model.values import BINARY
+from theory.model.variant import Variant
 from theory.optimum.local_minima import random_starts, refine, revive
 from theory.phase_diagram.__main__ import main
 from theory.phase_diagram.diagram import default_resolution, exact_phase_diagram
@@ -158,6 +160,15 @@ def test_swapping_the_features_mirrors_the_diagram(pair: xr.Dataset) -> None:
 def test_results_do_not_depend_on_the_number_of_workers() -> None:
     one, two = (exact_phase_diagram(2, 1, resolution=6, workers=workers) for workers in (1, 2))
     xr.testing.assert_identical(one, two)
+
+
+def test_summary_and_picture_name_the_variant_and_only_where_it_is_not_the_usual_one(pair: xr.Dataset) -> None:
+    other = pair.assign_attrs(Variant(values=BINARY, terms=theory.Terms(noise=0.1)).told())
+    for data, named in ((pair, False), (other, True)):
+        title = theory.draw_phase_diagram(data).get_suptitle()
+        for text in (title, summary(data)):
+            assert ("values Binary()" in text) is named
+            assert ("noise=0.1" in text) is named
 
 
 def test_summary_names_phases_and_boundaries(triple: xr.Dataset) -> None:

@@ -1,7 +1,7 @@
 """Models of a file, each with the problem it was trained on: densities and importances per feature or per instance."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -215,9 +215,9 @@ def with_biases(given: GivenModels) -> tuple[Float[ndarray, "k m n"], Float[ndar
 
 def _groups(problems: Sequence[Problem]) -> list[list[int]]:
     """Models of the same problem."""
-    found: dict[bytes, list[int]] = {}
+    found: dict[Hashable, list[int]] = {}
     for k, problem in enumerate(problems):
-        found.setdefault(problem.density.tobytes() + problem.importance.tobytes(), []).append(k)
+        found.setdefault(problem.key, []).append(k)
     return list(found.values())
 
 

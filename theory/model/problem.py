@@ -1,6 +1,6 @@
 """The problem a toy model is asked to solve: how many features, how many dimensions, how often, how important."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -288,6 +288,13 @@ class Problem(Locked):
         own = np.where(alone, -1, np.arange(self.n))
         kinds = np.stack([self.density, self.importance, own], axis=1)
         return np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for problems that are the same in everything that a loss depends on."""
+        law = self.features
+        arrays = (law.density.tobytes(), self.importance.tobytes())
+        return law.density.shape, self.m, *arrays, law.sets, law.laws, law.values, self.activation, self.terms
 
     @property
     def textbook(self) -> bool:

@@ -1,6 +1,6 @@
 """A verdict on given models: exact loss and its parts, distance from the best known, geometry, every feature's part."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -175,15 +175,14 @@ def report(
     problems = _problems(problem, models)
     decoders = _each(W_out, models, 2)
     biases = _each(b, models, 1)
-    best: dict[bytes, tuple[float, str, str]] = {}
+    best: dict[Hashable, tuple[float, str, str]] = {}
     parts = []
     for k in range(models):
         one = problems[k]
-        key = one.density.tobytes() + one.importance.tobytes()
-        if key not in best:
-            best[key] = _best(one, seed)
+        if one.key not in best:
+            best[one.key] = _best(one, seed)
         bias = best_bias(matrices[k], one, decoders[k]) if biases[k] is None else biases[k]
-        parts.append(_judged(matrices[k], np.asarray(bias), one, decoders[k], best[key]))
+        parts.append(_judged(matrices[k], np.asarray(bias), one, decoders[k], best[one.key]))
     return ModelReport(xr.concat(parts, dim="instance").assign_attrs(best_bias=int(b is None)))
 
 

@@ -53,6 +53,14 @@ def test_instances_have_their_own_problems_and_missing_biases_are_the_best() -> 
         report(np.array([o.W for o in optima]), None, problems[:1])
 
 
+def test_problems_that_differ_in_their_law_alone_have_optima_of_their_own() -> None:
+    problems = [Problem(n=2, m=1, density=0.1, values=values) for values in ("uniform", "binary")]
+    data = report([[[1.0, -1.0]]] * 2, [0.0, 0.0], problems).data
+    assert_allclose(data.best_loss, [theory.global_optimum(problem).loss for problem in problems], rtol=1e-9)
+    assert data.best_loss[0] != data.best_loss[1]
+    assert problems[0].key == Problem(n=2, m=1, density=0.1).key != problems[1].key
+
+
 def test_a_decoder_of_its_own_has_its_exact_loss() -> None:
     W, b = model(5, 2)
     found = report(W, b, FIVE, W_out=0.9 * W.T).data.isel(instance=0)

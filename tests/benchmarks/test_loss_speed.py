@@ -47,26 +47,6 @@ def test_time_of_the_exact_loss_with_gradient(benchmark: BenchmarkFixture, n: in
     assert dW.shape == W.shape
 
 
-@pytest.mark.slow
-def test_cost_grows_no_faster_than_the_number_of_couplings_allows(capsys: pytest.CaptureFixture[str]) -> None:
-    """At equal nodes; the exponent of a fit from n = 50 to 400 stays below 2.2."""
-    sizes = np.array([50, 100, 200, 400])
-    times = []
-    for n in sizes:
-        W, b, problem = model(int(n))
-        G, weights = (W.T @ W)[None], np.ones((1, int(n)))
-        rounds = []
-        for _ in range(3):
-            start = time.perf_counter()
-            quadrature(G, b[None], problem.features, weights, nodes=64)
-            rounds.append(time.perf_counter() - start)
-        times.append(min(rounds))
-    exponent = np.polyfit(np.log(sizes), np.log(times), 1)[0]
-    with capsys.disabled():
-        print("\nn:", *sizes, " seconds at 64 nodes:", *(f"{t:.3f}" for t in times), f" exponent {exponent:.2f}")
-    assert exponent < 2.2
-
-
 @pytest.mark.timing
 def test_four_hundred_features_fit_in_two_seconds_and_a_gibibyte(capsys: pytest.CaptureFixture[str]) -> None:
     W, b, problem = model(400)

@@ -5,7 +5,7 @@ Absolute figures drift with the machine, so rounds are interleaved and the ratio
 uses one thread or all cores, whichever is faster at the time; the NumPy trainer runs in one process on one thread.
 Run with
 
-    pytest tests/benchmarks/test_trainer_speed.py -m slow -n0 -s
+    pytest tests/benchmarks/test_trainer_speed.py -m timing -n0 -s
 """
 
 import time
@@ -20,7 +20,7 @@ from theory import Problem, optimise, population_loss
 
 torch = pytest.importorskip("torch", reason="PyTorch, the peer to time against, is not installed: extra 'benchmark'")
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("at_full_speed")]
+pytestmark = [pytest.mark.timing, pytest.mark.usefixtures("at_full_speed")]
 
 DENSITY, BATCH, ROUNDS = 0.05, 1024, 5
 

@@ -91,6 +91,7 @@ def test_four_hundred_features_in_thirty_dimensions() -> None:
     assert_allclose(best.loss, 10 * best.optima["square antiprism"].loss + 320 * unrepresented_loss(0.1))
 
 
+@pytest.mark.timing
 def test_a_thousand_features_in_a_hundred_dimensions_take_less_than_a_second() -> None:
     losses = few_losses(0.1)
     best_tegum_product(1000, 100, 0.1, losses)

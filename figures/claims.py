@@ -9,12 +9,13 @@ from figures.shared.script import SCRIPTS, Settings, check_foreign, obtain
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from figures.shared.documents import CLAIMS, DOCUMENTS, Quote
-from figures.shared.verdicts import FAILS, HOLDS, UNDECIDED, Verdict
+from figures.shared.verdicts import DEPENDS, FAILS, HOLDS, UNDECIDED, Finding, Verdict
 from theory.tools.command import (
     Parser,
     non_negative_count,
@@ -39,8 +40,9 @@ Written by `python -m figures.claims`; do not edit.
 Every claim of the documents on superposition in toy models, with a verdict. A verdict is not written down by anybody:
 it follows from findings, each of which compares a document's words with what a figure's script computed: exactly where
 theory reaches, from trained models where it does not. A claim *holds* if every comparison agrees with it and *does not
-hold* if none does; else it says in how many it holds. What no document states stands apart, as *beyond the documents*,
-and decides nothing.
+hold* if none does; else it says in how many it holds. Where a threshold or a recipe of training had to be chosen, the
+comparison was made for every reasonable one, listed below it; it *depends* if they do not agree with each other. What
+no document states stands apart, as *beyond the documents*, and decides nothing.
 """
 
 
@@ -67,15 +69,19 @@ def judged(name: str, data: "xr.Dataset") -> dict[int, dict[str, Any]]:
     return {
         verdict.claim: {
             "verdict": verdict.outcome,
-            "findings": [
-                {"stated": finding.stated, "found": finding.found, "agrees": finding.agrees}
-                for finding in verdict.findings
-            ],
+            "findings": [_plain(finding) for finding in verdict.findings],
             "why": verdict.why,
             **made_by,
         }
         for verdict in verdicts
     }
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    """A finding of strings and lists, its choices only if there are any."""
+    plain = asdict(finding)
+    plain["choices"] = list(plain["choices"])
+    return plain if plain["choices"] else {key: plain[key] for key in ("stated", "found", "agrees")}
 
 
 def collect(folder: Path, settings: Settings) -> dict[int, dict[str, Any]]:
@@ -116,11 +122,12 @@ def page(results: Mapping[int, Mapping[str, Any]]) -> str:
         Markdown (MyST).
     """
     verdicts = [result["verdict"] for result in results.values()]
-    others = len(verdicts) - sum(verdicts.count(outcome) for outcome in (HOLDS, FAILS, UNDECIDED))
+    others = len(verdicts) - sum(verdicts.count(outcome) for outcome in (HOLDS, FAILS, DEPENDS, UNDECIDED))
     counts = {
         "hold": verdicts.count(HOLDS),
         "hold in part": others,
         "do not hold": verdicts.count(FAILS),
+        "depend on a choice": verdicts.count(DEPENDS),
         "cannot be decided": verdicts.count(UNDECIDED),
     }
     words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
@@ -153,14 +160,44 @@ def _section(claim: int, result: Mapping[str, Any]) -> list[str]:
     for quote, findings in judged.items():
         assert quote is not None
         lines += [f"{_source(quote)}:", "", "| as judged | found | agrees |", "|---|---|---|"]
-        lines += [f"| {_cell(f['stated'])} | {_cell(f['found'])} | {_SIGNS[f['agrees']]} |" for f in findings]
+        lines += [f"| {_cell(f['stated'])} | {_cell(f['found'])} | {_sign(f)} |" for f in findings]
         lines.append("")
+        for finding in findings:
+            lines += _choices(finding)
     if beyond:
         lines += ["Beyond the documents:", "", "| looked at | found |", "|---|---|"]
         lines += [f"| {_cell(finding['stated'])} | {_cell(finding['found'])} |" for finding in beyond]
         lines.append("")
     lines.append(f"Figure: [{name}.py](gallery/{name}). Made by `{result['command']}`, version {result['version']}.")
     return lines
+
+
+def _sign(finding: Mapping[str, Any]) -> str:
+    """Whether a finding agrees, and with every choice."""
+    choices = finding.get("choices", [])
+    if not choices:
+        return _SIGNS[finding["agrees"]]
+    if finding["agrees"] is None:
+        agreeing = sum(choice["agrees"] for choice in choices)
+        return f"depends: yes with {agreeing} of {len(choices)} choices"
+    return f"{_SIGNS[finding['agrees']]}, with all {len(choices)} choices"
+
+
+def _choices(finding: Mapping[str, Any]) -> list[str]:
+    """The table over thresholds and recipes, folded."""
+    if not finding.get("choices"):
+        return []
+    lines = [
+        f":::{{dropdown}} By choice: {_text(finding['stated'])}",
+        "",
+        "| choice | found | agrees |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {_cell(choice['label'])} | {_cell(choice['found'])} | {_SIGNS[choice['agrees']]} |"
+        for choice in finding["choices"]
+    ]
+    return [*lines, ":::", ""]
 
 
 def _source(quote: Quote) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from figures.claims import judged, main, page
 from figures.shared.documents import CLAIMS, DOCUMENTS
-from figures.shared.verdicts import FAILS, HOLDS, UNDECIDED, Finding, Verdict, compare
+from figures.shared.verdicts import DEPENDS, FAILS, HOLDS, UNDECIDED, Finding, Verdict, compare, weighed
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -151,6 +151,21 @@ def test_outcomes_follow_from_findings_on_what_is_stated() -> None:
     assert Verdict(25, (Finding(beyond, "b", True),), "why").outcome == UNDECIDED
     with pytest.raises(ValueError, match="needs at least one finding"):
         Verdict(1, (), "why")
+
+
+def test_a_verdict_that_hangs_on_a_threshold_says_so() -> None:
+    def below(threshold: float) -> tuple[str, bool]:
+        return f"3 below {threshold}", threshold > 2
+
+    stated = "every regular k-gon is a critical point"
+    turns = weighed(stated, below, {"one": 1.0, "four": 4.0}, "four")
+    assert (turns.agrees, turns.depends, turns.found) == (None, True, "four: 3 below 4.0")
+    stays = weighed(stated, below, {"three": 3.0, "four": 4.0}, "four")
+    assert (stays.agrees, stays.depends) == (True, False)
+    plain = Finding(stated, "b", False)
+    assert Verdict(25, (turns,), "why").outcome == DEPENDS
+    assert Verdict(25, (turns, stays), "why").outcome == "holds in 1 of 2 comparisons, 1 depends on a choice"
+    assert Verdict(25, (turns, plain), "why").outcome == "holds in none of 2 comparisons, 1 depends on a choice"
 
 
 def test_a_wrong_number_does_not_agree() -> None:

@@ -7,17 +7,50 @@ A script has, beside ``compute`` and ``draw``, one function
 A verdict is never written down: it follows from findings, each of which compares what a document states with what was
 computed. Findings on what no document states (figures/shared/documents.toml has the words) decide nothing: they stand
 beside the verdict as what goes beyond the documents.
+
+Where a finding needs a threshold or a recipe of training that no document gives, it is found for every reasonable one
+(``weighed``); it decides only if all of them agree, and else depends on the choice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from figures.shared.documents import CLAIMS
 
-__all__ = ["FAILS", "HOLDS", "PARTLY", "UNDECIDED", "Finding", "Verdict", "compare", "outcome_of"]
+__all__ = ["DEPENDS", "FAILS", "HOLDS", "PAPER", "PAPER_RECIPE", "PARTLY", "UNDECIDED", "Choice", "Finding", "Verdict",
+           "compare", "outcome_of", "weighed"]  # fmt: skip
 
 # What verdicts say; PARTLY is how they begin where a claim holds in some comparisons and not in others.
 HOLDS, PARTLY, FAILS, UNDECIDED = "holds", "holds in ", "does not hold", "cannot be decided"
+DEPENDS = "depends on a choice"
+# How the paper trains, beside the trainer's own defaults; initial weights are Xavier's.
+PAPER = "the paper's recipe"
+PAPER_RECIPE: Mapping[str, object] = {
+    "optimiser": "adamw", "learning_rate": 1e-3, "schedule": "constant", "steps": 10_000, "batch": 1024,
+}  # fmt: skip
+
+Parameter = TypeVar("Parameter")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """
+    What is found with one threshold, or one recipe of training.
+
+    Attributes
+    ----------
+    label : str
+        The choice, as it reads in a table: "norm above 0.5".
+    found : str
+        What was computed, with digits.
+    agrees : bool
+        Whether that agrees with what is stated.
+    """
+
+    label: str
+    found: str
+    agrees: bool
 
 
 @dataclass(frozen=True)
@@ -32,12 +65,20 @@ class Finding:
     found : str
         What was computed, with digits.
     agrees : bool or None
-        Whether the two agree; None if the document does not say enough to tell.
+        Whether the two agree; None if the document does not say enough to tell, or if it depends on the choice.
+    choices : tuple of Choice
+        What is found with each reasonable threshold or recipe; empty if nothing had to be chosen.
     """
 
     stated: str
     found: str
     agrees: bool | None
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def depends(self) -> bool:
+        """Whether some choices agree with the document and others do not."""
+        return len({choice.agrees for choice in self.choices}) > 1
 
 
 @dataclass(frozen=True)
@@ -66,10 +107,10 @@ class Verdict:
     @property
     def outcome(self) -> str:
         """What ``outcome_of`` says of the findings on what the documents state."""
-        return outcome_of(self.claim, [(finding.stated, finding.agrees) for finding in self.findings])
+        return outcome_of(self.claim, self.findings)
 
 
-def outcome_of(claim: int, findings: Sequence[tuple[str, bool | None]]) -> str:
+def outcome_of(claim: int, findings: Sequence[Finding]) -> str:
     """
     Say how much of a claim holds.
 
@@ -77,21 +118,54 @@ def outcome_of(claim: int, findings: Sequence[tuple[str, bool | None]]) -> str:
     ----------
     claim : int
         Its number.
-    findings : sequence of tuple of str and (bool or None)
-        What is stated, and whether it agrees; None if that cannot be told.
+    findings : sequence of Finding
+        What is stated, and whether it agrees.
 
     Returns
     -------
     str
         Of those findings that judge a document's words and can be decided: "holds" if all agree, "does not hold" if
-        none does, else in how many it holds.
+        none does, else in how many it holds and how many depend on a choice.
     """
-    decided = [agrees for stated, agrees in findings if agrees is not None and CLAIMS[claim].quote_of(stated)]
+    judging = [finding for finding in findings if CLAIMS[claim].quote_of(finding.stated)]
+    decided = [finding.agrees for finding in judging if finding.agrees is not None]
+    open_ = sum(finding.depends for finding in judging)
     if not decided:
-        return UNDECIDED
-    if all(decided):
+        return DEPENDS if open_ else UNDECIDED
+    if not open_ and all(decided):
         return HOLDS
-    return f"{PARTLY}{sum(decided)} of {len(decided)} comparisons" if any(decided) else FAILS
+    if not open_ and not any(decided):
+        return FAILS
+    share = f"{PARTLY}{sum(decided) or 'none'} of {len(decided) + open_} comparisons"
+    return f"{share}, {open_} depend{'s' if open_ == 1 else ''} on a choice" if open_ else share
+
+
+def weighed(
+    stated: str, measure: Callable[[Parameter], tuple[str, bool]], choices: Mapping[str, Parameter], chosen: str
+) -> Finding:
+    """
+    Judge a statement with every reasonable threshold or recipe.
+
+    Parameters
+    ----------
+    stated : str
+        What a document says.
+    measure : callable
+        Gives what is found with a choice, and whether it agrees.
+    choices : mapping from str to object
+        What each choice is called in a table, and what ``measure`` takes for it.
+    chosen : str
+        The one whose numbers are shown first.
+
+    Returns
+    -------
+    Finding
+        Agrees, or does not, if all choices say the same; else it depends.
+    """
+    found = tuple(Choice(label, *measure(value)) for label, value in choices.items())
+    first = next(choice for choice in found if choice.label == chosen)
+    same = len({choice.agrees for choice in found}) == 1
+    return Finding(stated, f"{chosen}: {first.found}", first.agrees if same else None, found)
 
 
 def compare(what: str, stated: float, found: float, within: float, digits: int = 4) -> Finding:

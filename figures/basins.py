@@ -245,8 +245,8 @@ def _often(missed: np.ndarray, stated: str, axis: str, places: np.ndarray) -> Fi
     """Whether runs miss the optimum often somewhere, whatever often is."""
     k = int(missed.argmax())
     told = (
-        f"{missed.min():.0%} to {missed[k]:.0%} of the runs, most at {axis} {places[k]:.3g}, {np.median(missed):.0%} in "
-        "the median"
+        f"{missed.min():.0%} to {missed[k]:.0%} of the runs, most at {axis} {places[k]:.3g}, in the median "
+        f"{np.median(missed):.0%}"
     )
     choices = {f"often: {share:.0%} of the runs": share for share in STATED_OFTEN}
     return weighed(stated, lambda share: (told, bool(missed[k] >= share)), choices, next(iter(choices)))

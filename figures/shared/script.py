@@ -124,7 +124,7 @@ def headline(figure: "Figure", finding: str) -> None:
     finding : str
         What its numbers say, in a sentence or two.
     """
-    letters = int(11.5 * figure.get_figwidth())
+    letters = int(8.6 * figure.get_figwidth())
     figure.suptitle(fill(finding, letters), fontsize=13, fontweight="bold", x=0.01, ha="left")
 
 

@@ -55,6 +55,7 @@ SCRIPTS = (
     "polygons",
     "absolute_value",
     "conditions",
+    "energy_levels",
 )
 
 

@@ -56,6 +56,7 @@ SCRIPTS = (
     "absolute_value",
     "conditions",
     "energy_levels",
+    "shared_factors",
 )
 
 

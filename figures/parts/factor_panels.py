@@ -34,7 +34,7 @@ def draw(data: xr.Dataset) -> "Figure":
     matplotlib.figure.Figure
         The picture.
     """
-    figure = new_figure(13.5, 11.0)
+    figure = new_figure(13.5, 10.0)
     grid = figure.add_gridspec(3, 10, height_ratios=(1.45, 1, 1))
     _likeness(figure.add_subplot(grid[0, :5]), data)
     _bars(figure.add_subplot(grid[0, 5:]), data)
@@ -42,9 +42,8 @@ def draw(data: xr.Dataset) -> "Figure":
     shown = sorted({int(np.abs(p - at).argmin()) for at in _SHOWN})
     for column, k in enumerate(shown):
         axes = figure.add_subplot(grid[1, 2 * column : 2 * column + 2])
-        _columns(axes, data["optimum_W"].values[k], f"p = {p[k]:g}")
-        if not column:
-            axes.set_title(f"(c) correlated pairs,  p = {p[k]:g}", fontsize=11, loc="left")
+        _columns(axes, data["optimum_W"].values[k])
+        axes.set_title(f"{'' if column else '(c) correlated pairs,  '}p = {p[k]:g}", fontsize=11, loc="left")
     for column, case in enumerate(data["case"].values):
         axes = figure.add_subplot(grid[2, 2 * column : 2 * column + 2])
         _cosines(axes, data["cosine"].sel(case=case).values, str(case))
@@ -99,14 +98,14 @@ def _bars(axes: "Axes", data: xr.Dataset) -> None:
     axes.bar([0], [0], color=COLOURS[6], label="full: pairs within a set")
     axes.bar([0], [0], color=COLOURS[6], alpha=0.35, label="pale: pairs across sets")
     axes.set_xticks(np.arange(len(cases)), [str(case).replace(", ", "\n") for case in cases])
-    axes.set_ylim(0, 165)
+    axes.set_ylim(0, 150)
     axes.set_yticks([0, 25, 50, 75, 100])
     axes.set_ylabel("pairs of features, %")
     axes.set_title("(b) anticorrelated features, mean over densities", fontsize=11, loc="left")
     axes.legend(frameon=False, fontsize=8, ncol=2, loc="upper left")
 
 
-def _columns(axes: "Axes", W: np.ndarray, title: str) -> None:
+def _columns(axes: "Axes", W: np.ndarray) -> None:
     limit = 1.15 * np.abs(W).max()
     for colour, members in zip(COLOURS, PAIRS, strict=False):
         for j in members:
@@ -116,7 +115,6 @@ def _columns(axes: "Axes", W: np.ndarray, title: str) -> None:
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(title, fontsize=11)
 
 
 def _cosines(axes: "Axes", C: np.ndarray, case: str) -> None:

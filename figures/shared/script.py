@@ -57,6 +57,7 @@ SCRIPTS = (
     "conditions",
     "energy_levels",
     "shared_factors",
+    "finite_data",
 )
 
 

@@ -55,6 +55,9 @@ SCRIPTS = (
     "polygons",
     "absolute_value",
     "conditions",
+    "energy_levels",
+    "shared_factors",
+    "finite_data",
 )
 
 

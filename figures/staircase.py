@@ -1,11 +1,11 @@
 """Dimensions per feature: a staircase between an estimate from below and the best that is known
-=================================================================================================
+=============================================================================================
 
 Equal features, n = 400 and m = 30: the average dimensionality m / sum of squared weights, which the slides see stick at
 1 and 1/2 (claim 6), and the dimensionalities D_i of single features, which they see cluster at 1, 3/4, 2/3, 1/2, 2/5,
 3/8 and 0 (claim 7).
 
-No line is fitted to a trained model. Below stands the relaxed even frame, all features of which share all dimensions: an
+No line is fitted to a trained model. Below stands the relaxed even frame, whose features share all dimensions: an
 estimate from below. Above stands the best arrangement known: a knapsack over the catalogue's polytopes and spherical
 codes, even frames found by minimising the exact loss, and mixtures of them. Grey dots are models trained from Xavier's
 weights, three at every density, and their features. Where features are dense, few of the named polytopes are
@@ -40,8 +40,9 @@ __all__ = ["compute", "draw", "judge"]
 
 def compute(settings: Settings) -> xr.Dataset:
     """Estimate, best known arrangement and trained models, density by density."""
-    n, m, count, steps, models = (40, 4, 5, 1000, 1) if settings.quick else (400, 30, 24, 4000, 3)
-    densities = (1 / np.geomspace(1, 100, 2 * count - 1))[::2]
+    n, m, steps, models = (40, 4, 1000, 1) if settings.quick else (400, 30, 4000, 3)
+    densities = 1 / (10.0 ** np.array([0, 0.5, 1, 1.5]) if settings.quick else np.geomspace(1, 100, 47)[::2])
+    count = len(densities)
     # A quick look takes the named polytopes only: those without a name take most of the time.
     polytopes = tuple(NAMED.values()) if settings.quick else None
     jobs = [(n, m, float(p), polytopes, settings.seed) for p in densities]
@@ -60,7 +61,8 @@ def _predicted(n: int, m: int, density: float, polytopes: Collection[str] | None
     losses = factor_losses(density, n, m)
     if polytopes is not None:
         losses = {name: optimise_polytope(name, density).loss for name in polytopes}
-    below, frames = predict_even_frame(n, m, density), frames_of_parts(n, m, density, seed=seed)
+    below = predict_even_frame(n, m, density)
+    frames = frames_of_parts(n, m, density, seed=seed, stored=below.k)
     product, best = (best_mixture(n, m, density, some, losses) for some in ((), frames))
     whole = [frame for frame in frames if frame.W.shape[0] == m]
     frame_loss = whole[0].loss + (n - whole[0].W.shape[1]) * below.left_out_loss if whole else np.nan
@@ -97,7 +99,7 @@ def _learned(n: int, m: int, densities: "ndarray", models: int, steps: int, sett
     shape = (len(densities), models)
     return xr.Dataset(
         {
-            "learned_average": (("density", "model"), dimensions_per_feature(W).reshape(shape)),
+            "learned_average": (("density", "model"), np.reshape(dimensions_per_feature(W), shape)),
             "learned_loss": (("density", "model"), losses.reshape(shape)),
             "learned_norm": (("density", "model", "feature"), np.linalg.norm(W, axis=1).reshape(*shape, n)),
             "learned_dimensionality": (("density", "model", "feature"), dimensionality(W).reshape(*shape, n)),

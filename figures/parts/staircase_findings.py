@@ -222,11 +222,14 @@ def _band(data: xr.Dataset) -> list[Finding]:
     """Models against the estimate from below and the best known, and what beats products."""
     x, learned = 1 / data["density"].values, data["learned_loss"].values
     below, best, product = (data[f"{name}_loss"].values for name in ("below", "best", "product"))
-    ratio, width = learned / below[:, None] - 1, best / below - 1
+    ratio, width = (
+        learned / below[:, None] - 1,
+        np.maximum(best / below - 1, 0),
+    )  # digons attain the estimate, to rounding
     found = (
         f"the {learned.size} models cost {ratio.min():.1%} to {ratio.max():.1%} more than the estimate, "
-        f"{int((ratio < 0).sum())} of them less; {int((learned <= best[:, None]).sum())} cost no more than the best known, "
-        f"which exceeds the estimate by {width.min():.1%} to {width.max():.1%}"
+        f"{int((ratio < 0).sum())} of them less; {int((learned <= best[:, None]).sum())} cost no more than the best "
+        f"known, which exceeds the estimate by {width.min():.1%} to {width.max():.1%}"
     )
     findings = [Finding("whether trained models lie in or above the predicted band", found, None)]
     beaten = learned.min(1) < product
@@ -234,9 +237,10 @@ def _band(data: xr.Dataset) -> list[Finding]:
         last = data.isel(density=-1)
         D = represented(last)
         found = (
-            f"from 1/(1-S) = {x[beaten].min():.3g} on trained models beat the best product of polytopes and codes, by up "
-            f"to {(1 - learned.min(1) / product).max():.1%}; at the sparsest {len(D) / data.sizes['model']:.0f} features "
-            f"have D_i = {D.mean():.4f} with a standard deviation of {D.std():.4f}: one frame over all dimensions"
+            f"from 1/(1-S) = {x[beaten].min():.3g} on trained models beat the best product of polytopes and codes, "
+            f"by up to {(1 - learned.min(1) / product).max():.1%}; at the sparsest {len(D) / data.sizes['model']:.0f} "
+            f"features have D_i = {D.mean():.4f} with a standard deviation of {D.std():.4f}: one frame over all "
+            "dimensions"
         )
         findings.append(Finding("whether the values belong to small polytopes at every density", found, None))
     return findings

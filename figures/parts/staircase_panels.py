@@ -94,14 +94,16 @@ def _draw_dimensionalities(axes: "Axes", data: xr.Dataset) -> None:
         place = level - 0.018 * (name == "square antiprism") + 0.012 * (name == "pentagon")  # two that are close
         axes.text(1.0, place, f" {name}", transform=axes.get_yaxis_transform(), va="center", fontsize=10, color="0.3")
     for k in range(len(density)):
-        values, counts = np.unique(data["best_dimensionality"].values[k].round(3), return_counts=True)
+        values, counts = np.unique(data["best_dimensionality"].values[k].round(2), return_counts=True)
         axes.scatter(np.full(len(values), 1 / density[k]), values, s=14 + 5 * np.sqrt(counts) ** 1.3, marker="s",
                      facecolor="none", edgecolor=_BEST, lw=1.4, zorder=3)  # fmt: skip
     axes.plot(1 / density, data["below_dimensionality"], color=_BELOW, lw=1.5, ls="--", zorder=4)
     axes.plot([], [], "o", color=_LEARNED, ms=4, label="features of trained models")
-    axes.scatter([], [], marker="s", facecolor="none", edgecolor=_BEST, lw=1.4, label="features of the best arrangement")
+    axes.scatter(
+        [], [], marker="s", facecolor="none", edgecolor=_BEST, lw=1.4, label="features of the best arrangement"
+    )
     axes.plot([], [], color=_BELOW, lw=1.5, ls="--", label="even frame, predicted: m/k")
-    axes.set_ylim(-0.04, 1.12)
+    axes.set_ylim(-0.07, 1.12)
     axes.set_ylabel("dimensionality $D_i$")
     axes.legend(framealpha=0.9, edgecolor="none", fontsize=10, loc="upper right")
 
@@ -120,13 +122,15 @@ def _draw_shares(axes: "Axes", data: xr.Dataset) -> None:
 def _draw_band(axes: "Axes", data: xr.Dataset) -> None:
     """Losses above the estimate, in per cent of it."""
     x, below = 1 / data["density"].values, data["below_loss"].values
-    best, product, learned = (100 * (data[f"{name}_loss"].values.T / below - 1) for name in ("best", "product", "learned"))
+    best, product, learned = (
+        100 * (data[f"{name}_loss"].values.T / below - 1) for name in ("best", "product", "learned")
+    )
     axes.fill_between(x, 0, best, color=_BEST, alpha=0.2, lw=0, label="between estimate and best known")
     axes.plot(x, product, color=COLOURS[2], lw=1.5, ls=":", label="best product of polytopes and codes")
-    axes.axhline(0, color=_BELOW, lw=1.5, ls="--")
+    axes.axhline(0, color=_BELOW, lw=1.5, ls="--", label="estimate: even frame, predicted")
     axes.plot(x, learned.T, "o", color=_LEARNED, ms=4)
     axes.set_yscale("symlog", linthresh=1)
     axes.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
-    axes.set_ylim(min(-0.3, float(learned.min()) - 0.3), max(100.0, float(learned.max()) * 1.2))
+    axes.set_ylim(min(-0.3, float(learned.min()) - 0.3), max(250.0, float(learned.max()) * 5))
     axes.set_ylabel("loss above the\nestimate (%)")
-    axes.legend(frameon=False, fontsize=10, loc="upper left", ncols=2)
+    axes.legend(frameon=False, fontsize=10, loc="upper center", ncols=3)

@@ -33,8 +33,8 @@ _SHARES = (0.4, 0.06)
 _FEASIBLE = 1e-6
 # Cosines of Gauss's quadrature; from so many dimensions on those of a normal law.
 _GAUSS, _HERMITE = 6, 300
-# Accuracy of the losses, in units of the zero model's, refined and rough, and the most nodes for it; steps of a descent,
-# and the changes of the loss at which it ends.
+# Accuracy of the losses, in units of the zero model's, refined and rough, and the most nodes for it; steps of a
+# descent, and the changes of the loss at which it ends.
 _ACCURACY, _MOST_NODES, _STEPS = {True: 1e-7, False: 1e-5}, 2**12, 80
 _CHANGE = {True: 1e-11, False: 1e-8}
 

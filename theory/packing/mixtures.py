@@ -1,8 +1,8 @@
 """The best known arrangement of n equal features: products of polytopes and codes, even frames, and mixtures of them.
 
-Even frames that exist (theory.frames.descent) are factors like polytopes: they hold k features in d <= m dimensions, and
-losses of factors in orthogonal subspaces add. A knapsack over all of them is an upper bound of the optimal loss that no
-product alone and no frame alone reaches; below it stands the estimate of the relaxed even frame
+Even frames that exist (theory.frames.descent) are factors like polytopes: they hold k features in d <= m dimensions,
+and losses of factors in orthogonal subspaces add. A knapsack over all of them is an upper bound of the optimal loss
+that no product alone and no frame alone reaches; below it stands the estimate of the relaxed even frame
 (theory.frames.prediction). Between the two lies the staircase.
 """
 
@@ -74,6 +74,7 @@ def frames_of_parts(
     parts: Sequence[float] = _PARTS,
     seed: int = 0,
     steps: int = 200,
+    stored: int | None = None,
 ) -> list[DescendedFrame]:
     """
     Descend even frames in some of the dimensions, each with as many features as the relaxation predicts.
@@ -92,6 +93,8 @@ def frames_of_parts(
         Seed of the directions that descents start from.
     steps : int
         Most steps of a descent.
+    stored : int, optional
+        Features that the relaxation predicts in all m dimensions, if that is known already.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def frames_of_parts(
         antipodal pairs and dedicated features, which no random start finds and the catalogue has. Where all features
         are stored, only the one of all dimensions.
     """
-    whole = predict_even_frame(n, m, density).k
+    whole = predict_even_frame(n, m, density).k if stored is None else stored
     if whole <= 2 * m:
         return []
     found = []
@@ -150,7 +153,7 @@ def best_mixture(
     named = {_name(frame): frame for frame in sorted(frames, key=lambda frame: -frame.loss)}  # the best of equal size
     factors = [Factor(name, POLYTOPES[name].d, POLYTOPES[name].v, loss) for name, loss in known.items()]
     factors = [factor for factor in factors if factor.d]
-    factors += [Factor(name, *frame.W.shape, frame.loss) for name, frame in named.items()]
+    factors += [Factor(name, frame.W.shape[0], frame.W.shape[1], frame.loss) for name, frame in named.items()]
     counts = pack_factors(n, m, factors, known["unrepresented"])
     size = {factor.name: factor for factor in factors}
     left = n - sum(size[name].v * count for name, count in counts.items())
@@ -160,7 +163,7 @@ def best_mixture(
         W = named[name].W if name in named else optimise_polytope(name, density).W
         D += count * [dimensionality(W)]
         norms += count * [np.linalg.norm(W, axis=0)]
-    order = {name: count for name, count in sorted(counts.items(), key=lambda item: -size[item[0]].v)}
+    order = dict(sorted(counts.items(), key=lambda item: -size[item[0]].v))
     if left:
         order["unrepresented"] = left
     return Mixture(n, m, order, float(loss), np.concatenate(D[::-1]), np.concatenate(norms[::-1]))

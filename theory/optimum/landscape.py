@@ -15,7 +15,10 @@ from theory.curvature.quick_expansion import separate_errors
 from theory.loss.enumeration import max_features
 from theory.loss.output_curvature import output_curvatures
 from theory.loss.population import AccuracyWarning, OutputErrors, output_errors
+from theory.loss.set_curvature import set_curvatures
+from theory.model.activations import RELU
 from theory.model.problem import Problem
+from theory.model.values import UNIFORM
 from theory.optimum.local_minima import row_errors
 
 __all__ = ["Landscape"]
@@ -66,6 +69,11 @@ class Landscape:
     @cached_property
     def _formula(self) -> bool:
         return self.problem.textbook
+
+    @cached_property
+    def _sets(self) -> bool:
+        problem = self.problem
+        return problem.features.values == UNIFORM and problem.activation == RELU and problem.terms.plain
 
     @property
     def smooth(self) -> bool:
@@ -150,7 +158,11 @@ class Landscape:
 
     def _curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
         """Second derivatives of every output's error in its couplings and bias."""
-        return self._formula_curvatures(G, b) if self._formula else self._difference_curvatures(G, b)
+        if self._formula:
+            return self._formula_curvatures(G, b)
+        if self._sets:
+            return self._set_curvatures(G, b)
+        return self._difference_curvatures(G, b)
 
     def _formula_curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
         """By theory.loss.output_curvature."""
@@ -166,6 +178,18 @@ class Landscape:
         own = np.arange(n)[:, None, None]
         second[:, own, place[:, :, None], place[:, None, :]] = found.reshape(k, n, n + 1, n + 1)
         return second
+
+    def _set_curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
+        """By theory.loss.set_curvature."""
+        k, n = b.shape
+        own, features = np.tile(np.arange(n), k), self.problem.features
+        models = max(1, _BLOCK_ELEMENTS // (_NODES * n))
+        found = []
+        for first in range(0, k, models):
+            block = slice(first, first + models)
+            rows = G[block].reshape(-1, n), b[block].reshape(-1), own[: n * len(b[block])]
+            found.append(set_curvatures(*rows, features, _NODES))
+        return np.concatenate(found).reshape(k, n, n + 1, n + 1)
 
     def _difference_curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
         """From differences of gradients, away from the kink at bias zero."""

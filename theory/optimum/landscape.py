@@ -27,8 +27,10 @@ __all__ = ["Landscape"]
 _NODES, _BLOCK_ELEMENTS = 48, 60_000
 # Rows of Hessians at once: the derivatives of all couplings are (n, n + 1, d) numbers for each.
 _HESSIAN_ELEMENTS = 2_000_000
-# Up to so many features few nodes, the same for all points, are quickest; beyond, a relative accuracy.
+# Up to so many features few nodes, the same for all points, are quickest; beyond, a relative accuracy. Where features
+# are correlated that is so longer, and so many nodes do.
 _FIXED_NODES, _SEARCH = 8, 1e-5
+_FIXED_NODES_OF_SETS, _NODES_OF_SETS = 12, 64
 # Up to so many features outputs are integrated one by one where the loss is wanted to all digits.
 _SEPARATE = 12
 # Step of the differences that give second derivatives where there is no formula.
@@ -87,7 +89,7 @@ class Landscape:
 
     @cached_property
     def _search_errors(self):  # type: ignore[no-untyped-def]
-        return row_errors(self.problem.repeated(1))
+        return row_errors(self.problem.repeated(1), None if self.problem.features.independent else _NODES_OF_SETS)
 
     def split(self, x: Float[ndarray, "k d"]) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
         """W and b of every point."""
@@ -100,7 +102,8 @@ class Landscape:
 
     def errors(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> OutputErrors:
         """Expected squared errors of all outputs."""
-        if self.enumerated or (self._rtol is None and self.problem.n <= _FIXED_NODES):
+        few = _FIXED_NODES if self.problem.features.independent or not self._sets else _FIXED_NODES_OF_SETS
+        if self.enumerated or (self._rtol is None and self.problem.n <= few):
             return self._search_errors(G, b, np.zeros(len(b), dtype=int))
         if self._rtol is None or not self._formula or self.problem.n > _SEPARATE:
             with warnings.catch_warnings():  # a loss known to fewer digits still leads downhill

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.shared.verdicts import Finding, Verdict
+from figures.shared.verdicts import Finding, Verdict, weighed
 from numerics import Parameters, forward, sample, train
 from theory import Problem, unrepresented_loss
 from theory.model.values import Symmetrised
@@ -207,20 +207,28 @@ def judge(data: xr.Dataset) -> list[Verdict]:
                 f"loss {dense:.1e} of a left-out feature's, neurons per feature {served[0].tolist()}",
                 bool(abs(dense - STATED_SMALL_LOSS) < 1e-3 and (served == 2).all()))
     ]  # fmt: skip
-    counts = {below: computed(data, below) for below in COMPUTED}
     for j, name in enumerate(PROFILES):
-        k = int(counts[0.5][j].argmax())
-        others = ", ".join(f"{counts[below][j][k]} below {below:g}" for below in COMPUTED if below != 0.5)
+
+        def more(below: float, j: int = j) -> tuple[str, bool]:
+            counts = computed(data, below)[j]
+            k = int(counts.argmax())
+            told = f"{counts[k]} at density {float(data['density'][k]):g}; {m // 2} could be without sharing"
+            return told, bool(counts[k] > STATED_FEATURES_PER_NEURON * m)
+
         findings += [
-            Finding(f"n = {n}, m = {m}, importances {name}: more are computed than two by two",
-                    f"{counts[0.5][j][k]} with less than half of the error of leaving them out ({others}), at density "
-                    f"{float(data['density'][k]):g}; {m // 2} could be without sharing",
-                    bool(counts[0.5][j][k] > STATED_FEATURES_PER_NEURON * m)),
-            Finding(f"importances {name}: the computation is in superposition",
-                    f"loss {float(data['loss'][j].min()):.3f} of the least without sharing neurons, dense "
-                    f"{float(data['loss'][j, 0]):.3f}",
-                    bool(data["loss"][j].min() < 1)),
-        ]  # fmt: skip
+            weighed(
+                f"n = {n}, m = {m}, importances {name}: more are computed than two by two",
+                more,
+                {f"error below {below:g} of that of leaving it out": below for below in COMPUTED},
+                "error below 0.5 of that of leaving it out",
+            ),
+            Finding(
+                f"importances {name}: the computation is in superposition",
+                f"loss {float(data['loss'][j].min()):.3f} of the least without sharing neurons, dense "
+                f"{float(data['loss'][j, 0]):.3f}",
+                bool(data["loss"][j].min() < 1),
+            ),
+        ]
     why = (
         "If features are rarely active together, a neuron can serve several: what it adds to the wrong outputs is "
         "cancelled by other neurons and cut off by the output's ReLU. With importances that fall quickly, features far "

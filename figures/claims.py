@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,11 +194,21 @@ def _choices(finding: Mapping[str, Any]) -> list[str]:
         "| choice | found | agrees |",
         "|---|---|---|",
     ]
-    lines += [
-        f"| {_cell(choice['label'])} | {_cell(choice['found'])} | {_SIGNS[choice['agrees']]} |"
-        for choice in finding["choices"]
-    ]
+    alike: dict[tuple[str, bool, int], list[str]] = {}
+    for choice in finding["choices"]:
+        parts = choice["label"].count(", ")
+        alike.setdefault((choice["found"], choice["agrees"], parts), []).append(choice["label"])
+    for (found, agrees, _), labels in alike.items():
+        lines += [f"| {_cell(label)} | {_cell(found)} | {_SIGNS[agrees]} |" for label in _joined(labels)]
     return [*lines, ":::", ""]
+
+
+def _joined(labels: Sequence[str]) -> Sequence[str]:
+    """One label for several that are all combinations of their parts: "density 0.1, to 3 degrees / to 5 degrees"."""
+    values = [list(dict.fromkeys(part)) for part in zip(*(label.split(", ") for label in labels), strict=True)]
+    if prod(map(len, values)) != len(labels):
+        return labels
+    return [", ".join(" / ".join(part) for part in values)]
 
 
 def _source(quote: Quote) -> str:

@@ -1,8 +1,8 @@
 """Features that differ in density
 ===============================
 
-How many are represented (claim 22), the norms of the embeddings (claim 23), and what decides which are left out
-(claim 24).
+How many are represented (claim 22), the norms of the embeddings (claim 23), what decides which are left out (claim 24),
+and which of the others have a dimension of their own (claim 36).
 
 Four cases: importance and density fall together (1), importance falls while density rises (2), importance falls and
 densities come in random order (3), importance is constant and density falls (4).
@@ -15,36 +15,29 @@ densities come in random order (3), importance is constant and density falls (4)
     feature can save (1/9, at p = 2/3): dimensions go to pairs around 2/5, so that features near p = 1 are left
     out, and so are the sparsest. Feature j joins i on a dimension if (I_i + I_j) p_i < I_j (2 - 3 p_j / 2); which
     features get the m dimensions is the assignment that theory.best_pairing solves.
-(d) The share of features that this criterion decides as training does.
+(d) The share of features that this criterion decides as training does, stored and left-out ones weighing the same.
 
 The source leaves all parameters out. Chosen here: densities geometric from 1 to 1/20, the range of the literature, and
 importances 0.9^i for five features, geometric from 1 to 1/100 for eighty. A second choice shows what hangs on it:
 densities from 1/2 to 1/100, importances 0.7^i and geometric from 1 to 1/10. A feature counts as represented from norm
-1/2 on; both counts are kept, from 1/2 and from 1/10 on.
+1/2 on in the picture; verdicts take norms from 0.1 to 0.9, and the paper's recipe of training beside the project's.
 """
 
 from figures.shared.script import Settings, main
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from figures.parts.nonuniform_measures import (
-    CASES,
-    FAINT,
-    PUBLISHED,
-    REPRESENTED,
-    SCENARIOS,
-    agreement,
-    counted,
-    frobenius,
-)
+from figures.parts.nonuniform_findings import five_findings, frobenius_findings, left_out_findings, overlap_findings
+from figures.parts.nonuniform_measures import CASES, SCENARIOS, agreement, counted, frobenius
 from figures.parts.nonuniform_panels import draw
-from figures.shared.verdicts import Finding, Verdict
+from figures.shared.verdicts import PAPER_RECIPE, Verdict
 from numerics import train
-from theory import Problem, best_pairing
+from theory import Problem, best_pairing, feature_norms, superposition
 from theory.optimum.local_minima import random_starts, refine, revive
+from theory.search.criterion import check_criterion
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -55,10 +48,8 @@ CHOICES = ("p 1 to 1/20", "p 1/2 to 1/100")
 _DENSITIES = ((1.0, 1 / 20), (1 / 2, 1 / 100))
 # Importance of the last of the five, and of the eighty, features; the first has 1.
 _LAST_IMPORTANCE = {5: (0.9**4, 0.7**4), 80: (1 / 100, 1 / 10)}
-# The source: never more than 4 of the five are represented, and about 3 mostly.
-STATED_MOST, STATED_USUAL, _ABOUT = 4, 3.0, 0.5
-# The source: "a few" of the densest are not learned in case 4.
-STATED_LEFT_OUT = 1
+# Random problems on which rules are tried: features, dimensions, how many.
+_RULES = ((4, 1, 200), (5, 1, 200), (4, 2, 200), (5, 2, 200))
 
 
 def scenarios(n: int, choice: int, seed: int = 0) -> tuple["ndarray", "ndarray"]:
@@ -93,29 +84,44 @@ def compute(settings: Settings) -> xr.Dataset:
     choices = range(1 if settings.quick else len(CHOICES))
     small = xr.concat([_five(choice, settings) for choice in choices], "choice")
     large = xr.concat([_eighty(choice, settings) for choice in choices], "choice")
-    data = xr.merge([small, large, _left_out_ideally()]).assign_coords(choice=list(CHOICES[: len(choices)]))
+    data = xr.merge([small, large, _left_out_ideally(), _criteria(settings)])
+    data = data.assign_coords(choice=list(CHOICES[: len(choices)]))
     data.attrs["summary"] = _summary(data)
     return data
+
+
+def _learned(problem: Problem, instances: int, steps: int, settings: Settings, paper: bool = False) -> xr.Dataset:
+    """Weights that training gives, by the project's own recipe or by the paper's: W (row, instance, dim, feature)."""
+    recipe: dict[str, Any] = {"steps": steps}
+    if paper:
+        recipe = {**PAPER_RECIPE, **({"steps": steps} if settings.quick else {})}
+    learned = train(problem, instances=instances, seed=settings.seed, workers=settings.workers, **recipe)
+    W = learned["W"].values.reshape(-1, instances, problem.m, problem.n).astype(float)
+    b = learned["b"].values.reshape(-1, instances, problem.n).astype(float)
+    return xr.Dataset({"W": (("row", "instance", "dimension", "feature"), W), "b": (("row", "instance", "feature"), b)})
 
 
 def _five(choice: int, settings: Settings) -> xr.Dataset:
     """Exact optima, pairings and training of five features in two dimensions."""
     density, importance = (rows[:4] for rows in scenarios(5, choice, settings.seed))
     problem = Problem(m=2, density=density, importance=importance)
-    learned = train(problem, instances=8, steps=1500 if settings.quick else 10_000, seed=settings.seed,
-                    workers=settings.workers)  # fmt: skip
-    norms = np.linalg.norm(learned["W"].values, axis=1).reshape(4, 8, 5)
+    instances, steps = (8, 1500) if settings.quick else (24, 10_000)
+    learned, paper = (_learned(problem, instances, steps, settings, recipe) for recipe in (False, True))
     exact_W, exact_loss = _exact_optima(problem, learned, 40 if settings.quick else 120, settings.seed)
     pairings = [_pairing(problem, row) for row in range(4)]
+    dims = ("case", "instance", "five")
     return xr.Dataset(
         {
             "five_density": (("case", "five"), density),
             "five_importance": (("case", "five"), importance),
-            "five_exact": (("case", "five"), np.linalg.norm(exact_W, axis=1)),
+            "five_exact": (("case", "five"), feature_norms(exact_W)),
+            "five_exact_W": (("case", "two", "five"), exact_W),
             "five_exact_loss": ("case", exact_loss),
             "five_pairing": (("case", "five"), np.array([_stored(pairing, 5) for pairing in pairings])),
             "five_pairing_loss": ("case", [pairing.loss for pairing in pairings]),
-            "five_learned": (("case", "instance", "five"), norms),
+            "five_learned": (dims, feature_norms(learned["W"].values)),
+            "five_learned_W": (("case", "instance", "two", "five"), learned["W"].values),
+            "five_paper": (dims, feature_norms(paper["W"].values)),
         },
         coords={"case": list(CASES)},
     )
@@ -125,15 +131,30 @@ def _eighty(choice: int, settings: Settings) -> xr.Dataset:
     """Pairings and training of eighty features in twenty dimensions."""
     density, importance = scenarios(80, choice, settings.seed)
     problem = Problem(m=20, density=density, importance=importance)
-    instances, steps = (1, 800) if settings.quick else (8, 3000)
-    learned = train(problem, instances=instances, steps=steps, seed=settings.seed, workers=settings.workers)
-    norms = np.linalg.norm(learned["W"].values, axis=1).reshape(len(SCENARIOS), instances, 80)
+    instances, steps, orders = (1, 800, 2) if settings.quick else (8, 3000, 8)
+    learned = _learned(problem, instances, steps, settings)["W"].values
+    paper = _learned(problem, 1 if settings.quick else 3, steps, settings, paper=True)["W"].values
+    # Case 3 in other random orders; the first is the one above.
+    mixed = np.array([scenarios(80, choice, settings.seed + k)[0][2] for k in range(orders)])
+    weight = np.tile(importance[2], (orders - 1, 1))
+    others = _learned(Problem(m=20, density=mixed[1:], importance=weight), (instances + 1) // 2, steps, settings)
+    reordered = np.concatenate([learned[2:3, : (instances + 1) // 2], others["W"].values])
     stored = np.array([_stored(_pairing(problem, row), 80) for row in range(len(SCENARIOS))])
+    run, own, order = (
+        ("scenario", "replicate", "eighty"), ("scenario", "paper_replicate", "eighty"), ("order", "few", "eighty"),
+    )  # fmt: skip
     return xr.Dataset(
         {
             "eighty_density": (("scenario", "eighty"), density),
+            "eighty_importance": (("scenario", "eighty"), importance),
             "eighty_pairing": (("scenario", "eighty"), stored),
-            "eighty_learned": (("scenario", "replicate", "eighty"), norms),
+            "eighty_learned": (run, feature_norms(learned)),
+            "eighty_overlap": (run, superposition(learned)),
+            "paper_learned": (own, feature_norms(paper)),
+            "paper_overlap": (own, superposition(paper)),
+            "order_density": (("order", "eighty"), mixed),
+            "order_learned": (order, feature_norms(reordered)),
+            "order_overlap": (order, superposition(reordered)),
         },
         coords={"scenario": list(SCENARIOS)},
     )
@@ -154,6 +175,21 @@ def _left_out_ideally() -> xr.Dataset:
     )
 
 
+def _criteria(settings: Settings) -> xr.Dataset:
+    """How often rules decide as the exact optimum of random problems, stored and left-out features weighing alike."""
+    cases = ((4, 1, 12),) if settings.quick else _RULES
+    found = [check_criterion(n, m, problems, seed=settings.seed) for n, m, problems in cases]
+    return xr.Dataset(
+        {
+            "rule_n": ("rule_case", [n for n, _, _ in cases]),
+            "rule_m": ("rule_case", [m for _, m, _ in cases]),
+            "rule_stored": ("rule_case", [agreement.baseline for agreement in found]),
+            "rule_pair": ("rule_case", [agreement.balanced for agreement in found]),
+            "rule_marginal": ("rule_case", [agreement.marginal for agreement in found]),
+        }
+    )
+
+
 def _pairing(problem: Problem, row: int) -> "Pairing":
     return best_pairing(Problem(m=problem.m, density=problem.density[row], importance=problem.importance[row]))
 
@@ -167,7 +203,7 @@ def _exact_optima(problem: Problem, learned: xr.Dataset, starts: int, seed: int)
     rng = np.random.default_rng(seed)
     k, (m, n) = problem.batch_shape[0], (problem.m, problem.n)
     random_W, random_b = random_starts(problem, k * starts, rng)
-    known_W, known_b = learned["W"].values.reshape(k, -1, m, n), learned["b"].values.reshape(k, -1, n)
+    known_W, known_b = learned["W"].values, learned["b"].values
     W = np.concatenate([random_W.reshape(k, starts, m, n), known_W], axis=1)
     b = np.concatenate([random_b.reshape(k, starts, n), known_b], axis=1)
     each = W.shape[1]
@@ -185,12 +221,10 @@ def _summary(data: xr.Dataset) -> str:
     for choice in data["choice"].values:
         here = data.sel(choice=choice)
         exact, runs = counted(here["five_exact"], "five"), counted(here["five_learned"], "five")
-        faint = counted(here["five_learned"], "five", FAINT)
         lines += [
             f"{choice}, n = 5, m = 2, cases 1 to 4: represented in the exact optimum {exact.values.tolist()}; "
             f"learned on average {runs.mean('instance').values.round(2).tolist()}, "
-            f"all five in {(runs == 5).sum('instance').values.tolist()} of {runs.sizes['instance']} runs "
-            f"({(faint == 5).sum('instance').values.tolist()} if norms above {FAINT} count)",
+            f"all five in {(runs == 5).sum('instance').values.tolist()} of {runs.sizes['instance']} runs",
             f"  n = 80, m = 20, |W|_F largest learned (ideal pairing): {_table(learned, predicted, choice)}",
             f"  the criterion decides as training does for {shares['eighty learned'].sel(choice=choice).mean():.1%} of "
             f"n = 80, {shares['five learned'].sel(choice=choice).mean():.1%} of n = 5, and as the exact optimum for "
@@ -214,119 +248,37 @@ def _table(learned: xr.DataArray, predicted: xr.DataArray, choice: str) -> str:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """Compare counts, norms and what is left out with the source, for every choice of parameters."""
-    counts, norms, left_out = [], [], []
-    for choice in data["choice"].values:
-        here = data.sel(choice=choice)
-        counts += _counted(here, str(choice))
-        norms += _normed(here, str(choice))
-        left_out.append(_five_left_out(here, str(choice)))
-    ideal = [_eighty_left_out(data, str(name)) for name in data["parameters"].values]
+    """Claims 22 to 24 and 36, for every choice of parameters, recipes and thresholds."""
     return [
         Verdict(
             22,
-            tuple(counts),
+            tuple(five_findings(data)),
             "A feature is represented where it pays, which depends on importance and density together. Where they "
-            "oppose each other, as in case 2, all five are worth storing, and share the two dimensions.",
+            "oppose each other, as in case 2, all five are worth storing, and share the two dimensions. The weakest "
+            "have norms far below 1, so that the count depends on the norm from which on a feature counts.",
         ),
         Verdict(
             23,
-            tuple(norms),
+            tuple(frobenius_findings(data)),
             "The squared norm is about the number of represented features. It is largest where all are equally sparse "
             "and smallest where the important ones are dense; a uniform dense model has one feature per dimension, so "
             "that the published uniform norm is that of the sparsest instance.",
         ),
         Verdict(
             24,
-            (*ideal, *left_out, _criterion(data)),
+            tuple(left_out_findings(data)),
             "An ideal dimension saves p/3 - p^2/4 with one feature and 2p/3 - 5p^2/6 with a pair, whose best, 2/15 at "
             "p = 2/5, is more than any feature saves alone (1/9): dimensions go to pairs, and features near p = 1 make "
-            "bad partners. The sparsest have nothing to save. Without densities near 1 only the sparsest are left out.",
+            "bad partners. The sparsest have nothing to save. No rule for a feature by itself decides it, since the "
+            "others move to make room: the decision is an assignment of features to dimensions.",
+        ),
+        Verdict(
+            36,
+            tuple(overlap_findings(data)),
+            "A dedicated dimension pays for features that are dense, which make bad partners, if they are important; "
+            "in case 1 the most important are the densest, in case 2 the sparsest.",
         ),
     ]
-
-
-def _counted(here: xr.Dataset, choice: str) -> list[Finding]:
-    """How many of five features are represented."""
-    exact, runs = counted(here["five_exact"], "five").values, counted(here["five_learned"], "five")
-    most, usual, all_five = runs.max("instance").values, float(runs.mean()), (runs == 5).sum("instance").values
-    return [
-        Finding(
-            f"{choice}: at most {STATED_MOST} of five represented",
-            f"in the exact optimum of cases 1 to 4: {', '.join(map(str, exact))}",
-            bool((exact <= STATED_MOST).all()),
-        ),
-        Finding(
-            f"{choice}: at most {STATED_MOST} in training",
-            f"at most {', '.join(map(str, most))}, all five in {', '.join(map(str, all_five))} of "
-            f"{runs.sizes['instance']} runs",
-            bool((most <= STATED_MOST).all()),
-        ),
-        Finding(
-            f"{choice}: about {STATED_USUAL:g} mostly", f"{usual:.2f} on average", abs(usual - STATED_USUAL) < _ABOUT
-        ),
-    ]
-
-
-def _normed(here: xr.Dataset, choice: str) -> list[Finding]:
-    """Order and size of the Frobenius norms of eighty features."""
-    learned = frobenius(here)[0].max("replicate")
-    found = learned.sel(scenario=list(PUBLISHED)).values
-    order = [str(name) for name in sorted(PUBLISHED, key=lambda name: -PUBLISHED[name])]
-    ours = [str(name) for name in learned.sel(scenario=order).sortby(-learned.sel(scenario=order))["scenario"].values]
-    dense = float(learned.sel(scenario="uniform dense"))
-    stated = ", ".join(f"{norm:g}" for norm in PUBLISHED.values())
-    return [
-        Finding(f"{choice}: order {' > '.join(order)}", " > ".join(ours), ours == order),
-        Finding(
-            f"{choice}: the uniform norm, the largest, is that of the instance of lowest sparsity",
-            f"that instance has {dense:.2f}, less than {int((found > dense).sum())} of the {len(found)} others; the "
-            f"sparsest {float(learned.sel(scenario='uniform sparse')):.2f}",
-            bool(dense >= found.max()),
-        ),
-        Finding(f"{choice}: norms {stated} (parameters not given)", ", ".join(f"{norm:.2f}" for norm in found), None),
-    ]
-
-
-def _eighty_left_out(data: xr.Dataset, name: str) -> Finding:
-    """What the ideal pairing of eighty features leaves out in case 4, and what training does, if it was trained."""
-    row = data.sel(parameters=name)
-    dense, sparse = int(row["densest_left_out"]), int(row["sparsest_left_out"])
-    trained = ""
-    if name in data["choice"].values:
-        case = data.sel(choice=name, scenario="case 4")["eighty_learned"]
-        kept = np.flatnonzero(((case > REPRESENTED).mean("replicate") >= 0.5).values)
-        trained = f"; most learned models the {kept[0]} densest and the {79 - kept[-1]} sparsest"
-    return Finding(
-        f"{name}, n = 80: a few of the densest features are not learned",
-        f"the ideal pairing leaves out the {dense} densest and the {sparse} sparsest{trained}",
-        dense >= STATED_LEFT_OUT,
-    )
-
-
-def _five_left_out(here: xr.Dataset, choice: str) -> Finding:
-    """Which of the five features the exact optimum leaves out in case 4."""
-    missing = np.flatnonzero(here["five_exact"].sel(case="case 4").values <= REPRESENTED)
-    return Finding(
-        f"{choice}, n = 5: the densest is not learned",
-        f"the exact optimum leaves out number {', '.join(str(j + 1) for j in missing)} of 5, 1 being the densest",
-        0 in missing,
-    )
-
-
-def _criterion(data: xr.Dataset) -> Finding:
-    """Which combination governs it: the pair criterion, and how often it decides as training and the optimum do."""
-    shares = {
-        key: share.mean([d for d in share.dims if d != "choice"]).values for key, share in agreement(data).items()
-    }
-    words = {key: ", ".join(f"{share:.1%}" for share in values) for key, values in shares.items()}
-    return Finding(
-        "which combination of sparsity and importance governs it (open)",
-        "feature j joins i on a dimension if (I_i + I_j) p_i < I_j (2 - 3 p_j / 2), the m dimensions being assigned "
-        f"optimally: decides as training for {words['eighty learned']} of the features of n = 80 and "
-        f"{words['five learned']} of n = 5, as the exact optimum for {words['five exact']} of n = 5",
-        None,
-    )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 import xarray as xr
 
-__all__ = ["CASES", "FAINT", "PUBLISHED", "REPRESENTED", "SCENARIOS", "agreement", "counted", "frobenius"]
+__all__ = ["CASES", "PUBLISHED", "REPRESENTED", "SCENARIOS", "agreement", "balanced", "counted", "frobenius"]
 
 CASES = ("case 1", "case 2", "case 3", "case 4")
 SCENARIOS = (*CASES, "uniform sparse", "uniform dense")
 # What the source reports; its uniform "instance of lowest sparsity" can only be the sparsest one, see the summary.
 PUBLISHED = {"uniform sparse": 7.55, "case 2": 6.6, "case 4": 6.43, "case 3": 5.75, "case 1": 4.98}
-REPRESENTED, FAINT = 0.5, 0.1
+REPRESENTED = 0.5
 
 
 def counted(norms: xr.DataArray, feature: str, threshold: float = REPRESENTED) -> xr.DataArray:
@@ -52,6 +52,24 @@ def agreement(data: xr.Dataset) -> dict[str, xr.DataArray]:
         "five learned": ((data["five_learned"] > REPRESENTED) == five).mean(("five", "instance")),
         "eighty learned": ((data["eighty_learned"] > REPRESENTED) == eighty).mean(("eighty", "replicate")),
     }
+
+
+def balanced(stored: xr.DataArray, predicted: xr.DataArray) -> float:
+    """
+    Share of right decisions, stored and left-out features weighing the same.
+
+    Parameters
+    ----------
+    stored, predicted : xarray.DataArray of bool
+        What is, and what a rule says; broadcast together.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1/2 for saying always the same.
+    """
+    right = stored == predicted
+    return float((right.where(stored).mean() + right.where(~stored).mean()) / 2)
 
 
 def frobenius(data: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:

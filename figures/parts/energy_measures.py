@@ -70,7 +70,7 @@ def five(density: float = _DENSITY) -> Problem:
 
 def course(settings: Settings) -> xr.Dataset:
     """Courses of training by recipe, their rests, and the stationary points that Newton's method finds there."""
-    runs = 6 if settings.quick else 24
+    runs = 4 if settings.quick else 24
     recipes = [SHOWN, "Xavier, Adam 1e-2"] if settings.quick else list(RECIPES)
     loss, D = zip(*(_trained(recipe, runs, settings) for recipe in recipes), strict=True)
     data = xr.Dataset(
@@ -137,7 +137,7 @@ def levels_of(data: xr.Dataset) -> tuple[ndarray, ndarray]:
 
 def optima(settings: Settings) -> xr.Dataset:
     """Dimensionalities of the exact optimum against density, and where digons and pentagon cost the same."""
-    p = np.geomspace(0.02, 0.4, 5 if settings.quick else 13)
+    p = np.geomspace(0.02, 0.4, 3 if settings.quick else 13)
     best = [global_optimum(five(float(x)), seed=settings.seed) for x in p]
 
     def excess(x: float) -> float:
@@ -155,7 +155,7 @@ def ends(settings: Settings) -> xr.Dataset:
     recipes = [SHOWN, "Xavier, Adam 1e-2"] if settings.quick else list(RECIPES)
     cases = _CASES[1:2] if settings.quick else _CASES
     share = np.zeros((len(recipes), len(cases)))
-    runs = 16 if settings.quick else 48
+    runs = 8 if settings.quick else 48
     for k, recipe in enumerate(recipes):
         for j, (n, m, p) in enumerate(cases):
             learned = train(Problem(n=n, m=m, density=p), runs, seed=settings.seed + 1, snapshots=(), progress=False,

@@ -67,6 +67,9 @@ SCRIPTS = (
     "polygons",
     "absolute_value",
     "conditions",
+    "energy_levels",
+    "shared_factors",
+    "finite_data",
 )
 
 

@@ -110,7 +110,9 @@ def _columns(axes: "Axes", W: np.ndarray) -> None:
     limit = 1.15 * np.abs(W).max()
     for colour, members in zip(COLOURS, PAIRS, strict=False):
         for j in members:
-            axes.annotate("", W[:, j], (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2, "alpha": 0.8})
+            axes.annotate(
+                "", tuple(W[:, j]), (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2, "alpha": 0.8}
+            )
     axes.set_xlim(-limit, limit)
     axes.set_ylim(-limit, limit)
     axes.set_aspect("equal")

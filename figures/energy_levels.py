@@ -10,7 +10,7 @@ next, and the way from digons to a pentagon is sticky (claim 34). The slides giv
     one direction, five times 2/5 for the pentagon.
 (b), (c) D_i of two runs: one that ends in the pentagon, and one that stays in the digons, with the fifth feature beside
     one of them.
-(d) Share of the runs that end in digons, where pentagons are the optimum, by recipe.
+(d) Share of the runs that end with a feature in a digon, where pentagons cost less, by recipe.
 (e) Models put into the exact minimum with two digons: share still there after so many steps at a constant rate.
 (f) What holds them: the saddle point between digons and pentagon (one direction of descent, which leads to either of
     them), against density. The wall above the digons becomes vanishingly low where features are sparse.
@@ -32,8 +32,8 @@ from theory.tools.threads import one_blas_thread
 # The slides: models "jump": more than half of them, through two levels at least. "Sticky": so many runs stay behind.
 _MOST, _LEVELS = 0.5, 2
 _STICKY = 0.1
-# A rest is at a level whose loss it has to this part.
-_SAME_LOSS = 0.02
+# A rest is at a level whose loss it has to this part. A jump changes a D_i by more than any window.
+_SAME_LOSS, _JUMP = 0.02, 0.05
 
 
 def compute(settings: Settings) -> xr.Dataset:
@@ -118,7 +118,7 @@ def levels_visited(data: xr.Dataset, k: int, window: float) -> list[list[int]]:
     Returns
     -------
     list of list of int
-        Numbers of levels (the highest loss first), without repetitions of the same one.
+        Numbers of levels (the highest loss first); one whose D_i are nearly those of the one before is left out.
     """
     loss, levels = levels_of(data)
     D, course_loss = np.sort(data["dimensionality"].values[k]), data["loss"].values[k]
@@ -129,7 +129,11 @@ def levels_visited(data: xr.Dataset, k: int, window: float) -> list[list[int]]:
         at = np.where(near.any(1), np.where(near, apart, np.inf).argmin(1), -1)
         # A look in passing is no rest: two snapshots in a row.
         stays = [int(one) for one, after in pairwise(at) if one == after and one >= 0]
-        visited.append([level for j, level in enumerate(stays) if not j or level != stays[j - 1]])
+        kept: list[int] = []
+        for level in stays:
+            if not kept or np.abs(levels[level] - levels[kept[-1]]).max() > _JUMP:
+                kept.append(level)
+        visited.append(kept)
     return visited
 
 

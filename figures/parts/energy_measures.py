@@ -35,7 +35,8 @@ RECIPES: Mapping[str, Mapping[str, object]] = {
     "Xavier, Adam 1e-2": {"init": "xavier", "learning_rate": 1e-2, "schedule": "cosine", "steps": 3000},
     PAPER: {"init": "xavier", **PAPER_RECIPE},
 }
-# Features, dimensions and density of trainings that end in pentagons if they find the optimum.
+# Features, dimensions and density of trainings: pentagons cost less than digons at all of them (at n = 10 the optimum
+# is the rectified 5-cell, whose D_i are 2/5 too).
 _CASES = ((5, 2, 0.02), (5, 2, 0.05), (5, 2, 0.1), (10, 4, 0.05))
 # Constant rates and batches under which models that were put into the digons may leave them.
 _NOISES: Mapping[str, Mapping[str, object]] = {
@@ -70,7 +71,7 @@ def five(density: float = _DENSITY) -> Problem:
 
 def course(settings: Settings) -> xr.Dataset:
     """Courses of training by recipe, their rests, and the stationary points that Newton's method finds there."""
-    runs = 6 if settings.quick else 24
+    runs = 4 if settings.quick else 24
     recipes = [SHOWN, "Xavier, Adam 1e-2"] if settings.quick else list(RECIPES)
     loss, D = zip(*(_trained(recipe, runs, settings) for recipe in recipes), strict=True)
     data = xr.Dataset(
@@ -137,7 +138,7 @@ def levels_of(data: xr.Dataset) -> tuple[ndarray, ndarray]:
 
 def optima(settings: Settings) -> xr.Dataset:
     """Dimensionalities of the exact optimum against density, and where digons and pentagon cost the same."""
-    p = np.geomspace(0.02, 0.4, 5 if settings.quick else 13)
+    p = np.geomspace(0.02, 0.4, 3 if settings.quick else 13)
     best = [global_optimum(five(float(x)), seed=settings.seed) for x in p]
 
     def excess(x: float) -> float:
@@ -151,11 +152,11 @@ def optima(settings: Settings) -> xr.Dataset:
 
 
 def ends(settings: Settings) -> xr.Dataset:
-    """Share of the runs with features in digons at the end, where a pentagon, or two of them, are the optimum."""
+    """Share of the runs with features in digons at the end, where pentagons cost less."""
     recipes = [SHOWN, "Xavier, Adam 1e-2"] if settings.quick else list(RECIPES)
     cases = _CASES[1:2] if settings.quick else _CASES
     share = np.zeros((len(recipes), len(cases)))
-    runs = 16 if settings.quick else 48
+    runs = 8 if settings.quick else 48
     for k, recipe in enumerate(recipes):
         for j, (n, m, p) in enumerate(cases):
             learned = train(Problem(n=n, m=m, density=p), runs, seed=settings.seed + 1, snapshots=(), progress=False,

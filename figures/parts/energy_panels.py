@@ -72,7 +72,8 @@ def _losses(axes: "Axes", data: xr.Dataset, leaves: int, stays: int) -> None:
         axes.axhline(value, color=COLOURS[2], lw=0.7, ls=":")
         if all(abs(value - other) > _LABEL_APART for other in placed):
             placed.append(float(value))
-            axes.text(step[-1], value, f"{_in_words(D)} ", ha="right", va="bottom", fontsize=8, color=COLOURS[2])
+            axes.text(step[-1], value, f"{_in_words(D)} ", ha="right", va="bottom", fontsize=8, color=COLOURS[2],
+                      bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.4})  # fmt: skip
     axes.set_xlabel("step")
     axes.set_ylabel("exact loss / zero model's")
     axes.set_ylim(0, 1.15)
@@ -119,7 +120,7 @@ def _ends(axes: "Axes", data: xr.Dataset) -> None:
     axes.set_xticks(np.arange(len(cases)), [str(case).replace(", ", "\n") for case in cases])
     axes.set_ylim(0, 1.5 * max(100 * data["digon_share"].values.max(), 10))
     axes.set_ylabel("runs that end in digons, %")
-    axes.set_title("(d) pentagons are the optimum: who gets there", fontsize=11, loc="left")
+    axes.set_title("(d) no digon is optimal: runs that end in one", fontsize=11, loc="left")
     axes.legend(frameon=False, fontsize=8, ncol=2, loc="upper left")
 
 
@@ -133,11 +134,12 @@ def _lives(axes: "Axes", data: xr.Dataset) -> None:
     for k, p in enumerate(data["life_density"].values):
         axes.plot([], [], color=COLOURS[7], ls=("-", "--", ":")[k], label=f"p = {p:g}")
     axes.set_xscale("log")
-    axes.set_ylim(-3, 103)
+    axes.set_ylim(-3, 140)
+    axes.set_yticks([0, 25, 50, 75, 100])
     axes.set_xlabel("steps since they were put there")
     axes.set_ylabel("models still in the digons, %")
     axes.set_title("(e) how long digons last", fontsize=11, loc="left")
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    axes.legend(frameon=False, fontsize=8, ncol=2, loc="upper left")
 
 
 def _wall(axes: "Axes", data: xr.Dataset) -> None:

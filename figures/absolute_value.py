@@ -17,7 +17,7 @@ The importances are not stated; equal ones and 0.8^i are compared. Output weight
 first steps are smaller than the bias: otherwise half of the outputs are silent for one sign of x and never learn.
 """
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.script import COLOURS, Settings, headline, main, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,13 @@ def compute(settings: Settings) -> xr.Dataset:
     large = [[_learned(n, m, decay, p, settings) for p in densities] for decay in PROFILES.values()]
     data = xr.Dataset(coords={"density": list(densities), "importance": list(PROFILES),
                               "small_density": list(SMALL_DENSITIES)})  # fmt: skip
-    axes = {"loss": (), "standard_error": (), "error": ("feature",), "contribution": ("feature", "neuron")}
+    axes = {
+        "loss": (),
+        "standard_error": (),
+        "error": ("feature",),
+        "contribution": ("feature", "neuron"),
+        "sign": ("feature", "neuron"),
+    }
     for name, rest in axes.items():
         data[name] = (("importance", "density", *rest), np.array([[cell[name] for cell in row] for row in large]))
         few = tuple(f"small_{axis}" for axis in rest)
@@ -138,6 +144,7 @@ def _learned(n: int, m: int, decay: float, density: float, settings: Settings) -
         "standard_error": best["loss_standard_error"].values / unrepresented_loss(density) / unit,
         "error": error / unrepresented_loss(density),
         "contribution": best["W_out"].values * np.abs(best["W"].values.T),
+        "sign": np.sign(best["W"].values.T),
     }
 
 
@@ -242,32 +249,41 @@ def draw(data: xr.Dataset) -> "Figure":
     figure = new_figure(12.0, 8.4)
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     panels = above.subplots(1, 3)
-    _draw_small(panels[0], data["small_contribution"].sel(small_density=1.0).values)
+    small = data.sel(small_density=1.0)
+    _draw_small(panels[0], small["small_contribution"].values * small["small_sign"].values)
     for letter, axes, p in zip("bc", panels[1:], data["density"].values[[0, -1]], strict=True):
         cell = data.sel(importance="equal", density=p)
-        image = _draw_large(axes, cell["contribution"].values, cell["error"].values)
+        image = _draw_large(axes, (cell["contribution"] * cell["sign"]).values, cell["error"].values)
         axes.set_title(f"({letter}) n = {data.attrs['n']}, m = {data.attrs['m']}, p = {p:g}", fontsize=11, loc="left")
-    above.colorbar(image, ax=panels[2], label="contribution $W_2|W_1|$")
+    above.colorbar(image, ax=panels[2], label="contribution $W_2W_1$ (red: to $x > 0$, blue: to $x < 0$)")
     left, right = below.subplots(1, 2)
     _draw_losses(left, data)
     _draw_counts(right, data)
+    most, n, m = float(computed(data).max()), data.attrs["n"], data.attrs["m"]
+    headline(
+        figure,
+        f"The absolute value of up to {most:.0f} of {n} features is computed with {m} neurons; "
+        f"without superposition they would do for {m // 2}",
+    )
     return figure
 
 
 def _draw_small(axes: "Axes", contribution: "ndarray") -> None:
-    """Stacked bars per neuron, neurons in the order of the feature they serve."""
+    """Stacked bars per neuron, upwards if it answers to positive values; in the order of the feature they serve."""
     order = np.argsort(np.abs(contribution).argmax(0), kind="stable")
     neurons = np.arange(SMALL[1])
-    bottom = np.zeros(SMALL[1])
-    for i in range(SMALL[0]):
-        height = np.abs(contribution[i, order])
-        axes.bar(neurons, height, 0.7, bottom, color=COLOURS[i], label=f"feature {i + 1}")
-        bottom += height
-    axes.axhline(1, color=COLOURS[6], lw=1, ls="--")
-    axes.set_ylim(0, 1.4)
+    for side in (1, -1):
+        bottom = np.zeros(SMALL[1])
+        for i in range(SMALL[0]):
+            height = np.where(side * contribution[i, order] > 0, contribution[i, order], 0)
+            axes.bar(neurons, height, 0.7, bottom, color=COLOURS[i], label=f"feature {i + 1}" if side > 0 else None)
+            bottom += height
+        axes.axhline(side, color=COLOURS[6], lw=1, ls="--")
+    axes.axhline(0, color="black", lw=0.8)
+    axes.set_ylim(-1.3, 1.7)
     axes.set_xticks(neurons, [str(k + 1) for k in neurons])
     axes.set_xlabel("neuron")
-    axes.set_ylabel("|contribution| $|W_2W_1|$")
+    axes.set_ylabel("contribution $W_2W_1$\n(up: to $x > 0$, down: to $x < 0$)")
     axes.legend(frameon=False, fontsize=9, ncol=3, loc="upper center", columnspacing=0.8, handlelength=1)
     axes.set_title("(a) n = 3, m = 6, p = 1", fontsize=11, loc="left")
 
@@ -276,6 +292,7 @@ def _draw_large(axes: "Axes", contribution: "ndarray", error: "ndarray") -> "Axe
     """Features by their error, neurons by the feature they serve most."""
     rows = contribution[np.argsort(error)]
     rows = rows[:, np.argsort(np.abs(rows).argmax(0), kind="stable")]
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("neuron")
     axes.set_ylabel("feature, best computed first")
     return axes.imshow(rows, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")

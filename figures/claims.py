@@ -2,13 +2,13 @@
 
 The verdicts follow from the figures' numbers. Results that ``python -m figures`` left are read; what is missing is
 computed and kept there. Beside the page, claims.json holds the same findings with the command, seed and version that
-made them.
+made them, and gallery.md shows the figures' pictures, which are drawn anew.
 """
 
 from figures.shared.script import SCRIPTS, Settings, check_foreign, obtain
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from math import prod
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from figures.shared.documents import CLAIMS, DOCUMENTS, Quote
+from figures.shared.pictures import FOLDER, gallery, store
 from figures.shared.verdicts import DEPENDS, FAILS, HOLDS, UNDECIDED, Finding, Verdict
 from theory.tools.command import (
     Parser,
@@ -108,7 +109,7 @@ def collect(folder: Path, settings: Settings) -> dict[int, dict[str, Any]]:
     return {claim: results[claim] for claim in sorted(results)}
 
 
-def page(results: Mapping[int, Mapping[str, Any]]) -> str:
+def page(results: Mapping[int, Mapping[str, Any]], shown: Collection[str] = SCRIPTS) -> str:
     """
     Write the page of claims.
 
@@ -116,6 +117,8 @@ def page(results: Mapping[int, Mapping[str, Any]]) -> str:
     ----------
     results : mapping from int to mapping
         As ``collect`` returns it.
+    shown : collection of str
+        Scripts whose picture is stored beside the page.
 
     Returns
     -------
@@ -136,11 +139,11 @@ def page(results: Mapping[int, Mapping[str, Any]]) -> str:
     lines += [f"| {claim} | [{CLAIMS[claim].title}](#claim-{claim}) | {r['verdict']} |" for claim, r in results.items()]
     lines += ["", "The documents:", "", *(f"- {key}: {title}" for key, title in DOCUMENTS.items())]
     for claim, result in results.items():
-        lines += _section(claim, result)
+        lines += _section(claim, result, result["script"] in shown)
     return "\n".join(lines) + "\n"
 
 
-def _section(claim: int, result: Mapping[str, Any]) -> list[str]:
+def _section(claim: int, result: Mapping[str, Any], shown: bool) -> list[str]:
     """One claim: what is stated, the verdict, the findings, the mechanism, and where it comes from."""
     entry, name = CLAIMS[claim], result["script"]
     chosen = f"\n>\n> Chosen here: {_text(entry.chosen)}." if entry.chosen else ""
@@ -169,7 +172,10 @@ def _section(claim: int, result: Mapping[str, Any]) -> list[str]:
         lines += ["Beyond the documents:", "", "| looked at | found |", "|---|---|"]
         lines += [f"| {_cell(finding['stated'])} | {_cell(finding['found'])} |" for finding in beyond]
         lines.append("")
-    lines.append(f"Figure: [{name}.py](gallery/{name}). Made by `{result['command']}`, version {result['version']}.")
+    lines += shown * [f"![{entry.title}]({FOLDER}/{name}.png)", ""]
+    lines.append(
+        f"Figure: [{name}.py](gallery.md#figure-{name}). Made by `{result['command']}`, version {result['version']}."
+    )
     return lines
 
 
@@ -252,15 +258,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     settings = Settings(options.quick, options.seed, options.workers)
     check_foreign(SCRIPTS, options.results, options.overwrite)
-    names = ("claims.md", "claims.json")
+    names = ("claims.md", "claims.json", "gallery.md")
     with (
         results_folder(options.output, names, options.overwrite, _COMMAND) as folder,
         results_folder(options.results) as kept,
     ):
         results = collect(kept, settings)
-        for name, text in zip(
-            names, (page(results), json.dumps(results, indent=1, ensure_ascii=False) + "\n"), strict=True
-        ):
+        for name in SCRIPTS:
+            store(name, obtain(name, kept, settings)[0], folder / FOLDER)
+        pictures = gallery(folder / FOLDER, SCRIPTS, {claim: result["script"] for claim, result in results.items()})
+        texts = (page(results), json.dumps(results, indent=1, ensure_ascii=False) + "\n", pictures)
+        for name, text in zip(names, texts, strict=True):
             write(folder / name, text)
             tell(folder / name)
     for claim, result in results.items():

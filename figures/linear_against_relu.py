@@ -10,7 +10,7 @@ of W^T W off its diagonal (Frobenius norm), learned, and in theory: the linear m
 the five most important features and has b = p/2 for the others, and the ideal pairing of the ReLU model.
 """
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.script import COLOURS, Settings, headline, main, new_figure
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ MODELS = {"linear": "linear", "relu": "ReLU output", "relu_hidden": "ReLU output
 # Norms from which on a feature may count as represented; the picture takes the first.
 REPRESENTED, NORMS = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
 _SAMPLES = 40_000
+# Norms below which a feature is not drawn.
+_FAINT = 0.1
 # The post: the linear model captures the top five, whose biases are smallest.
 STATED_TOP = 5
 # A loss this part below the linear optimum may be "much better"; of two sizes, one this many times the other may be
@@ -334,12 +336,14 @@ def draw(data: xr.Dataset) -> "Figure":
     """One row per model, one column per sparsity; the numbers below."""
     figure = new_figure(10.5, 13.0)
     grid = figure.add_gridspec(4, 3, height_ratios=(1, 1, 1, 1.05))
+    models = [best(data, model, k)[0] for model in MODELS for k in range(len(SPARSITIES))]
+    shown = max(int(np.flatnonzero(np.linalg.norm(W, axis=0) > _FAINT).max()) + 2 for W in models)
     for j, (model, label) in enumerate(MODELS.items()):
         for k, sparsity in enumerate(SPARSITIES):
             axes = figure.add_subplot(grid[j, k])
-            image = _draw_couplings(axes, *best(data, model, k))
+            image = _draw_couplings(axes, *best(data, model, k), min(shown, N))
             if not j:
-                axes.set_title(f"S = {sparsity:g}", fontsize=11)
+                axes.set_title(f"S = {sparsity:g}, density {1 - sparsity:.2g}", fontsize=11)
             if not k:
                 axes.set_ylabel(f"{label}\n$W^TW$ | $b$")
     figure.colorbar(image, ax=figure.axes[:9], label="$W^TW$ and $b$", shrink=0.5)
@@ -357,13 +361,23 @@ def draw(data: xr.Dataset) -> "Figure":
             figure.legend(
                 *axes.get_legend_handles_labels(), loc="outside lower center", ncol=3, frameon=False, fontsize=9
             )
+    least = data["loss"].values.min(2) / data["linear_loss"].values
+    counts = represented(data).max(2)
+    headline(
+        figure,
+        f"Linear and ReLU models part only where features are sparse: at S = {SPARSITIES[-1]:g} ReLU output stores "
+        f"{counts[1, -1]} features, not {counts[0, -1]}, for {1 - least[1, -1]:.0%} less loss; at "
+        f"S = {SPARSITIES[0]:g} for {max(0.0, 1 - least[1, 0]):.0%} less",
+    )
     return figure
 
 
-def _draw_couplings(axes: "Axes", W: "ndarray", b: "ndarray") -> "AxesImage":
-    picture = np.concatenate([W.T @ W, np.full((N, 2), np.nan), np.repeat(b[:, None], 3, axis=1)], axis=1)
+def _draw_couplings(axes: "Axes", W: "ndarray", b: "ndarray", shown: int) -> "AxesImage":
+    """The most important features only: all that any model represents."""
+    G, c = (W.T @ W)[:shown, :shown], b[:shown, None]
+    picture = np.concatenate([G, np.full((shown, 1), np.nan), np.repeat(c, 2, axis=1)], axis=1)
     axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set_yticks([0, shown - 1], ["1", f"{shown}"], fontsize=8)
     return axes.imshow(picture, cmap="RdBu_r", vmin=-1.2, vmax=1.2, interpolation="nearest")
 
 
@@ -373,7 +387,7 @@ def _draw_numbers(axes: "Axes", learned: "ndarray", theory: tuple["ndarray", "nd
     for j, label in enumerate(MODELS.values()):
         x = np.repeat(SPARSITIES + 0.02 * (j - 1), learned.shape[2])
         axes.plot(x, learned[j].ravel(), "o^s"[j], color=COLOURS[j], ms=5, alpha=0.6, label=f"{label}, learned")
-    axes.set_xlabel("sparsity S")
+    axes.set_xlabel("sparsity S      (dense → sparse)")
     axes.set_xticks(SPARSITIES)
     axes.set_ylim(0, 1.08 * max(learned.max(), theory[0].max(), theory[1].max()))
 

@@ -216,7 +216,11 @@ def wall(settings: Settings) -> xr.Dataset:
             leads = sorted(_descended(problem, W, b, sign * _ASIDE * judged.direction) for sign in (-1, 1))
             joins = point.converged and np.allclose(leads, sorted((digons, pentagon)), rtol=1e-6)
             here = (digons, float(population_loss(W, b, problem)), pentagon)
-            rows[float(p)] = (*(x / problem.zero_loss for x in here), float((judged.spectrum < 0).sum()), float(joins))
+            rows[float(p)] = (
+                *(float(x / problem.zero_loss) for x in here),
+                float((judged.spectrum < 0).sum()),
+                float(joins),
+            )
     p = np.array(sorted(rows))
     table = np.array([rows[x] for x in p])
     names = ("wall_digons", "wall_saddle", "wall_pentagon", "wall_index", "wall_joins")

@@ -159,18 +159,21 @@ def anticorrelated(settings: Settings) -> xr.Dataset:
     shape = (len(cases), len(densities))
     together, loss = np.zeros((*shape, 2)), np.zeros(shape)
     opposite = np.zeros((*shape, len(STRAIGHT), 2))
-    learned = np.zeros((len(recipes), *shape, 2))
+    learned = np.zeros((len(recipes), len(cases), 2))
     cosine = np.full((len(cases), 6, 6), np.nan)
     for i, case in enumerate(cases):
         for j, p in enumerate(densities):
             problem = case.problem(p)
+            drawn = j == len(densities) // 2
             models = [
                 train(problem, runs, seed=settings.seed, snapshots=(), progress=False, workers=settings.workers,
                       **_RECIPES[recipe])  # type: ignore[arg-type]
-                for recipe in recipes
+                for recipe in (recipes if drawn else recipes[:1])
             ]  # fmt: skip
-            for k, model in enumerate(models):
-                learned[k, i, j] = np.mean([shared(case, w) for w in model["W"].values.astype(float)], axis=0)
+            if drawn:
+                learned[:, i] = [
+                    np.mean([shared(case, w) for w in model["W"].values.astype(float)], axis=0) for model in models
+                ]
             W, b = random_starts(problem, random, np.random.default_rng(settings.seed))
             W = np.concatenate([W, models[0]["W"].values.astype(float)])
             b = np.concatenate([b, models[0]["b"].values.astype(float)])
@@ -179,13 +182,13 @@ def anticorrelated(settings: Settings) -> xr.Dataset:
             loss[i, j] = found.loss[best] / problem.zero_loss
             together[i, j] = shared(case, found.W[best])
             opposite[i, j] = [straight(case, found.W[best], within) for within in STRAIGHT]
-            if j == len(densities) // 2:
+            if drawn:
                 cosine[i, : problem.n, : problem.n] = _cosines(found.W[best])
     return xr.Dataset(
         {
             "together": (("case", "density", "where"), together),
             "opposite": (("case", "density", "degrees", "where"), opposite),
-            "together_learned": (("recipe", "case", "density", "where"), learned),
+            "together_learned": (("recipe", "case", "where"), learned),
             "best_loss": (("case", "density"), loss),
             "cosine": (("case", "i", "j"), cosine),
         },

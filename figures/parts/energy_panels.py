@@ -121,7 +121,7 @@ def _ends(axes: "Axes", data: xr.Dataset) -> None:
     axes.set_xticks(np.arange(len(cases)), [str(case).replace(", ", "\n") for case in cases])
     axes.set_ylim(0, 1.5 * max(100 * data["digon_share"].values.max(), 10))
     axes.set_ylabel("runs that end in digons, %")
-    axes.set_title("(d) pentagons are the optimum: who gets there", fontsize=11, loc="left")
+    axes.set_title("(d) no digon is optimal: runs that end in one", fontsize=11, loc="left")
     axes.legend(frameon=False, fontsize=8, ncol=2, loc="upper left")
 
 

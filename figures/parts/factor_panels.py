@@ -86,7 +86,7 @@ def _bars(axes: "Axes", data: xr.Dataset) -> None:
     cases = data["case"].values
     groups = [("share a factor, best solution", data["together"].mean("density").values)]
     for recipe in data["recipe"].values:
-        share = data["together_learned"].sel(recipe=recipe).mean("density").values
+        share = data["together_learned"].sel(recipe=recipe).values
         groups.append((f"share a factor, {recipe}", share))
     opposite = data["opposite"].sel(degrees=STRAIGHT[0]).mean("density").values
     groups.append((f"opposite to {STRAIGHT[0]:g} degrees, best solution", opposite))
@@ -102,7 +102,7 @@ def _bars(axes: "Axes", data: xr.Dataset) -> None:
     axes.set_ylim(0, 150)
     axes.set_yticks([0, 25, 50, 75, 100])
     axes.set_ylabel("pairs of features, %")
-    axes.set_title("(b) anticorrelated features, mean over densities", fontsize=11, loc="left")
+    axes.set_title("(b) anticorrelated features, mean over densities (learned: one)", fontsize=11, loc="left")
     axes.legend(frameon=False, fontsize=8, ncol=2, loc="upper left")
 
 

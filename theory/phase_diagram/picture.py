@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = ["draw_phase_diagram", "phase_colours", "phase_panel"]
 
 _ABSENT, _DEDICATED, _SHARED = (np.array(c) for c in ((0.93, 0.93, 0.92), (0.17, 0.42, 0.69), (0.92, 0.55, 0.14)))
 _LINE = "#1a1a1a"
+_DASHED = (0, (2.5, 1.5))
 
 
 def phase_colours(
@@ -42,55 +44,79 @@ def phase_colours(
     return (1 - strength) * _ABSENT + strength * ((1 - mix) * _DEDICATED + mix * _SHARED)
 
 
-def draw_phase_diagram(data: "xr.Dataset") -> "Figure":
+def draw_phase_diagram(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure":
     """
     Draw the idealised candidates beside the exact optimum.
 
     Parameters
     ----------
     data : xarray.Dataset
-        As ``theory.phase_diagram.diagram.phase_diagram`` returns it.
+        As ``exact_phase_diagram`` returns it.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw the exact optimum alone; by default a figure of both panels.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Two panels: density falling to the right, importance of the extra feature growing upwards.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
+        Density falling to the right, importance of the extra feature growing upwards; a notebook shows it.
 
-    figure = Figure(figsize=(9.6, 4.9), layout="constrained", dpi=150)
+    Examples
+    --------
+    >>> from theory import exact_phase_diagram
+    >>> figure = draw_phase_diagram(exact_phase_diagram(2, 1, resolution=3))
+    >>> [axes.get_title() for axes in figure.axes]
+    ['idealised candidates (norm 1, bias fixed)', 'exact optimum over all $(W, b)$']
+    """
+    from theory.tools.shown_figure import ShownFigure
+
+    variant = Variant.read(data.attrs)
+    if ax is not None:
+        _draw_exact(ax, data)
+        _name_axes(ax)
+        whole = ax.get_figure(root=True)
+        assert whole is not None
+        return whole
+    figure = ShownFigure(figsize=(9.6, 4.9), layout="constrained", dpi=150)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     ideal_norm, ideal_superposition = _ideal_looks(data)
     phase_panel(left, data, ideal_norm, ideal_superposition, data["ideal_phase"].values)
     for p, r in _ideal_boundaries(data):
         left.plot(p, r, color=_LINE, lw=1.4)
-    phase_panel(right, data, data["norm"].values, data["superposition"].values, data["phase"].values)
-    for order, style in ((1, "-"), (2, (0, (2.5, 1.5)))):
-        segments = [line for line, which in _boundary_segments(data) if which == order]
-        for line in segments:
-            right.plot(line[:, 0], line[:, 1], color=_LINE, lw=1.4, ls=style, solid_capstyle="round")
+    _draw_exact(right, data)
     left.set_title("idealised candidates (norm 1, bias fixed)", fontsize=10)
-    right.set_title("exact optimum over all $(W, b)$", fontsize=10)
-    left.set_ylabel("relative importance of the extra feature")
     for axes in (left, right):
-        axes.set_xlabel("density  $1-S$      (dense → sparse)")
-    variant = Variant.read(data.attrs)
+        _name_axes(axes)
+    right.set_ylabel("")
     figure.suptitle(
         f"What becomes of an extra feature: n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions"
         + (f"\n{variant}" if variant else "")
     )
-    figure.legend(
-        handles=[
-            Line2D([], [], color=_LINE, lw=1.4, label="first-order transition: branches cross"),
-            Line2D([], [], color=_LINE, lw=1.4, ls=(0, (2.5, 1.5)), label="continuous transition"),
-        ],
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-        fontsize=9,
-    )
+    figure.legend(handles=_legend(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
+
+
+def _draw_exact(axes: "Axes", data: "xr.Dataset") -> None:
+    """The exact optimum's panel, with its boundaries by their order."""
+    phase_panel(axes, data, data["norm"].values, data["superposition"].values, data["phase"].values)
+    for order, style in ((1, "-"), (2, _DASHED)):
+        for line, which in _boundary_segments(data):
+            if which == order:
+                axes.plot(line[:, 0], line[:, 1], color=_LINE, lw=1.4, ls=style, solid_capstyle="round")
+    axes.set_title("exact optimum over all $(W, b)$", fontsize=10)
+
+
+def _name_axes(axes: "Axes") -> None:
+    axes.set_xlabel("density  $1-S$      (dense → sparse)")
+    axes.set_ylabel("relative importance of the extra feature")
+
+
+def _legend() -> "list[Line2D]":
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], color=_LINE, lw=1.4, label="first-order transition: branches cross"),
+        Line2D([], [], color=_LINE, lw=1.4, ls=_DASHED, label="continuous transition"),
+    ]
 
 
 def phase_panel(

@@ -1,11 +1,8 @@
 """Sphinx settings of the documentation."""
 
 import re
-import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))  # gallery_pictures
 
 project = "superposition-theory"
 author = "The superposition-theory developers"
@@ -19,7 +16,6 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_design",
-    "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",  # formulas render without a network
 ]
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
@@ -34,22 +30,6 @@ autodoc_typehints = "none"  # shapes and types stand in the docstrings
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 suppress_warnings = ["ref.python"]  # attributes such as n, W and b belong to several classes
-sphinx_gallery_conf = {
-    "examples_dirs": "../figures",
-    "gallery_dirs": "gallery",
-    "filename_pattern": r"\.py$",
-    "ignore_pattern": r"^(__init__|__main__|claims|explorer)\.py$",
-    "within_subsection_order": "FileNameSortKey",
-    "image_scrapers": ("gallery_pictures.scrape",),
-    "reset_argv": "gallery_pictures.arguments",
-    "abort_on_example_error": True,
-    "download_all_examples": False,
-    "show_memory": False,
-    "reset_modules": (),
-    "show_signature": False,
-    "write_computation_times": False,
-    "notebook_extensions": set(),
-}
 html_theme = "furo"
 html_title = "superposition-theory"
 html_show_sphinx = False

@@ -17,14 +17,14 @@ The importances are not stated; equal ones and 0.8^i are compared. Output weight
 first steps are smaller than the bias: otherwise half of the outputs are silent for one sign of x and never learn.
 """
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.script import COLOURS, Settings, headline, main, new_figure
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from figures.shared.verdicts import Finding, Verdict
+from figures.shared.verdicts import Finding, Verdict, weighed
 from numerics import Parameters, forward, sample, train
 from theory import Problem, unrepresented_loss
 from theory.model.values import Symmetrised
@@ -53,7 +53,13 @@ def compute(settings: Settings) -> xr.Dataset:
     large = [[_learned(n, m, decay, p, settings) for p in densities] for decay in PROFILES.values()]
     data = xr.Dataset(coords={"density": list(densities), "importance": list(PROFILES),
                               "small_density": list(SMALL_DENSITIES)})  # fmt: skip
-    axes = {"loss": (), "standard_error": (), "error": ("feature",), "contribution": ("feature", "neuron")}
+    axes = {
+        "loss": (),
+        "standard_error": (),
+        "error": ("feature",),
+        "contribution": ("feature", "neuron"),
+        "sign": ("feature", "neuron"),
+    }
     for name, rest in axes.items():
         data[name] = (("importance", "density", *rest), np.array([[cell[name] for cell in row] for row in large]))
         few = tuple(f"small_{axis}" for axis in rest)
@@ -138,6 +144,7 @@ def _learned(n: int, m: int, decay: float, density: float, settings: Settings) -
         "standard_error": best["loss_standard_error"].values / unrepresented_loss(density) / unit,
         "error": error / unrepresented_loss(density),
         "contribution": best["W_out"].values * np.abs(best["W"].values.T),
+        "sign": np.sign(best["W"].values.T),
     }
 
 
@@ -207,20 +214,28 @@ def judge(data: xr.Dataset) -> list[Verdict]:
                 f"loss {dense:.1e} of a left-out feature's, neurons per feature {served[0].tolist()}",
                 bool(abs(dense - STATED_SMALL_LOSS) < 1e-3 and (served == 2).all()))
     ]  # fmt: skip
-    counts = {below: computed(data, below) for below in COMPUTED}
     for j, name in enumerate(PROFILES):
-        k = int(counts[0.5][j].argmax())
-        others = ", ".join(f"{counts[below][j][k]} below {below:g}" for below in COMPUTED if below != 0.5)
+
+        def more(below: float, j: int = j) -> tuple[str, bool]:
+            counts = computed(data, below)[j]
+            k = int(counts.argmax())
+            told = f"{counts[k]} at density {float(data['density'][k]):g}; {m // 2} could be without sharing"
+            return told, bool(counts[k] > STATED_FEATURES_PER_NEURON * m)
+
         findings += [
-            Finding(f"n = {n}, m = {m}, importances {name}: more are computed than two by two",
-                    f"{counts[0.5][j][k]} with less than half of the error of leaving them out ({others}), at density "
-                    f"{float(data['density'][k]):g}; {m // 2} could be without sharing",
-                    bool(counts[0.5][j][k] > STATED_FEATURES_PER_NEURON * m)),
-            Finding(f"importances {name}: the computation is in superposition",
-                    f"loss {float(data['loss'][j].min()):.3f} of the least without sharing neurons, dense "
-                    f"{float(data['loss'][j, 0]):.3f}",
-                    bool(data["loss"][j].min() < 1)),
-        ]  # fmt: skip
+            weighed(
+                f"n = {n}, m = {m}, importances {name}: more are computed than two by two",
+                more,
+                {f"error below {below:g} of that of leaving it out": below for below in COMPUTED},
+                "error below 0.5 of that of leaving it out",
+            ),
+            Finding(
+                f"importances {name}: the computation is in superposition",
+                f"loss {float(data['loss'][j].min()):.3f} of the least without sharing neurons, dense "
+                f"{float(data['loss'][j, 0]):.3f}",
+                bool(data["loss"][j].min() < 1),
+            ),
+        ]
     why = (
         "If features are rarely active together, a neuron can serve several: what it adds to the wrong outputs is "
         "cancelled by other neurons and cut off by the output's ReLU. With importances that fall quickly, features far "
@@ -234,7 +249,8 @@ def draw(data: xr.Dataset) -> "Figure":
     figure = new_figure(12.0, 8.4)
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     panels = above.subplots(1, 3)
-    _draw_small(panels[0], data["small_contribution"].sel(small_density=1.0).values)
+    small = data.sel(small_density=1.0)
+    _draw_small(panels[0], small["small_contribution"].values * small["small_sign"].values)
     for letter, axes, p in zip("bc", panels[1:], data["density"].values[[0, -1]], strict=True):
         cell = data.sel(importance="equal", density=p)
         image = _draw_large(axes, cell["contribution"].values, cell["error"].values)
@@ -243,23 +259,31 @@ def draw(data: xr.Dataset) -> "Figure":
     left, right = below.subplots(1, 2)
     _draw_losses(left, data)
     _draw_counts(right, data)
+    most, n, m = float(computed(data).max()), data.attrs["n"], data.attrs["m"]
+    headline(
+        figure,
+        f"The absolute value of up to {most:.0f} of {n} features is computed with {m} neurons; "
+        f"without superposition they would do for {m // 2}",
+    )
     return figure
 
 
 def _draw_small(axes: "Axes", contribution: "ndarray") -> None:
-    """Stacked bars per neuron, neurons in the order of the feature they serve."""
+    """Stacked bars per neuron, upwards if it answers to positive values; in the order of the feature they serve."""
     order = np.argsort(np.abs(contribution).argmax(0), kind="stable")
     neurons = np.arange(SMALL[1])
-    bottom = np.zeros(SMALL[1])
-    for i in range(SMALL[0]):
-        height = np.abs(contribution[i, order])
-        axes.bar(neurons, height, 0.7, bottom, color=COLOURS[i], label=f"feature {i + 1}")
-        bottom += height
-    axes.axhline(1, color=COLOURS[6], lw=1, ls="--")
-    axes.set_ylim(0, 1.4)
+    for side in (1, -1):
+        bottom = np.zeros(SMALL[1])
+        for i in range(SMALL[0]):
+            height = np.where(side * contribution[i, order] > 0, contribution[i, order], 0)
+            axes.bar(neurons, height, 0.7, bottom, color=COLOURS[i], label=f"feature {i + 1}" if side > 0 else None)
+            bottom += height
+        axes.axhline(side, color=COLOURS[6], lw=1, ls="--")
+    axes.axhline(0, color="black", lw=0.8)
+    axes.set_ylim(-1.3, 1.7)
     axes.set_xticks(neurons, [str(k + 1) for k in neurons])
     axes.set_xlabel("neuron")
-    axes.set_ylabel("|contribution| $|W_2W_1|$")
+    axes.set_ylabel("contribution $W_2W_1$\n(up: to $x > 0$, down: to $x < 0$)")
     axes.legend(frameon=False, fontsize=9, ncol=3, loc="upper center", columnspacing=0.8, handlelength=1)
     axes.set_title("(a) n = 3, m = 6, p = 1", fontsize=11, loc="left")
 

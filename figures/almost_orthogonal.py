@@ -15,7 +15,7 @@ Johnson-Lindenstrauss lemma is a weaker form, exp(d eps^2/4); phases of polynomi
 The upper bounds are Welch's, with all tensor powers, and Rankin's. All are derived in ``theory.frames.directions``.
 """
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.script import COLOURS, Settings, headline, main, new_figure
 
 from itertools import product
 from typing import TYPE_CHECKING
@@ -227,6 +227,14 @@ def draw(data: xr.Dataset) -> "Figure":
     _draw_angles(left, data)
     _draw_one_degree(middle, data)
     _draw_growth(right, data)
+    angle = ANGLES[0]
+    d, guaranteed = data["dimension"].values, data["guaranteed"].sel(angle=angle).values
+    headline(
+        figure,
+        f"Almost orthogonal directions grow exponentially with the dimension, but slowly: between {90 - angle}° and "
+        f"{90 + angle}° at least e^{guaranteed[-1]:.0f} fit into {d[-1]:.1g} dimensions, a rate of "
+        f"{guaranteed[-1] / d[-1]:.1e} each",
+    )
     return figure
 
 
@@ -254,7 +262,15 @@ def _draw_angles(axes: "Axes", data: xr.Dataset) -> None:
 
 def _draw_one_degree(axes: "Axes", data: xr.Dataset) -> None:
     eps = largest_cosine(ANGLES[0])
-    d = np.unique(np.concatenate([np.geomspace(100, 3e5, 250), [4095.9, 4096.0, data.attrs["welch_singular"] - 0.1]]))
+    d = np.unique(
+        np.concatenate(
+            [
+                np.geomspace(100, 3e5, 250),
+                np.linspace(3e3, 3e5, 150),
+                [4095.9, 4096.0, data.attrs["welch_singular"] - 0.1],
+            ]
+        )
+    )
     for name, bound, colour, style in (
         ("upper bound (Welch, Rankin)", log_upper, COLOURS[5], "--"),
         ("guaranteed: explicit sets", log_explicit, COLOURS[0], "-"),
@@ -266,12 +282,13 @@ def _draw_one_degree(axes: "Axes", data: xr.Dataset) -> None:
     for width in WIDTHS:
         axes.axvline(width, color="0.8", lw=1, zorder=0)
         axes.text(width, 0.006, f" {width}", fontsize=8, rotation=90, va="bottom", ha="right", color="0.35")
-    axes.axhline(1, color="black", lw=0.8)
-    axes.set(xscale="log", yscale="log", xlim=(100, 3e5), ylim=(0.004, 1e12))
+    axes.plot(d, np.ones_like(d), color="black", lw=0.8)
+    axes.set(yscale="log", xlim=(0, 3e5), ylim=(0.004, 1e16))
+    axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0), useMathText=True)
     axes.set_xlabel("dimension $d$   (grey: widths of transformers)")
     axes.set_ylabel("vectors per dimension $N/d$")
     axes.legend(facecolor="white", framealpha=1, edgecolor="none", fontsize=8, loc="upper left")
-    axes.set_title("(b) 89° to 91°", fontsize=10, loc="left")
+    axes.set_title("(b) 89° to 91°: straight lines are exponential", fontsize=10, loc="left")
 
 
 def _draw_growth(axes: "Axes", data: xr.Dataset) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from figures.parts.basins_panels import OTHER, draw
-from figures.shared.verdicts import Finding, Verdict
+from figures.shared.verdicts import Finding, Verdict, weighed
 from numerics import train
 from numerics.agreement.basins import wilson_interval
 from numerics.agreement.references import exact_losses, nearest_minima
@@ -33,8 +33,8 @@ PROBLEMS = ((5, 2), (6, 3))
 # The setting of the literature: the density of all features, and that of one of them relative to it.
 BASE_DENSITY = 0.05
 RELATIVE, _QUICK_RELATIVE = (0.1, 0.12, 0.14, 0.18, 0.25, 0.35, 0.5, 1.0), (0.1, 0.2, 0.4)
-# The slides: a non-optimal solution is what fitting "often" produces, which is taken as one run in ten, at least.
-STATED_OFTEN = 0.1
+# The slides: a non-optimal solution is what fitting "often" produces: one run in ten, in four, or in two.
+STATED_OFTEN = (0.1, 0.25, 0.5)
 # Enough to leave a saddle point by.
 _NUDGE = 1e-3
 # Geometries shown by name; the rest is gathered.
@@ -227,33 +227,29 @@ def _statistics(geometry: np.ndarray, loss: np.ndarray, names: list[str]) -> xr.
 
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Compare how often runs end above the optimum with what the slides say."""
-    apart = data["apart_not_optimal"].values
-    findings = [
-        Finding(
-            f"density {BASE_DENSITY:g}, one feature sparser: often in a non-optimal geometry",
-            f"{_shares(apart)} of {data.attrs['runs']} runs at relative densities "
-            f"{', '.join(f'{x:g}' for x in data['relative'].values)}",
-            bool(apart.max() >= STATED_OFTEN),
-        ),
-        _crossover(data),
-        _metastable(data),
-    ]
+    findings = [_often(data["apart_not_optimal"].values, f"density {BASE_DENSITY:g}, one feature sparser: often in a "
+                       "non-optimal geometry", "relative density", data["relative"].values), _crossover(data),
+                _metastable(data)]  # fmt: skip
     for part in (data.isel(problem=k) for k in range(data.sizes["problem"])):
-        missed, p = part["not_optimal"].values, part["density"].values
-        k = int(missed.argmax())
-        findings.append(
-            Finding(
-                f"{part['problem'].item()}, equal features: the same",
-                f"{missed[0]:.0%} of the runs at density {p[0]:.3f}, most at {p[k]:.3f}: {missed[k]:.0%}",
-                bool(missed[k] >= STATED_OFTEN),
-            )
-        )
+        name = f"{part['problem'].item()}, equal features: the same"
+        findings.append(_often(part["not_optimal"].values, name, "density", part["density"].values))
     why = (
         "Beyond its crossing with another a geometry remains a local minimum of the exact loss, and descent, which "
         "only goes down, does not leave it. Where features are equal and sparse, one geometry is far better than the "
         "others and nearly every run finds it; runs miss the optimum near crossings and beyond them."
     )
     return [Verdict(11, tuple(findings), why)]
+
+
+def _often(missed: np.ndarray, stated: str, axis: str, places: np.ndarray) -> Finding:
+    """Whether runs miss the optimum often somewhere, whatever often is."""
+    k = int(missed.argmax())
+    told = (
+        f"{missed.min():.0%} to {missed[k]:.0%} of the runs, most at {axis} {places[k]:.3g}, in the median "
+        f"{np.median(missed):.0%}"
+    )
+    choices = {f"often: {share:.0%} of the runs": share for share in STATED_OFTEN}
+    return weighed(stated, lambda share: (told, bool(missed[k] >= share)), choices, next(iter(choices)))
 
 
 def _metastable(data: xr.Dataset) -> Finding:
@@ -264,12 +260,8 @@ def _metastable(data: xr.Dataset) -> Finding:
         "descent has trouble moving between geometries",
         f"where the pentagon is a minimum, but not the best, {missed[worse].mean():.0%} of the runs miss the two "
         f"digons; where it is no minimum any more, {missed[gone].mean():.0%} do",
-        bool(missed[worse].mean() >= STATED_OFTEN > missed[gone].mean()),
+        bool(missed[worse].mean() >= STATED_OFTEN[0] > missed[gone].mean()),
     )
-
-
-def _shares(shares: np.ndarray) -> str:
-    return ", ".join(f"{share:.0%}" for share in shares)
 
 
 def _crossover(data: xr.Dataset) -> Finding:

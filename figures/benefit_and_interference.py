@@ -13,7 +13,7 @@ x = 1 (claim 3): what the slides state less what SymPy derives simplifies to 0.
     over pairs. The linear model has no preference; digons have nothing else, the pentagon 87 %.
 """
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.script import COLOURS, Settings, headline, main, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -190,6 +190,15 @@ def draw(data: xr.Dataset) -> "Figure":
     _draw_formulas(figure.add_subplot(grid[0, :]))
     _draw_pair(figure.add_subplot(grid[1, 0]), data)
     _draw_shares(figure.add_subplot(grid[1, 1]), data)
+    share = 100 * data["negative_share"].isel(learned_density=int(data["learned_density"].values.argmin())).mean(
+        "instance"
+    )
+    p = float(data["learned_density"].min())
+    headline(
+        figure,
+        f"Behind a ReLU negative interference is free: {float(share.sel(model='relu')):.0f} % of what trained ReLU "
+        f"models have is negative at p = {p:g}, {float(share.sel(model='linear')):.0f} % of what linear ones have",
+    )
     return figure
 
 

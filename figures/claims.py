@@ -2,7 +2,7 @@
 
 The verdicts follow from the figures' numbers. Results that ``python -m figures`` left are read; what is missing is
 computed and kept there. Beside the page, claims.json holds the same findings with the command, seed and version that
-made them.
+made them, and gallery.md shows the figures' pictures, which are drawn anew.
 """
 
 from figures.shared.script import SCRIPTS, Settings, check_foreign, obtain
@@ -11,10 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from figures.shared.documents import CLAIMS, DOCUMENTS, Quote
+from figures.shared.pictures import FOLDER, gallery, store
 from figures.shared.verdicts import DEPENDS, FAILS, HOLDS, UNDECIDED, Finding, Verdict
 from theory.tools.command import (
     Parser,
@@ -168,7 +170,10 @@ def _section(claim: int, result: Mapping[str, Any]) -> list[str]:
         lines += ["Beyond the documents:", "", "| looked at | found |", "|---|---|"]
         lines += [f"| {_cell(finding['stated'])} | {_cell(finding['found'])} |" for finding in beyond]
         lines.append("")
-    lines.append(f"Figure: [{name}.py](gallery/{name}). Made by `{result['command']}`, version {result['version']}.")
+    lines += [f"![{entry.title}]({FOLDER}/{name}.png)", ""]
+    lines.append(
+        f"Figure: [{name}.py](gallery.md#figure-{name}). Made by `{result['command']}`, version {result['version']}."
+    )
     return lines
 
 
@@ -193,11 +198,21 @@ def _choices(finding: Mapping[str, Any]) -> list[str]:
         "| choice | found | agrees |",
         "|---|---|---|",
     ]
-    lines += [
-        f"| {_cell(choice['label'])} | {_cell(choice['found'])} | {_SIGNS[choice['agrees']]} |"
-        for choice in finding["choices"]
-    ]
+    alike: dict[tuple[str, bool, int], list[str]] = {}
+    for choice in finding["choices"]:
+        parts = choice["label"].count(", ")
+        alike.setdefault((choice["found"], choice["agrees"], parts), []).append(choice["label"])
+    for (found, agrees, _), labels in alike.items():
+        lines += [f"| {_cell(label)} | {_cell(found)} | {_SIGNS[agrees]} |" for label in _joined(labels)]
     return [*lines, ":::", ""]
+
+
+def _joined(labels: Sequence[str]) -> Sequence[str]:
+    """One label for several that are all combinations of their parts: "density 0.1, to 3 degrees / to 5 degrees"."""
+    values = [list(dict.fromkeys(part)) for part in zip(*(label.split(", ") for label in labels), strict=True)]
+    if prod(map(len, values)) != len(labels):
+        return labels
+    return [", ".join(" / ".join(part) for part in values)]
 
 
 def _source(quote: Quote) -> str:
@@ -241,15 +256,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     settings = Settings(options.quick, options.seed, options.workers)
     check_foreign(SCRIPTS, options.results, options.overwrite)
-    names = ("claims.md", "claims.json")
+    names = ("claims.md", "claims.json", "gallery.md")
     with (
         results_folder(options.output, names, options.overwrite, _COMMAND) as folder,
         results_folder(options.results) as kept,
     ):
         results = collect(kept, settings)
-        for name, text in zip(
-            names, (page(results), json.dumps(results, indent=1, ensure_ascii=False) + "\n"), strict=True
-        ):
+        for name in SCRIPTS:
+            store(name, obtain(name, kept, settings)[0], folder / FOLDER)
+        pictures = gallery(folder / FOLDER, SCRIPTS, {claim: result["script"] for claim, result in results.items()})
+        texts = (page(results), json.dumps(results, indent=1, ensure_ascii=False) + "\n", pictures)
+        for name, text in zip(names, texts, strict=True):
             write(folder / name, text)
             tell(folder / name)
     for claim, result in results.items():

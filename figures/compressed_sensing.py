@@ -14,7 +14,7 @@ Features are non-negative, as in the toy models; n = 100 and m = 30.
     theory, and what non-negativity alone allows (Wendel), nothing below m = n/2.
 """
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.script import COLOURS, Settings, headline, main, new_figure
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -237,6 +237,12 @@ def draw(data: xr.Dataset) -> "Figure":
     _draw_active(left, data)
     _draw_density(middle, data)
     _draw_dimensions(right, data)
+    share = data.attrs["threshold"] / data.attrs["n"]
+    headline(
+        figure,
+        f"Signals are recovered from {data.attrs['m']} of {data.attrs['n']} dimensions only if they are sparse: below "
+        f"density {share:.2g} by L1 minimisation; a trained toy model's readout errs at every density",
+    )
     return figure
 
 

@@ -22,13 +22,12 @@ import xarray as xr
 
 from figures.parts.conditions_measures import importances, learned_hexagons, plane, reach, relu_gain, sharing, transfer
 from figures.parts.conditions_panels import draw
-from figures.shared.verdicts import Finding, Verdict
+from figures.shared.verdicts import Finding, Verdict, weighed
 
 # A loss below another by less than this part of it is the same.
 _SAME = 1e-9
 # An equilateral triangle is drawn from few sparse features: densities at which the slides' picture is tested.
 _TRIANGLE_AT = (0.01, 0.1, 0.3, 0.6)
-_SPARSE = 0.1
 
 
 def compute(settings: Settings) -> xr.Dataset:
@@ -231,7 +230,16 @@ def _snap(data: xr.Dataset) -> Verdict:
 
 def _sparser(data: xr.Dataset) -> Verdict:
     p, S, felt = (data[name].values for name in ("sharing_density", "sharing_superposition", "sharing_interference"))
-    per, k = data["sharing_per_dimension"].values, int(np.abs(p - _SPARSE).argmin())
+    per = data["sharing_per_dimension"].values
+    readings = {
+        "by what others add to an active feature (standard deviation)": felt,
+        "by what else a direction stands for (superposition)": S,
+    }
+
+    def less(values: np.ndarray) -> tuple[str, bool]:
+        told = f"{', '.join(f'{x:.3f}' for x in values)}, largest at p = {p[int(values.argmax())]:.3g}"
+        return told, bool((np.diff(values) >= -1e-6).all())
+
     return Verdict(
         37,
         (
@@ -241,12 +249,7 @@ def _sparser(data: xr.Dataset) -> Verdict:
                 f"feature {', '.join(f'{x:.2f}' for x in S)} at p = {', '.join(f'{x:.3g}' for x in p)}",
                 bool((np.diff(per) >= -1e-6).all() and (np.diff(S) >= -1e-6).all()),
             ),
-            Finding(
-                "less interpretability, as the interference at a random active feature",
-                f"standard deviation of what others add to it: {', '.join(f'{x:.3f}' for x in felt)}; largest at "
-                f"p = {p[int(felt.argmax())]:.3g}; at the sparsest {felt[-1] / felt[k]:.2f} times that at {p[k]:.3g}",
-                bool((np.diff(felt) >= -1e-6).all()),
-            ),
+            weighed("less interpretability", less, readings, next(iter(readings))),
         ),
         "Sparser features share dimensions with more others, so that a direction says less about which feature it is; "
         "but the others are so seldom active that an active feature meets ever less interference.",

@@ -22,15 +22,15 @@ panel (d) shows what hangs on it.
 
 from figures.shared.script import Settings, main
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
 from figures.parts.learning_panels import draw
-from figures.parts.learning_rests import DRAWN, GEOMETRY, NEAR, counts, stages_of_rests
-from figures.shared.verdicts import Finding, Verdict
+from figures.parts.learning_rests import DRAWN, GEOMETRY, NEAR, counts, course_from, stages_of_rests
+from figures.shared.verdicts import PAPER, PAPER_RECIPE, Finding, Verdict, weighed
 from numerics import train
 from numerics.agreement.references import exact_losses, nearest_minima
 from numerics.training.regimes import coincidence
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 # What the slides state: "several" regimes; antipodal partners lie half a turn apart.
 STATED_REGIMES, STATED_ANGLE = 3, 180.0
+# Where learning may start, and the prefix of its variables.
+STARTS = {"from small weights": "", "from Xavier's weights": "xavier_", PAPER: "paper_"}
 # Its angles may be off by so many degrees.
 _DEGREES = 10.0
 # Coarse forms of solutions that are the best beyond the octahedron: starts beside the random ones.
@@ -59,7 +61,8 @@ _KNOWN = np.array(
 def compute(settings: Settings) -> xr.Dataset:
     """The levels, the course of training, where it ends, and the exact minima against density."""
     with one_blas_thread():
-        data = xr.merge([_levels(), _course(settings), _minima(settings), _ends(settings)])
+        courses = [_course(settings), _course(settings, "xavier"), _course(settings, "paper")]
+        data = xr.merge([_levels(), *courses, _minima(settings), _ends(settings)])
     data.attrs["summary"] = "\n".join(_summary(data))
     return data
 
@@ -96,22 +99,27 @@ def _octahedral(density: float, W: "ndarray | None" = None) -> "tuple[ndarray, n
     return found.W, found.b
 
 
-def _course(settings: Settings) -> xr.Dataset:
-    """Training from small weights at a constant rate: weights, and their exact loss, at many steps."""
-    runs, steps, rate, every = (3, 2000, 3e-3, 20) if settings.quick else (16, 6000, 1e-3, 20)
-    snapshots = range(0, steps + 1, every)
-    learned = train(two_sets(DRAWN), runs, steps=steps, learning_rate=rate, schedule="constant", init="small",
-                    seed=settings.seed, snapshots=snapshots, progress=False)  # fmt: skip
+def _course(settings: Settings, start: str = "small") -> xr.Dataset:
+    """Training at a constant rate from small or from Xavier's weights: weights and exact loss at many steps."""
+    runs, rate, every = (3, 3e-3, 20) if settings.quick else (16, 1e-3, 20)
+    recipe: dict[str, Any] = {"steps": 2000 if settings.quick else 6000, "learning_rate": rate, "schedule": "constant"}
+    if start == "paper":
+        runs, recipe = runs // 2 + 1, dict(PAPER_RECIPE)
+    snapshots = range(0, recipe["steps"] + 1, every)
+    learned = train(two_sets(DRAWN), runs, init="small" if start == "small" else "xavier", seed=settings.seed,
+                    snapshots=snapshots, progress=False, **recipe)  # fmt: skip
     W, b = (learned[name].values.astype(float).swapaxes(0, 1) for name in ("W_curve", "b_curve"))
     loss = exact_losses(two_sets(DRAWN), W.reshape(-1, 3, 6), b.reshape(-1, 6)).reshape(W.shape[:2])
+    prefix = "" if start == "small" else f"{start}_"
+    run, step = f"{prefix}run", f"{prefix}step"
     return xr.Dataset(
         {
-            "loss": (("run", "step"), loss / (2 * DRAWN)),
-            "W": (("run", "step", "dimension", "feature"), W),
-            "eigenvalues": (("run", "step", "direction"), _eigenvalues(W)),
-            "dimensionality": (("run", "step", "feature"), dimensionality(W)),
+            f"{prefix}loss": ((run, step), loss / (2 * DRAWN)),
+            f"{prefix}W": ((run, step, "dimension", "feature"), W),
+            f"{prefix}eigenvalues": ((run, step, "direction"), _eigenvalues(W)),
+            f"{prefix}dimensionality": ((run, step, "feature"), dimensionality(W)),
         },
-        coords={"step": np.array(snapshots)},
+        coords={step: np.array(snapshots)},
     )
 
 
@@ -226,27 +234,36 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 def _findings_on_regimes(data: xr.Dataset) -> tuple[Finding, ...]:
-    """Are there regimes, and are they geometries?"""
-    at, (together, apart) = stages_of_rests(data), coincidence(data["loss"].values, data["W"].values)
-    count = float(np.median(counts(data)))
-    return (
-        Finding(
-            f"the loss passes through several regimes: at least {STATED_REGIMES}",
-            f"{2 * count:g} in the median run: {count:g} falls, each with a rest after it",
-            2 * count >= STATED_REGIMES,
-        ),
-        Finding(
-            "the regimes correspond to geometries",
+    """Are there regimes, and are they geometries? From small weights, Xavier's, and by the paper's recipe."""
+
+    def several(start: str) -> tuple[str, bool]:
+        count = float(np.median(counts(course_from(data, start))))
+        return f"{2 * count:g} in the median run: {count:g} falls with a rest after each", 2 * count >= STATED_REGIMES
+
+    def geometries(start: str) -> tuple[str, bool]:
+        at = stages_of_rests(course_from(data, start))
+        if not len(at):
+            return "no rests", False
+        told = (
             f"{(at >= 0).mean():.0%} of {len(at)} rests have the loss and the eigenvalues of W W^T of an exact "
-            f"stationary point (to {NEAR:.0%} and {GEOMETRY:g})",
-            bool((at >= 0).mean() > 0.5),
-        ),
-        Finding(
-            "regimes change when the geometry does",
-            f"falls of the loss and changes of the couplings: median rank correlation {np.median(together):.2f}; "
-            f"if they are shifted in time, at most {apart.max():.2f} in any run",
-            bool((together > apart).all()),
-        ),
+            f"stationary point (to {NEAR:.0%} and {GEOMETRY:g})"
+        )
+        return told, bool((at >= 0).mean() > 0.5)
+
+    def together(start: str) -> tuple[str, bool]:
+        course = course_from(data, start)
+        at_once, apart = coincidence(course["loss"].values, course["W"].values)
+        told = (
+            f"falls of the loss and changes of the couplings: median rank correlation {np.median(at_once):.2f}; if "
+            f"they are shifted in time, at most {apart.max():.2f} in any run"
+        )
+        return told, bool((at_once > apart).all())
+
+    small = next(iter(STARTS))
+    return (
+        weighed(f"the loss passes through several regimes: at least {STATED_REGIMES}", several, STARTS, small),
+        weighed("the regimes correspond to geometries", geometries, STARTS, small),
+        weighed("regimes change when the geometry does", together, STARTS, small),
     )
 
 

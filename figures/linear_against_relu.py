@@ -10,15 +10,16 @@ of W^T W off its diagonal (Frobenius norm), learned, and in theory: the linear m
 the five most important features and has b = p/2 for the others, and the ideal pairing of the ReLU model.
 """
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.script import COLOURS, Settings, headline, main, new_figure
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from figures.shared.verdicts import Finding, Verdict
-from numerics import train
+from figures.shared.verdicts import PAPER, PAPER_RECIPE, Finding, Verdict, weighed
+from numerics import Parameters, forward, sample, train
 from theory import Problem, best_pairing, feature_norms, population_loss
 
 if TYPE_CHECKING:
@@ -31,42 +32,61 @@ N, M = 40, 5
 SPARSITIES = np.array([0.1, 0.5, 0.9])
 IMPORTANCE = np.linspace(1.0, 0.1, N)
 MODELS = {"linear": "linear", "relu": "ReLU output", "relu_hidden": "ReLU output and hidden"}
-REPRESENTED = 0.5
+# Norms from which on a feature may count as represented; the picture takes the first.
+REPRESENTED, NORMS = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
+_SAMPLES = 40_000
+# Norms below which a feature is not drawn.
+_FAINT = 0.1
 # The post: the linear model captures the top five, whose biases are smallest.
 STATED_TOP = 5
-# A loss this part below the linear optimum is "much better"; of two sizes, one this many times the other is "much
-# bigger", and sizes within that factor show "not much difference".
-_MUCH_BETTER, _MUCH_BIGGER = 0.01, 2.0
+# A loss this part below the linear optimum may be "much better"; of two sizes, one this many times the other may be
+# "much bigger", and sizes within that factor show "not much difference".
+_MUCH_BETTER, _MUCH_BIGGER = (0.01, 0.05, 0.1), (1.5, 2.0, 4.0)
 
 
 def compute(settings: Settings) -> xr.Dataset:
     """Train every model at every sparsity; the exact linear optimum and the ideal pairing beside them."""
     instances, steps = (1, 2500) if settings.quick else (8, 5000)
+    own = _trained(instances, {"steps": steps, "learning_rate": 0.01}, settings)
+    paper = _trained(1 if settings.quick else 2, dict(PAPER_RECIPE), settings)
+    data = own.merge(paper.rename({name: f"paper_{name}" for name in (*paper.data_vars, "instance")}))
+    data = data.assign_coords(model=list(MODELS), sparsity=SPARSITIES, feature=np.arange(N)).merge(_theory())
+    data.attrs["summary"] = _summary(data)
+    return data
+
+
+def _trained(instances: int, recipe: dict[str, Any], settings: Settings) -> xr.Dataset:
+    """What the three models learn: W, b and loss of every run, and how far the best ones' outputs are off."""
     problem = Problem(m=M, density=np.repeat(1 - SPARSITIES[:, None], N, axis=1), importance=IMPORTANCE)
     runs = [
-        train(problem, instances=instances, steps=steps, seed=settings.seed, model=model, learning_rate=0.01,
-              workers=settings.workers)
+        train(problem, instances=instances, seed=settings.seed, model=model, workers=settings.workers, **recipe)
         for model in MODELS
-    ]  # fmt: skip
+    ]
     shape = (len(SPARSITIES), instances)
     losses = np.array([run["loss"].values.reshape(shape) for run in runs])
     each = Problem(m=M, density=problem.density.repeat(instances, axis=0), importance=IMPORTANCE)
     exact = population_loss(runs[0]["W"].values, runs[0]["b"].values, each, model="linear")
     losses[0] = np.reshape(exact, shape)  # the others' are held-out estimates
-    data = xr.Dataset(
+    W = np.array([run["W"].values.reshape(*shape, M, N) for run in runs]).astype(float)
+    b = np.array([run["b"].values.reshape(*shape, N) for run in runs]).astype(float)
+    mean, deviation = np.empty((2, len(MODELS), len(SPARSITIES), N))
+    rng = np.random.default_rng([settings.seed, 21])
+    for k in range(len(SPARSITIES)):
+        x = sample(Problem(m=M, density=problem.density[k], importance=IMPORTANCE).features, _SAMPLES, rng)
+        for j, model in enumerate(MODELS):
+            i = int(losses[j, k].argmin())
+            error = forward(Parameters(W[j, k, i], b[j, k, i]), x, model) - x
+            mean[j, k], deviation[j, k] = error.mean(0), np.sqrt((error**2).mean(0))
+    dims = ("model", "sparsity", "instance")
+    return xr.Dataset(
         {
-            "W": (
-                ("model", "sparsity", "instance", "dimension", "feature"),
-                np.array([run["W"].values.reshape(*shape, M, N) for run in runs]),
-            ),
-            "b": (("model", "sparsity", "instance", "feature"), [run["b"].values.reshape(*shape, N) for run in runs]),
-            "loss": (("model", "sparsity", "instance"), losses),
-        },
-        coords={"model": list(MODELS), "sparsity": SPARSITIES, "feature": np.arange(N)},
+            "W": ((*dims, "dimension", "feature"), W),
+            "b": ((*dims, "feature"), b),
+            "loss": (dims, losses),
+            "mean_error": (("model", "sparsity", "feature"), mean),
+            "rms_error": (("model", "sparsity", "feature"), deviation),
+        }
     )
-    data = data.merge(_theory())
-    data.attrs["summary"] = _summary(data)
-    return data
 
 
 def _theory() -> xr.Dataset:
@@ -103,7 +123,7 @@ def represented(data: xr.Dataset) -> "ndarray":
     return np.asarray((feature_norms(data["W"].values) > REPRESENTED).sum(-1))
 
 
-def off_diagonal(data: xr.Dataset) -> "ndarray":
+def off_diagonal(data: xr.Dataset, prefix: str = "") -> "ndarray":
     """
     Measure W^T W off its diagonal.
 
@@ -111,18 +131,20 @@ def off_diagonal(data: xr.Dataset) -> "ndarray":
     ----------
     data : xarray.Dataset
         As ``compute`` returns it.
+    prefix : {"", "paper_"}
+        By which recipe.
 
     Returns
     -------
     ndarray, shape (models, sparsities, instances)
         Frobenius norm; sqrt(2 k) for k ideal antipodal pairs.
     """
-    W = data["W"].values
+    W = data[f"{prefix}W"].values
     G = np.swapaxes(W, -1, -2) @ W
     return np.asarray(np.linalg.norm(G * (1 - np.eye(N)), axis=(-2, -1)))
 
 
-def best(data: xr.Dataset, model: str, k: int) -> tuple["ndarray", "ndarray"]:
+def best(data: xr.Dataset, model: str, k: int, prefix: str = "") -> tuple["ndarray", "ndarray"]:
     """
     Give the best run of a model at one sparsity.
 
@@ -134,6 +156,8 @@ def best(data: xr.Dataset, model: str, k: int) -> tuple["ndarray", "ndarray"]:
         Which of MODELS.
     k : int
         Number of the sparsity.
+    prefix : {"", "paper_"}
+        By which recipe.
 
     Returns
     -------
@@ -143,8 +167,8 @@ def best(data: xr.Dataset, model: str, k: int) -> tuple["ndarray", "ndarray"]:
         Biases.
     """
     runs = data.sel(model=model).isel(sparsity=k)
-    run = runs.isel(instance=int(runs["loss"].values.argmin()))
-    return run["W"].values, run["b"].values
+    run = int(runs[f"{prefix}loss"].values.argmin())
+    return runs[f"{prefix}W"].values[run], runs[f"{prefix}b"].values[run]
 
 
 def _summary(data: xr.Dataset) -> str:
@@ -182,95 +206,144 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return [Verdict(21, findings, why)]
 
 
-def _reach(data: xr.Dataset) -> list[Finding]:
+# A recipe's prefix, and a threshold or a reading.
+_Choice = tuple[str, float]
+
+
+def _norm_choices(norms: tuple[float, ...]) -> dict[str, _Choice]:
+    own: dict[str, _Choice] = {f"norm above {norm:g}": ("", norm) for norm in norms}
+    return own | {f"{PAPER}, {label}": ("paper_", norm) for label, (_, norm) in own.items()}
+
+
+def _factor_choices(words: str, factors: tuple[float, ...]) -> dict[str, _Choice]:
+    own: dict[str, _Choice] = {words.format(factor): ("", factor) for factor in factors}
+    return own | {f"{PAPER}, {label}": ("paper_", factor) for label, (_, factor) in own.items()}
+
+
+def _reach(data: xr.Dataset) -> Iterator[Finding]:
     """How many features are captured, and how well, sparsity by sparsity."""
-    counts = represented(data)
-    linear = counts[0]
-    findings = [
-        Finding(
-            f"the linear model captures the top {STATED_TOP}",
-            f"{linear.mean():.1f} features represented on average, at most {linear.max()} at any S",
-            bool((linear == STATED_TOP).all()),
-        )
-    ]
+
+    def counts(choice: _Choice) -> "ndarray":
+        prefix, norm = choice
+        return np.asarray((feature_norms(data[f"{prefix}W"].values) > norm).sum(-1))
+
+    def top(choice: _Choice) -> tuple[str, bool]:
+        linear = counts(choice)[0]
+        told = f"{linear.mean():.1f} features represented on average, at most {linear.max()} at any S"
+        return told, bool((linear == STATED_TOP).all())
+
+    norms = _norm_choices(NORMS)
+    yield weighed(f"the linear model captures the top {STATED_TOP}", top, norms, f"norm above {REPRESENTED:g}")
     for k, sparsity in enumerate(SPARSITIES):
-        gain = 1 - data["loss"].values[1:, k].min(1) / float(data["linear_loss"][k])
-        findings += [
-            Finding(
-                f"S = {sparsity:g}: ReLU models reach less important features",
-                f"{counts[1, k].mean():.1f} represented on average, {counts[2, k].mean():.1f} with a hidden ReLU; "
-                f"linear {linear[k].mean():.1f}",
-                bool((counts[1:, k].mean(1) > linear[k].mean()).all()),
-            ),
-            Finding(
-                f"S = {sparsity:g}: they compress much better",
-                f"loss {gain[0]:.1%} below the linear optimum, {gain[1]:.1%} with a hidden ReLU",
-                bool(gain.min() > _MUCH_BETTER),
-            ),
-        ]
-    return findings
+
+        def less_important(choice: _Choice, k: int = k) -> tuple[str, bool]:
+            mean = counts(choice)[:, k].mean(1)
+            told = f"{mean[1]:.1f} represented on average, {mean[2]:.1f} with a hidden ReLU; linear {mean[0]:.1f}"
+            return told, bool((mean[1:] > mean[0]).all())
+
+        def better(choice: _Choice, k: int = k) -> tuple[str, bool]:
+            prefix, least = choice
+            gain = 1 - data[f"{prefix}loss"].values[1:, k].min(1) / float(data["linear_loss"][k])
+            told = f"loss {gain[0]:.1%} below the linear optimum, {gain[1]:.1%} with a hidden ReLU"
+            return told, bool(gain.min() > least)
+
+        yield weighed(
+            f"S = {sparsity:g}: ReLU models reach less important features",
+            less_important,
+            norms,
+            f"norm above {REPRESENTED:g}",
+        )
+        yield weighed(
+            f"S = {sparsity:g}: they compress much better",
+            better,
+            _factor_choices("loss lower by more than {:.0%}", _MUCH_BETTER),
+            f"loss lower by more than {_MUCH_BETTER[0]:.0%}",
+        )
 
 
-def _biases(data: xr.Dataset) -> list[Finding]:
-    """Which biases are smallest, and how large they are."""
-    sizes = {model: [np.abs(best(data, model, k)[1]) for k in range(len(SPARSITIES))] for model in MODELS}
-    top = range(STATED_TOP)
-    ordered = {model: [set(np.argsort(b)[:STATED_TOP]) == set(top) for b in sizes[model]] for model in MODELS}
-    means = {model: np.array([b.mean() for b in sizes[model]]) for model in MODELS}
-    shown = {model: ", ".join(f"{mean:.3f}" for mean in means[model]) for model in MODELS}
-    relu = ("relu", "relu_hidden")
+def _biases(data: xr.Dataset) -> Iterator[Finding]:
+    """Which biases are smallest, and how large they are; the post's picture shows a "reconstructed bias"."""
+    readings = {"the parameter b": "b", "the mean of x' - x": "mean_error", "the size of x' - x": "rms_error"}
 
-    def where(model: str) -> str:
-        return ", ".join(f"{s:g}" for s, yes in zip(SPARSITIES, ordered[model], strict=True) if yes) or "none"
+    def sizes(choice: tuple[str, str], model: str) -> "ndarray":
+        prefix, name = choice
+        if name != "b":
+            return np.abs(data[f"{prefix}{name}"].sel(model=model).values)
+        return np.abs([best(data, model, k, prefix)[1] for k in range(len(SPARSITIES))])
 
-    return [
-        Finding(
-            f"linear: the biases of the top {STATED_TOP} are smallest",
-            f"at S = {where('linear')}",
-            all(ordered["linear"]),
-        ),
-        Finding(
-            "ReLU: they are not",
-            f"they are at S = {where('relu')}, with a hidden ReLU at S = {where('relu_hidden')}",
-            not any(any(ordered[model]) for model in relu),
-        ),
-        Finding(
-            "ReLU: biases are generally smaller",
-            f"mean |b| at S = {', '.join(f'{s:g}' for s in SPARSITIES)}: {shown['relu']}, with a hidden ReLU "
-            f"{shown['relu_hidden']}; linear {shown['linear']}",
-            all(bool((means[model] < means["linear"]).all()) for model in relu),
-        ),
-    ]
+    def ordered(choice: tuple[str, str], model: str) -> list[bool]:
+        return [set(np.argsort(b)[:STATED_TOP]) == set(range(STATED_TOP)) for b in sizes(choice, model)]
+
+    def where(choice: tuple[str, str], model: str) -> str:
+        found = [f"{s:g}" for s, yes in zip(SPARSITIES, ordered(choice, model), strict=True) if yes]
+        return ", ".join(found) or "none"
+
+    def linear(choice: tuple[str, str]) -> tuple[str, bool]:
+        return f"at S = {where(choice, 'linear')}", all(ordered(choice, "linear"))
+
+    def relu(choice: tuple[str, str]) -> tuple[str, bool]:
+        told = f"they are at S = {where(choice, 'relu')}, with a hidden ReLU at S = {where(choice, 'relu_hidden')}"
+        return told, not any(any(ordered(choice, model)) for model in ("relu", "relu_hidden"))
+
+    def smaller(choice: tuple[str, str]) -> tuple[str, bool]:
+        means = {model: sizes(choice, model).mean(1) for model in MODELS}
+        shown = {model: ", ".join(f"{mean:.3f}" for mean in means[model]) for model in MODELS}
+        told = (
+            f"mean size at S = {', '.join(f'{s:g}' for s in SPARSITIES)}: {shown['relu']}, with a hidden ReLU "
+            f"{shown['relu_hidden']}; linear {shown['linear']}"
+        )
+        return told, all(bool((means[model] < means["linear"]).all()) for model in ("relu", "relu_hidden"))
+
+    choices = {label: ("", name) for label, name in readings.items()}
+    choices |= {f"{PAPER}, {label}": ("paper_", name) for label, name in readings.items()}
+    first = next(iter(choices))
+    yield weighed(f"linear: the biases of the top {STATED_TOP} are smallest", linear, choices, first)
+    yield weighed("ReLU: they are not", relu, choices, first)
+    yield weighed("ReLU: biases are generally smaller", smaller, choices, first)
 
 
-def _couplings(data: xr.Dataset) -> list[Finding]:
+def _couplings(data: xr.Dataset) -> Iterator[Finding]:
     """How W^T W off its diagonal grows with the sparsity."""
-    size = off_diagonal(data).mean(2)
-    words = [f"|W^T W| off the diagonal {row[0]:.2f} at S = {SPARSITIES[0]:g}, {row[-1]:.2f} at S = {SPARSITIES[-1]:g}"
-             for row in size]  # fmt: skip
-    growth = size[:, -1] > _MUCH_BIGGER * size[:, 0]
-    return [
-        Finding("ReLU: W^T W off the diagonal is much bigger when sparse", words[1], bool(growth[1])),
-        Finding("with a hidden ReLU: the same", words[2], bool(growth[2])),
-        Finding("linear: the same", words[0], bool(growth[0])),
-        Finding(
-            f"not much difference between linear and ReLU at S = {SPARSITIES[-1]:g}",
-            f"{size[1, -1]:.2f} for ReLU, {size[2, -1]:.2f} with a hidden ReLU; {size[0, -1]:.2f} for linear",
-            bool(size[1:, -1].max() < _MUCH_BIGGER * size[0, -1]),
-        ),
-    ]
+    size = {prefix: off_diagonal(data, prefix).mean(2) for prefix in ("", "paper_")}
+    much = _factor_choices("more than {:g} times", _MUCH_BIGGER)
+    usual = f"more than {_MUCH_BIGGER[1]:g} times"
+    names = {
+        "relu": "ReLU: W^T W off the diagonal is much bigger when sparse",
+        "relu_hidden": "with a hidden ReLU: the same",
+        "linear": "linear: the same",
+    }
+    for model, stated in names.items():
+
+        def bigger(choice: _Choice, j: int = list(MODELS).index(model)) -> tuple[str, bool]:
+            row = size[choice[0]][j]
+            told = (
+                f"|W^T W| off the diagonal {row[0]:.2f} at S = {SPARSITIES[0]:g}, {row[-1]:.2f} at "
+                f"S = {SPARSITIES[-1]:g}"
+            )
+            return told, bool(row[-1] > choice[1] * row[0])
+
+        yield weighed(stated, bigger, much, usual)
+
+    def alike(choice: _Choice) -> tuple[str, bool]:
+        last = size[choice[0]][:, -1]
+        told = f"{last[1]:.2f} for ReLU, {last[2]:.2f} with a hidden ReLU; {last[0]:.2f} for linear"
+        return told, bool(last[1:].max() < choice[1] * last[0])
+
+    yield weighed(f"not much difference between linear and ReLU at S = {SPARSITIES[-1]:g}", alike, much, usual)
 
 
 def draw(data: xr.Dataset) -> "Figure":
     """One row per model, one column per sparsity; the numbers below."""
     figure = new_figure(10.5, 13.0)
     grid = figure.add_gridspec(4, 3, height_ratios=(1, 1, 1, 1.05))
+    models = [best(data, model, k)[0] for model in MODELS for k in range(len(SPARSITIES))]
+    shown = max(int(np.flatnonzero(np.linalg.norm(W, axis=0) > _FAINT).max()) + 2 for W in models)
     for j, (model, label) in enumerate(MODELS.items()):
         for k, sparsity in enumerate(SPARSITIES):
             axes = figure.add_subplot(grid[j, k])
-            image = _draw_couplings(axes, *best(data, model, k))
+            image = _draw_couplings(axes, *best(data, model, k), min(shown, N))
             if not j:
-                axes.set_title(f"S = {sparsity:g}", fontsize=11)
+                axes.set_title(f"S = {sparsity:g}, density {1 - sparsity:.2g}", fontsize=11)
             if not k:
                 axes.set_ylabel(f"{label}\n$W^TW$ | $b$")
     figure.colorbar(image, ax=figure.axes[:9], label="$W^TW$ and $b$", shrink=0.5)
@@ -288,13 +361,23 @@ def draw(data: xr.Dataset) -> "Figure":
             figure.legend(
                 *axes.get_legend_handles_labels(), loc="outside lower center", ncol=3, frameon=False, fontsize=9
             )
+    least = data["loss"].values.min(2) / data["linear_loss"].values
+    counts = represented(data).max(2)
+    headline(
+        figure,
+        f"Linear and ReLU models part only where features are sparse: at S = {SPARSITIES[-1]:g} ReLU output stores "
+        f"{counts[1, -1]} features, not {counts[0, -1]}, for {1 - least[1, -1]:.0%} less loss; at "
+        f"S = {SPARSITIES[0]:g} for {max(0.0, 1 - least[1, 0]):.0%} less",
+    )
     return figure
 
 
-def _draw_couplings(axes: "Axes", W: "ndarray", b: "ndarray") -> "AxesImage":
-    picture = np.concatenate([W.T @ W, np.full((N, 2), np.nan), np.repeat(b[:, None], 3, axis=1)], axis=1)
+def _draw_couplings(axes: "Axes", W: "ndarray", b: "ndarray", shown: int) -> "AxesImage":
+    """The most important features only: all that any model represents."""
+    G, c = (W.T @ W)[:shown, :shown], b[:shown, None]
+    picture = np.concatenate([G, np.full((shown, 1), np.nan), np.repeat(c, 2, axis=1)], axis=1)
     axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set_yticks([0, shown - 1], ["1", f"{shown}"], fontsize=8)
     return axes.imshow(picture, cmap="RdBu_r", vmin=-1.2, vmax=1.2, interpolation="nearest")
 
 
@@ -304,7 +387,7 @@ def _draw_numbers(axes: "Axes", learned: "ndarray", theory: tuple["ndarray", "nd
     for j, label in enumerate(MODELS.values()):
         x = np.repeat(SPARSITIES + 0.02 * (j - 1), learned.shape[2])
         axes.plot(x, learned[j].ravel(), "o^s"[j], color=COLOURS[j], ms=5, alpha=0.6, label=f"{label}, learned")
-    axes.set_xlabel("sparsity S")
+    axes.set_xlabel("sparsity S      (dense → sparse)")
     axes.set_xticks(SPARSITIES)
     axes.set_ylim(0, 1.08 * max(learned.max(), theory[0].max(), theory[1].max()))
 

@@ -8,7 +8,7 @@ Which geometry wins, at which density, and how one takes over from another.
 (c) Two features in one dimension: where the idealised pair takes over, and where the optimised one does.
 """
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.script import COLOURS, Settings, headline, main, new_figure
 
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -202,19 +202,24 @@ def draw(data: xr.Dataset) -> "Figure":
     _draw_catalogue(figure.add_subplot(grid[0, :]), data)
     _draw_branches(figure.add_subplot(grid[1, 0]), data)
     _draw_pair(figure.add_subplot(grid[1, 1]), data)
+    headline(
+        figure,
+        f"The pentagon snaps to two digons where one feature is {1 / data.attrs['crossing']:.2f} times sparser, "
+        f"and lasts, metastable, up to {1 / data.attrs['spinodal']:.2f} times",
+    )
     return figure
 
 
 def _draw_catalogue(axes: "Axes", data: xr.Dataset) -> None:
-    p, change = data["density"].values, data["change_per_dimension"].values
-    winner = (change < change.min(0) + _TIE).argmax(0)
+    p, saved = data["density"].values, -data["change_per_dimension"].values
+    winner = (saved > saved.max(0) - _TIE).argmax(0)
     bests = list(dict.fromkeys(winner.tolist()))
-    for i, curve in enumerate(change):
+    for i, curve in enumerate(saved):
         if i not in bests:
             axes.plot(p, curve, color="0.82", lw=0.8)
     for colour, i in zip(COLOURS, bests, strict=False):
-        axes.plot(p, change[i], color=colour, lw=1.8, label=str(data["polytope"].values[i]))
-    axes.plot(p, change.min(0), color="black", lw=0.8, ls=(0, (1, 2)))
+        axes.plot(p, saved[i], color=colour, lw=1.8, label=str(data["polytope"].values[i]))
+    axes.plot(p, saved.max(0), color="black", lw=0.8, ls=(0, (1, 2)))
     ends = [0, *(np.flatnonzero(np.diff(winner)) + 1), len(p) - 1]
     for k, (start, stop) in enumerate(pairwise(ends)):
         if p[start] > 0.8:  # everything dense is equally good: one feature per dimension, in any directions
@@ -223,19 +228,20 @@ def _draw_catalogue(axes: "Axes", data: xr.Dataset) -> None:
         name = str(data["polytope"].values[winner[start]])
         axes.annotate(
             name,
-            (p[middle], change[winner[start], middle]),
-            xytext=(0, -14 - 11 * (k % 2)),
+            (p[middle], saved[winner[start], middle]),
+            xytext=(0, 14 + 11 * (k % 2)),
             textcoords="offset points",
             ha="center",
-            va="top",
+            va="bottom",
             fontsize=9,
         )
     axes.set_xscale("log")
     axes.set_xlim(p.max(), p.min())
-    axes.set_ylim(1.2 * change.min(), -0.75)
+    axes.set_ylim(0.75, 1.2 * saved.max())
+    axes.legend(frameon=False, fontsize=8, loc="lower right", ncol=3)
     axes.set_xlabel("density  $1-S$      (dense → sparse)")
-    axes.set_ylabel("change of loss per dimension\n(unrepresented feature = 1)")
-    axes.set_title("(a) what a polytope saves: the lower, the better; grey: never best", fontsize=10, loc="left")
+    axes.set_ylabel("loss saved per dimension\n(unrepresented feature = 1)")
+    axes.set_title("(a) what a polytope saves: the higher, the better; grey: never best", fontsize=10, loc="left")
 
 
 def _draw_branches(axes: "Axes", data: xr.Dataset) -> None:
@@ -255,24 +261,26 @@ def _draw_branches(axes: "Axes", data: xr.Dataset) -> None:
     axes.annotate(
         f"crossing at {crossing:.4f}\n(1/{1 / crossing:.2f} of the others)",
         (crossing, data.attrs["crossing_loss"]),
-        xytext=(28, -30),
+        xytext=(-135, -34),
         textcoords="offset points",
         fontsize=9,
         arrowprops={"arrowstyle": "-", "lw": 0.7},
     )
     axes.axvline(data.attrs["spinodal"], ymax=0.62, color=COLOURS[0], lw=0.8, ls=":")
     axes.text(data.attrs["spinodal"] * 1.06, 0.6, "pentagon ends here", fontsize=8, color=COLOURS[0],
-              transform=axes.get_xaxis_transform(), va="top")  # fmt: skip
+              transform=axes.get_xaxis_transform(), va="top", ha="right")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
+    x_all = data["place"].values
     losses = np.concatenate([data["pentagon_loss"].values, data["digons_loss"].values])
     axes.set_ylim(0.85 * losses.min(), 3.5 * losses.max())
-    axes.set_xlabel("density of one feature relative to the others'")
+    axes.set_xlim(x_all.max(), x_all.min())
+    axes.set_xlabel("density of one feature relative to the others'      (dense → sparse)")
     axes.set_ylabel("population loss")
-    axes.legend(frameon=False, fontsize=9, loc="center right")
+    axes.legend(frameon=False, fontsize=9, loc="lower left")
     axes.set_title("(b) n = 5, m = 2, density 0.05: dashed = metastable", fontsize=10, loc="left")
     for k in range(data.sizes["place"]):
-        _draw_vertices(axes.inset_axes((0.01 + 0.2 * k, 0.8, 0.17, 0.19)), data["vertices"].values[k])
+        _draw_vertices(axes.inset_axes((0.81 - 0.2 * k, 0.8, 0.17, 0.19)), data["vertices"].values[k])
 
 
 def _draw_vertices(axes: "Axes", W: "ndarray") -> None:
@@ -296,7 +304,7 @@ def _draw_pair(axes: "Axes", data: xr.Dataset) -> None:
         axes.plot(x, data[f"{name}_loss"].values / x / unit, color=colour, lw=2.2, label=f"{label}, optimised")
         p = data["pair_density"].values
         axes.plot(p, data[ideal].values / p / unit, color=colour, lw=1.1, ls=(0, (1, 1.5)), label=f"{label}, idealised")
-    for key, word, offset in (("exact_pair", "optimised", (20, 30)), ("ideal_pair", "idealised", (-92, 34))):
+    for key, word, offset in (("exact_pair", "optimised", (-60, -50)), ("ideal_pair", "idealised", (30, 26))):
         p = data.attrs[key]
         axes.annotate(
             f"{word}: p = {p:.4f}",
@@ -307,10 +315,11 @@ def _draw_pair(axes: "Axes", data: xr.Dataset) -> None:
             arrowprops={"arrowstyle": "-", "lw": 0.7},
         )
         axes.plot(p, 1 / 3 - p / 4, "o", color="black", ms=5)
-    axes.set_xlabel("density  $1-S$")
+    axes.set_xlim(data["pair_density"].values.max(), data["pair_density"].values.min())
+    axes.set_xlabel("density  $1-S$      (dense → sparse)")
     axes.set_ylabel(r"loss / ($p\,r$)")
     axes.set_ylim(0, 0.42)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="lower left")
     axes.set_title(f"(c) n = 2, m = 1, second feature of importance r = {unit}", fontsize=10, loc="left")
 
 

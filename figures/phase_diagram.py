@@ -23,7 +23,8 @@ from numerics import phase_agreement
 from numerics.agreement.phases import CAUSES
 from theory.geometry.phases import PHASES
 from theory.phase_diagram.diagram import exact_phase_diagram
-from theory.phase_diagram.picture import phase_panel
+from theory.phase_diagram.lines import boundary_segments
+from theory.phase_diagram.picture import draw_exact, draw_ideal, phase_panel, picture_legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +54,15 @@ _KEPT = (
     "boundary_slope_jump",
     "boundary_phase_before",
     "boundary_phase_after",
+    "boundary_solution_jump",
+    "boundary_along",
+    "boundary_cell",
+    "boundary_neighbour",
+    "ideal_winner",
+    "ideal_loss_of_others",
+    "ideal_loss_of_extra",
+    "candidate_phase",
+    "W",
     "run_norm",
     "run_superposition",
     "run_loss",
@@ -84,7 +94,7 @@ def compute(settings: Settings) -> xr.Dataset:
         transitions of the finer grid: ``fine_density``, ``fine_importance``, ``fine_order``, ``fine_slope_jump``.
     """
     effort: dict[str, Any] = (
-        {"resolution": 5, "instances": 2, "steps": 600} if settings.quick else {"resolution": 30, "instances": 8}
+        {"resolution": 6, "instances": 2, "steps": 600} if settings.quick else {"resolution": 30, "instances": 8}
     )
     parts, texts, phases = [], [], ""
     for n, m in PROBLEMS:
@@ -240,19 +250,16 @@ def draw(data: xr.Dataset) -> "Figure":
     matplotlib.figure.Figure
         The picture.
     """
-    figure = new_figure(11.5, 8.2)
+    figure = new_figure(13.0, 8.8)
     rows = figure.subplots(len(PROBLEMS), 3, sharex=True, sharey=True)
     for (n, m), row in zip(PROBLEMS, rows, strict=True):
-        part = _part(data, n, m)
-        ideal = part["ideal_phase"].values
-        phase_panel(row[0], part, (ideal > 0).astype(float), (ideal == 2).astype(float), ideal)
-        phase_panel(row[1], part, part["norm"].values, part["superposition"].values, part["phase"].values)
+        part = _part(data, n, m).assign_attrs(n=n, m=m)
+        draw_ideal(row[0], part)
+        draw_exact(row[1], part)
         norm, overlap = (_of_best(part, name) for name in ("run_norm", "run_superposition"))
-        phase_panel(row[2], part, norm, overlap, part["learned_phase"].values)
-        for text in [text for axes in row for text in axes.texts]:
-            text.set_fontsize(7.5)  # narrow phases, small panels
-        for axes in row[1:]:
-            _mark_boundaries(axes, part)
+        phase_panel(row[2], part, norm, overlap)
+        for line, order in boundary_segments(part):
+            row[2].plot(*line.T, color=_LINE, lw=1.2, ls="-" if order == 1 else (0, (2.5, 1.5)))
         _mark_disagreement(row[2], part)
         row[0].set_ylabel(f"n = {n}, m = {m}\n\nrelative importance of the extra feature")
     runs = data.attrs["instances"]
@@ -261,26 +268,26 @@ def draw(data: xr.Dataset) -> "Figure":
         axes.set_title(title, fontsize=11)
     for axes in rows[-1]:
         axes.set_xlabel("density  $1-S$      (dense → sparse)")
-    figure.suptitle("What becomes of an extra feature: predicted and learned")
-    handles, labels = rows[0][2].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.suptitle(_headline(data), fontsize=13)
+    handles = [*picture_legend(), rows[0][2].get_legend_handles_labels()[0][0]]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
+
+
+def _headline(data: xr.Dataset) -> str:
+    """How many of the cells are learned as predicted, and how much of the boundary is not of first order."""
+    parts = [_part(data, n, m) for n, m in PROBLEMS]
+    agrees = np.concatenate([part["agrees"].values.ravel() for part in parts]).mean()
+    second = np.concatenate([part["boundary_order"].values[_changes(part)] == 2 for part in parts])
+    return (
+        f"Training learns the phase of the exact optimum in {agrees:.0%} of the cells; "
+        f"its boundary is of first order at {1 - second.mean():.0%} of the places"
+    )
 
 
 def _of_best(part: xr.Dataset, name: str) -> np.ndarray:
     """A number of the best run of every cell."""
     return np.take_along_axis(part[name].values, part["best"].values[..., None].astype(int), -1)[..., 0]
-
-
-def _mark_boundaries(axes: "Axes", part: xr.Dataset) -> None:
-    """The exact boundaries, where they cross the lines between cell centres."""
-    changes = part["boundary_phase_before"].values != part["boundary_phase_after"].values
-    p, r, order = (part[f"boundary_{name}"].values for name in ("density", "importance", "order"))
-    first, second = changes & (order == 1), changes & (order == 2)
-    axes.plot(p[first], r[first], ".", color=_LINE, ms=3.5, label="predicted boundary, first order")
-    axes.plot(
-        p[second], r[second], "o", mfc="white", mec=_LINE, mew=0.7, ms=3.2, label="predicted boundary, continuous"
-    )
 
 
 def _mark_disagreement(axes: "Axes", part: xr.Dataset) -> None:

@@ -12,7 +12,7 @@ Their optima in that limit, and which of them is best at which density (claim 25
     density, with the densities at which one takes over from the next.
 """
 
-from figures.shared.script import COLOURS, Settings, main, new_figure
+from figures.shared.script import COLOURS, Settings, headline, main, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -210,6 +210,13 @@ def draw(data: xr.Dataset) -> "Figure":
     _draw_optima(figure.add_subplot(grid[0, 0]), data)
     _draw_benefit(figure.add_subplot(grid[0, 1]), data)
     _draw_densities(figure.add_subplot(grid[1, :]), data)
+    k, benefit = data["k"].values, data["benefit"].values
+    stable = k[data["curvature"].values > -_NO_CURVATURE]
+    headline(
+        figure,
+        f"In the one-sparse limit a dimension earns most from the {k[benefit.argmax()]}-gon; regular k-gons are minima "
+        f"up to k = {stable.max()}, and give way to fewer vertices as features grow denser",
+    )
     return figure
 
 

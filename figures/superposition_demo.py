@@ -18,14 +18,15 @@ features m and m + 1, and pays below p = 2 / (5/2 + I_m / I_{m+1}).
 
 from figures.shared.script import Settings, main
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from figures.parts.demo_panels import draw
 from figures.parts.demo_problems import DENSITIES, SIZES, first_pair, linear_optimum, problems
-from figures.shared.verdicts import Finding, Verdict
+from figures.shared.verdicts import PAPER, PAPER_RECIPE, Finding, Verdict, weighed
 from numerics import train
 from numerics.agreement.references import nearest_minima
 from theory import Problem, best_pairing, feature_norms, population_loss, superposition
@@ -33,7 +34,8 @@ from theory import Problem, best_pairing, feature_norms, population_loss, superp
 if TYPE_CHECKING:
     from numpy import ndarray
 
-REPRESENTED = 0.5
+# Norms from which on a feature may count as represented; the picture takes the first.
+REPRESENTED, NORMS = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
 # Superposition below this is none: what training leaves of orthogonality.
 UNTOUCHED = 0.05
 # The slides, for n = 20 and m = 5: features that the linear model learns, that the ReLU model learns where they are
@@ -51,7 +53,8 @@ def compute(settings: Settings) -> xr.Dataset:
     parts = [
         _trained("small", "linear", 1, 3000 if quick else 8000, settings),
         _trained("small", "relu", 1 if quick else 8, 2000 if quick else 8000, settings),
-        _trained("large", "relu", 1 if quick else 4, 200 if quick else 4000, settings),
+        _trained("large", "relu", 1 if quick else 4, 200 if quick else 10_000, settings),
+        _paper(1 if quick else 4, settings),
         _ideal(13 if quick else 61),
     ]
     data = xr.merge(parts)
@@ -82,6 +85,20 @@ def _trained(size: str, model: str, instances: int, steps: int, settings: Settin
             f"{name}_b": (("density", f"{size}_feature"), b),
             f"{name}_loss": ("density", exact),
             f"{name}_counts": (("density", f"{name}_instance"), counts),
+        },
+        coords={"density": DENSITIES},
+    )
+
+
+def _paper(instances: int, settings: Settings) -> xr.Dataset:
+    """Small ReLU models by the paper's recipe, as training leaves them: the best of some per density."""
+    learned = train(problems("small"), instances, seed=settings.seed, workers=settings.workers, **PAPER_RECIPE)
+    loss = learned["loss"].values.reshape(-1, instances)
+    best = loss.argmin(1) + instances * np.arange(len(loss))
+    return xr.Dataset(
+        {
+            "paper_relu_W": (("density", "small_dimension", "small_feature"), learned["W"].values[best].astype(float)),
+            "paper_relu_b": (("density", "small_feature"), learned["b"].values[best].astype(float)),
         },
         coords={"density": DENSITIES},
     )
@@ -135,7 +152,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     )
     relu = Verdict(
         2,
-        (*_dense_findings(data), *_sparse_findings(data)),
+        tuple(_relu_findings(data)),
         "A ReLU cuts negative interference off, so that an antipodal pair costs little where features are seldom "
         "active together, and the least important of the stored features share first. Negative biases filter positive "
         "interference in turn, which makes room for more; the least important stay out in the best minimum found.",
@@ -170,79 +187,109 @@ def _linear_findings(data: xr.Dataset) -> tuple[Finding, ...]:
     )
 
 
-def _relu(data: xr.Dataset) -> tuple["ndarray", "ndarray", "ndarray", "ndarray"]:
-    """Per density: which features the ReLU model represents, which of them in superposition, couplings, biases."""
-    W = data["small_relu_W"].values
-    stored = feature_norms(W) > REPRESENTED
+class _Models(NamedTuple):
+    """ReLU models per density: which features are represented, which of them shared; couplings, biases, overlaps."""
+
+    stored: "ndarray"
+    touched: "ndarray"
+    couplings: "ndarray"
+    b: "ndarray"
+
+
+# A recipe's models, the norm from which on a feature is represented, and the overlap from which on it is shared.
+_Choice = tuple[str, float, float]
+
+
+def _models(data: xr.Dataset, choice: _Choice) -> _Models:
+    name, norm, overlap = choice
+    W, b = data[f"{name}_relu_W"].values, data[f"{name}_relu_b"].values
+    stored = feature_norms(W) > norm
     G = np.swapaxes(W, 1, 2) @ W * ~np.eye(W.shape[2], dtype=bool)
-    return stored, stored & (superposition(W) > UNTOUCHED), G, data["small_relu_b"].values
+    return _Models(stored, stored & (superposition(W) > overlap), G, b)
 
 
-def _dense_findings(data: xr.Dataset) -> tuple[Finding, ...]:
-    """What ReLU models learn from dense features, and where superposition begins."""
-    stored, touched, G, _ = _relu(data)
-    dense = np.flatnonzero(stored[0])
-    k = int(np.argmax(touched.any(1)))
-    partners = (np.abs(G[k]) > _PARTNERS).sum(1)[touched[k]]
-    untouched = int(np.argmax(touched[k]))
-    return (
-        Finding(
-            f"dense: the top {STATED['dense']} features, as in the linear model",
-            f"{len(dense)} at density {DENSITIES[0]:g}, the least important number {dense.max() + 1}",
-            dense.tolist() == list(range(STATED["dense"])),
-        ),
-        Finding(
-            "sparser: antipodal pairs first",
-            f"at density {DENSITIES[k]:.3f}, {touched[k].sum()} of {stored[k].sum()} represented features are in "
+_USUAL = f"norm above {REPRESENTED:g}"
+_CHOICES: dict[str, _Choice] = {
+    **{f"norm above {norm:g}": ("small", norm, UNTOUCHED) for norm in NORMS},
+    **{f"in superposition from {overlap:g}": ("small", REPRESENTED, overlap) for overlap in (0.1, 0.25)},
+    **{f"{PAPER}, norm above {norm:g}": ("paper", norm, UNTOUCHED) for norm in NORMS},
+}
+
+
+def _relu_findings(data: xr.Dataset) -> Iterator[Finding]:
+    """What ReLU models learn from dense to sparse features, for every recipe, norm and overlap."""
+    at, measured = f"at density {DENSITIES[-1]:g}", {choice: _models(data, choice) for choice in _CHOICES.values()}
+
+    def finding(stated: str, measure: Callable[[_Models], tuple[str, bool]]) -> Finding:
+        return weighed(stated, lambda choice: measure(measured[choice]), _CHOICES, _USUAL)
+
+    def dense(models: _Models) -> tuple[str, bool]:
+        kept = np.flatnonzero(models.stored[0])
+        told = f"{len(kept)} at density {DENSITIES[0]:g}, the least important number {kept.max(initial=-1) + 1}"
+        return told, kept.tolist() == list(range(STATED["dense"]))
+
+    def pairs(models: _Models) -> tuple[str, bool]:
+        k, G = _begin(models), models.couplings
+        shared = models.touched[k]
+        partners = (np.abs(G[k]) > _PARTNERS).sum(1)[shared]
+        told = (
+            f"at density {DENSITIES[k]:.3f}, {shared.sum()} of {models.stored[k].sum()} represented features are in "
             f"superposition, {(partners == 1).sum()} of them with one partner; all couplings are between "
-            f"{G[k].min():.2f} and {G[k].max():.2f}",
-            bool((partners == 1).all() and G[k].max() < _COUPLED),
-        ),
-        Finding(
-            "the most important features are untouched at first",
-            f"the {untouched} most important are in no superposition at density {DENSITIES[k]:.3f}; the first is from "
-            f"density {DENSITIES[int(np.argmax(touched[:, 0]))]:.3f} on",
-            untouched > 0,
-        ),
-    )
+            f"{G[k].min():.2f} and {G[k].max():.2f}"
+        )
+        return told, bool((partners == 1).all() and G[k].max() < _COUPLED)
+
+    def untouched(models: _Models) -> tuple[str, bool]:
+        k, first = _begin(models), models.touched[:, 0]
+        free = int(np.argmax(models.touched[k]))
+        joined = f"from density {DENSITIES[int(np.argmax(first))]:.3f} on" if first.any() else "nowhere"
+        told = f"the {free} most important are in no superposition at density {DENSITIES[k]:.3f}; the first is {joined}"
+        return told, free > 0
+
+    def shared(models: _Models) -> tuple[str, bool]:
+        count, kept = models.touched[-1].sum(), models.stored[-1].sum()
+        return f"{count} of {kept} {at}", bool(count == kept)
+
+    def everything(models: _Models) -> tuple[str, bool]:
+        kept, n = models.stored[-1].sum(), models.stored.shape[1]
+        count = models.touched[-1].sum()
+        return f"{count} of {n} {at}; {n - kept} are not represented", bool(count == STATED["sparsest"])
+
+    def packing(models: _Models) -> tuple[str, bool]:
+        counts = models.stored.sum(1)
+        told = f"represented from dense to sparse: {', '.join(map(str, counts))}"
+        return told, bool((np.diff(counts) >= 0).all() and counts[-1] > counts[0])
+
+    def positive(models: _Models) -> tuple[str, bool]:
+        k = _begin(models)
+        above, below = ((sign * models.couplings > _COUPLED).sum((1, 2)) // 2 for sign in (1, -1))
+        told = (
+            f"{above[-1]} pairs with a coupling above {_COUPLED} and {below[-1]} below -{_COUPLED} {at}; {above[k]} "
+            f"and {below[k]} where pairs begin"
+        )
+        return told, bool(above[-1] > 0 and above[k] == 0)
+
+    def negative(models: _Models) -> tuple[str, bool]:
+        k, kept = _begin(models), models.stored.sum(1)
+        count = (models.stored & (models.b < _NEGATIVE)).sum(1)
+        told = (
+            f"{count[-1]} of {kept[-1]} represented features have one {at}, {count[k]} of {kept[k]} where pairs begin"
+        )
+        return told, bool(2 * count[-1] > kept[-1] and count[k] == 0)
+
+    yield finding(f"dense: the top {STATED['dense']} features, as in the linear model", dense)
+    yield finding("sparser: antipodal pairs first", pairs)
+    yield finding("the most important features are untouched at first", untouched)
+    yield finding("represented features: all in superposition", shared)
+    yield finding(f"all {STATED['sparsest']} features in superposition", everything)
+    yield finding("models continue packing more", packing)
+    yield finding("positive interference appears only then", positive)
+    yield finding("negative biases appear only then", negative)
 
 
-def _sparse_findings(data: xr.Dataset) -> tuple[Finding, ...]:
-    """What ReLU models learn from the sparsest features."""
-    stored, touched, G, b = _relu(data)
-    counts, k = stored.sum(1), int(np.argmax(touched.any(1)))
-    negative = (stored & (b < _NEGATIVE)).sum(1)
-    positive, opposed = ((sign * G > _COUPLED).sum((1, 2)) // 2 for sign in (1, -1))
-    at = f"at density {DENSITIES[-1]:g}"
-    return (
-        Finding(
-            "represented features: all in superposition",
-            f"{touched[-1].sum()} of {counts[-1]} {at}",
-            bool(touched[-1].sum() == counts[-1]),
-        ),
-        Finding(
-            f"all {STATED['sparsest']} features in superposition",
-            f"{touched[-1].sum()} of {stored.shape[1]} {at}; {stored.shape[1] - counts[-1]} are not represented",
-            bool(touched[-1].sum() == STATED["sparsest"]),
-        ),
-        Finding(
-            "models continue packing more",
-            f"represented from dense to sparse: {', '.join(map(str, counts))}",
-            bool((np.diff(counts) >= 0).all() and counts[-1] > counts[0]),
-        ),
-        Finding(
-            "positive interference appears only then",
-            f"{positive[-1]} pairs with a coupling above {_COUPLED} and {opposed[-1]} below -{_COUPLED} {at}; "
-            f"{positive[k]} and {opposed[k]} where pairs begin",
-            bool(positive[-1] > 0 and positive[k] == 0),
-        ),
-        Finding(
-            "negative biases appear only then",
-            f"{negative[-1]} of {counts[-1]} represented features have one {at}, {negative[k]} of {counts[k]} where "
-            "pairs begin",
-            bool(2 * negative[-1] > counts[-1] and negative[k] == 0),
-        ),
-    )
+def _begin(models: _Models) -> int:
+    """Where, from dense to sparse, superposition begins."""
+    return int(np.argmax(models.touched.any(1)))
 
 
 if __name__ == "__main__":

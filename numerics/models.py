@@ -209,10 +209,10 @@ def loss_and_gradient(
     --------
     >>> import numpy as np
     >>> import numerics
-    >>> point = numerics.Parameters(np.array([[1.0, -1.0]]), np.zeros(2))
-    >>> loss, slope = numerics.loss_and_gradient(point, np.array([[0.5, 0.5]]), np.ones(2))
-    >>> float(loss), slope.W.shape
-    (0.5, (1, 2))
+    >>> point = numerics.Parameters(np.array([[[1.0, -1.0]]]), np.zeros((1, 2)))
+    >>> loss, slope = numerics.loss_and_gradient(point, np.array([[[0.5, 0.5]]]), np.ones((1, 2)))
+    >>> loss.tolist(), slope.W.shape
+    ([0.5], (1, 1, 2))
     """
     kind = find_model(model)
     h, z, y = _forward(kind, parameters, x, noise)

@@ -25,7 +25,7 @@ EXPECTED = {
     4: HOLDS,
     5: HOLDS,
     6: "holds in 2 of 3 comparisons",
-    7: "holds in 4 of 7 comparisons",
+    7: "holds in 3 of 7 comparisons",
     8: HOLDS,
     9: HOLDS,
     10: "holds in 3 of 5 comparisons",
@@ -166,6 +166,17 @@ def test_a_verdict_that_hangs_on_a_threshold_says_so() -> None:
     assert Verdict(25, (turns,), "why").outcome == DEPENDS
     assert Verdict(25, (turns, stays), "why").outcome == "holds in 1 of 2 comparisons, 1 depends on a choice"
     assert Verdict(25, (turns, plain), "why").outcome == "holds in none of 2 comparisons, 1 depends on a choice"
+
+
+def test_choices_that_find_the_same_share_a_row() -> None:
+    labels = ["p 1, to 3", "p 1, to 5", "p 2, to 3", "p 2, to 5"]
+    choices = [{"label": label, "found": "x", "agrees": True} for label in labels]
+    others = [{"label": label, "found": "y", "agrees": False} for label in ("p 3, to 3", "p 4, to 5")]
+    finding = {"stated": "every regular k-gon is a critical point", "found": "x", "agrees": None}
+    text = page(STORED | {25: {**STORED[25], "findings": [finding | {"choices": choices + others}]}})
+    assert "| p 1 / p 2, to 3 / to 5 | x | yes |" in text
+    assert "| p 3, to 3 | y | no |\n| p 4, to 5 | y | no |" in text
+    assert "depends: yes with 4 of 6 choices" in text
 
 
 def test_a_wrong_number_does_not_agree() -> None:

@@ -83,7 +83,7 @@ def test_figures_display_themselves_and_use_the_axes_they_are_given() -> None:
         lambda ax: theory.draw_embedding(W, ax),
         lambda ax: theory.draw_embedding(W[:1], ax),
         lambda ax: theory.draw_couplings(W, ax),
-        lambda ax: theory.draw_phase_diagram(data, ax),
+        lambda ax: theory.draw_phase_diagram(data, ax=ax),
         lambda ax: theory.draw_curves(lines, ax, excess=True),
     ):
         assert draw(None)._repr_png_().startswith(b"\x89PNG")

@@ -1,6 +1,6 @@
 """The picture of basins: shares beside losses."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,14 @@ def draw(data: xr.Dataset) -> "Figure":
         # Outside, where it covers no point of either panel.
         right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
         for axes in (left, right):
-            axes.set_xlabel("density  $p = 1-S$")
-    figure.suptitle("Which geometry gradient descent ends in")
+            axes.set_xlabel("density  $1-S$      (dense → sparse)")
+        left.invert_xaxis()  # shared with the panel beside it
+    rows[-1, 0].invert_xaxis()
+    headline(
+        figure,
+        "Gradient descent often ends in a geometry that is not optimal: in up to "
+        f"{float(data['apart_not_optimal'].max()):.0%} of the runs where one of five features is sparser",
+    )
     return figure
 
 
@@ -100,11 +106,22 @@ def _draw_losses(axes: "Axes", part: xr.Dataset) -> None:
         style: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.5, "ls": "", "capsize": 2, "elinewidth": 1}
         axes.errorbar(p, middle, spread, label=name, **style)
     axes.set_xscale("log")
-    axes.set_yscale("log", subs=[2, 5])
-    axes.yaxis.set_major_formatter("{x:.3g}")
-    axes.yaxis.set_minor_formatter("{x:.3g}")
     axes.set_ylim(bottom=0.93)
+    _ratio_axis(axes)
     axes.set_ylabel("loss / lowest branch")
+
+
+def _ratio_axis(axes: "Axes") -> None:
+    """Logarithmic, with few round numbers whatever its range: those of every decade run into one another."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    ticks = [t for t in (1, 1.02, 1.05, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100) if low <= t <= high]
+    kept: list[float] = []
+    for tick in ticks:
+        if not kept or np.log(tick / kept[-1]) > np.log(high / low) / 9:
+            kept.append(tick)
+    axes.set_yticks(kept, [f"{tick:g}" for tick in kept])
+    axes.minorticks_off()
 
 
 def _draw_apart(row: "np.ndarray", data: xr.Dataset) -> None:
@@ -124,13 +141,11 @@ def _draw_apart(row: "np.ndarray", data: xr.Dataset) -> None:
     ratio = data["apart_learned"].values / lowest[:, None]
     right.plot(x.repeat(ratio.shape[1]), ratio.ravel(), "o", color="black", ms=4, alpha=0.3, mew=0, label="learned")
     right.set_xscale("log")
-    right.set_yscale("log", subs=[2, 5])
-    right.yaxis.set_major_formatter("{x:.3g}")
-    right.yaxis.set_minor_formatter("{x:.3g}")
+    _ratio_axis(right)
     right.set_xticks([0.1, 0.2, 0.5, 1.0], ["0.1", "0.2", "0.5", "1"])
     right.set_xticks([], minor=True)
     right.set_ylabel("loss / lower branch")
     right.set_title("exact branches (lines) and learned models (points)", fontsize=11)
     right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     for axes in (left, right):
-        axes.set_xlabel("density of that feature relative to the others'")
+        axes.set_xlabel("density of that feature relative to the others'   (dense → sparse)")

@@ -1,6 +1,6 @@
 """The picture of superposition demonstrated."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from theory import feature_norms, superposition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import SymLogNorm
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
@@ -27,7 +28,7 @@ def draw(data: xr.Dataset) -> "Figure":
     for size, model in rows:
         for k in range(7):
             axes = figure.add_subplot(grid[at, k])
-            image = _draw_couplings(axes, data, f"{size}_{model}", k)
+            image, strip = _draw_couplings(axes, data, f"{size}_{model}", k)
             if not at:
                 axes.set_title(f"1 − S = {DENSITIES[k]:.3g}", fontsize=11)
             if not k:
@@ -37,25 +38,49 @@ def draw(data: xr.Dataset) -> "Figure":
             for k in range(7):
                 _draw_norms(figure.add_subplot(grid[at, k]), data, size, k)
             at += 1
-    figure.colorbar(image, ax=figure.axes[:7], label="$W^TW$ and $b$", shrink=0.9)
+    figure.colorbar(image, ax=figure.axes[:7], label="$W^TW$", shrink=0.9)
+    bar = figure.colorbar(strip, ax=figure.axes[7:14], label="bias $b$", shrink=0.9)
+    bar.set_ticks([-0.5, -0.1, -0.01, 0, 0.01, 0.1, 0.5], labels=["-0.5", "-0.1", "-0.01", "0", "0.01", "0.1", "0.5"])
+    bar.minorticks_off()
     from matplotlib.cm import ScalarMappable
 
     shades = ScalarMappable()
     shades.set_clim(0, 2)
     figure.colorbar(shades, ax=figure.axes[14:21], label="superposition", shrink=0.9)
     _draw_counts(figure.add_subplot(grid[5, :]), data)
+    n, m, _ = SIZES["small"]
+    linear, relu = (data[f"small_{model}_counts"].values for model in ("linear", "relu"))
+    headline(
+        figure,
+        f"Of {n} features in {m} dimensions a linear model keeps {_range(linear)} at every density, a ReLU model "
+        f"{_range(relu[0])} when dense and {_range(relu[-1])} when sparse: pairs first, then everything shared",
+    )
     return figure
 
 
-def _draw_couplings(axes: "Axes", data: xr.Dataset, name: str, k: int) -> "AxesImage":
+def _range(counts: np.ndarray) -> str:
+    low, high = counts.min(), counts.max()
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _draw_couplings(axes: "Axes", data: xr.Dataset, name: str, k: int) -> "tuple[AxesImage, AxesImage]":
     W, b = data[f"{name}_W"].values[k], data[f"{name}_b"].values[k]
     n = W.shape[1]
-    gap, width = np.full((n, max(1, n // 10)), np.nan), max(1, n // 12)
-    picture = np.concatenate([W.T @ W, gap, np.repeat(b[:, None], width, axis=1)], axis=1)
-    image = axes.imshow(picture, cmap="RdBu_r", vmin=-1.2, vmax=1.2, interpolation="nearest")
+    image = axes.imshow(W.T @ W, cmap="RdBu_r", vmin=-1.2, vmax=1.2, interpolation="nearest")
+    strip = axes.imshow(b[:, None], cmap="PuOr", norm=_bias_scale(), interpolation="nearest",
+                        extent=(1.08 * n, 1.2 * n, n - 0.5, -0.5))  # fmt: skip
+    axes.set_xlim(-0.5, 1.2 * n)
+    axes.set_ylim(n - 0.5, -0.5)
     axes.set_xticks([])
     axes.set_yticks([])
-    return image
+    return image, strip
+
+
+def _bias_scale() -> "SymLogNorm":
+    """Biases of sparse features are small: beyond a hundredth their colours follow the logarithm."""
+    from matplotlib.colors import SymLogNorm
+
+    return SymLogNorm(0.01, vmin=-0.5, vmax=0.5)
 
 
 def _draw_norms(axes: "Axes", data: xr.Dataset, size: str, k: int) -> None:

@@ -1,6 +1,6 @@
 """The picture of learning dynamics: loss, geometry, trajectories, and exact minima against density."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,14 @@ def draw(data: xr.Dataset) -> "Figure":
     _draw_side(top.add_subplot(1, 2, 1, projection="3d"), turned)
     _draw_top(top.add_subplot(1, 2, 2), turned)
     _draw_minima(bottom.subplots(), data)
+    stages = np.unique([level for level in stages_of_rests(data) if level >= 0])
+    at = int(np.argmin(np.abs(data["trained_density"].values - DRAWN)))
+    headline(
+        figure,
+        f"While two sets of three features are learned the loss rests at {len(stages)} exact stationary points, one "
+        f"per geometry; {float(data['share'].max('init').isel(trained_density=at)):.0%} of the runs end in the "
+        f"octahedron at density {DRAWN:g}",
+    )
     return figure
 
 
@@ -111,11 +119,13 @@ def _draw_side(axes: "Axes", W: "ndarray") -> None:
         axes.plot(*W[-1][:, [*members, members[0]]], color="0.7", lw=0.8)
     for setter in (axes.set_xlim, axes.set_ylim, axes.set_zlim):  # type: ignore[attr-defined]
         setter(-0.85, 0.85)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_zticks([])  # type: ignore[attr-defined]
+    for name, setter in (("u_1", axes.set_xlabel), ("u_2", axes.set_ylabel), ("u_3", axes.set_zlabel)):  # type: ignore[attr-defined]
+        setter(f"$W_i \\cdot {name}$", fontsize=8, labelpad=-6)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):  # type: ignore[attr-defined]
+        axis.set_ticks([-0.5, 0, 0.5])
+    axes.tick_params(labelsize=7, pad=-3)
     axes.view_init(elev=14, azim=20)  # type: ignore[attr-defined]
-    axes.set_title("(c) its weights from the side", fontsize=10, loc="left")
+    axes.set_title("(c) its weights; $u_3$ parts the sets", fontsize=10, loc="left")
 
 
 def _draw_top(axes: "Axes", W: "ndarray") -> None:
@@ -129,7 +139,11 @@ def _draw_top(axes: "Axes", W: "ndarray") -> None:
     axes.set_aspect("equal")
     axes.set_xlim(-1.15, 1.15)
     axes.set_ylim(-1.15, 1.35)
-    axes.axis("off")
+    axes.set_xticks([-1, 0, 1])
+    axes.set_yticks([-1, 0, 1])
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel(r"$W_i \cdot u_1$", fontsize=8)
+    axes.set_ylabel(r"$W_i \cdot u_2$", fontsize=8)
     axes.legend(frameon=False, fontsize=9, loc="upper center", ncols=2, handletextpad=0.2, columnspacing=1.0)
     axes.set_title("and from above", fontsize=10, loc="left")
 
@@ -141,7 +155,7 @@ def _draw_minima(axes: "Axes", data: xr.Dataset) -> None:
     axes.axhline(1, color="0.6", lw=1, ls=":", label="regular octahedron: $3 d$")
     crossing = float(data["crossing"])
     axes.axvline(crossing, ymax=0.55, color="0.6", lw=0.8)
-    axes.text(crossing * 0.97, 0.31, f"{crossing:.4f}", fontsize=9, ha="right", va="bottom")
+    axes.text(crossing * 1.03, 0.31, f"{crossing:.4f}", fontsize=9, ha="right", va="bottom")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(0.3, 40)
@@ -156,7 +170,8 @@ def _draw_minima(axes: "Axes", data: xr.Dataset) -> None:
     ticks = [x for x in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if p[0] * 0.99 <= x <= p[-1] * 1.01]
     axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("density of a set  $1-S$")
+    axes.invert_xaxis()
+    axes.set_xlabel("density of a set  $1-S$      (dense → sparse)")
     axes.set_ylabel("loss / $3 d$")
-    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
     axes.set_title("(d) exact minima; share of runs that end in the octahedron", fontsize=10, loc="left")

@@ -6,13 +6,39 @@ from numpy import ndarray
 
 from numerics.training.regimes import rests
 
-__all__ = ["DRAWN", "GEOMETRY", "NEAR", "counts", "stages_of_rests"]
+__all__ = ["DRAWN", "GEOMETRY", "NEAR", "counts", "course_from", "stages_of_rests"]
 
 # Density of a set at which courses are drawn.
 DRAWN = 0.05
 # A rest belongs to a stationary point if its loss is this near, relatively, and its eigenvalues of W W^T are: those of
 # different levels differ by 1.
 NEAR, GEOMETRY = 0.1, 0.5
+
+
+def course_from(data: xr.Dataset, prefix: str) -> xr.Dataset:
+    """
+    Pick the course of learning from one kind of start.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As ``figures.learning_dynamics.compute`` returns it.
+    prefix : str
+        How the names of its variables and axes begin; empty for small initial weights.
+
+    Returns
+    -------
+    xarray.Dataset
+        With the names that the course from small weights has.
+    """
+    if not prefix:
+        return data
+    own = [str(name) for name in (*data.variables, *data.dims) if str(name).startswith(prefix)]
+    plain = {name.removeprefix(prefix) for name in own}
+    rest = data.drop_vars([name for name in plain if name in data.variables]).drop_dims(
+        ["run", "step"], errors="ignore"
+    )
+    return rest.rename({name: name.removeprefix(prefix) for name in dict.fromkeys(own)})
 
 
 def stages_of_rests(data: xr.Dataset) -> ndarray:

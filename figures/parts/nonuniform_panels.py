@@ -1,6 +1,6 @@
 """The picture of features that differ in density."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -15,16 +15,50 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
+# Norms below which a feature is not drawn as stored.
+_FAINT = 0.1
+
 
 def draw(data: xr.Dataset) -> "Figure":
     """Counts and norms above, case 4 and agreement below."""
-    figure = new_figure(12.0, 8.6)
-    grid = figure.add_gridspec(2, 2, height_ratios=(1, 1))
-    _draw_counts(figure.add_subplot(grid[0, 0]), data)
-    _draw_frobenius(figure.add_subplot(grid[0, 1]), data)
-    _draw_case_4(figure.add_subplot(grid[1, 0]), data)
-    _draw_agreement(figure.add_subplot(grid[1, 1]), data)
+    figure = new_figure(12.0, 11.0)
+    grid = figure.add_gridspec(3, 2, height_ratios=(0.42, 1, 1))
+    _draw_optima(figure.add_subplot(grid[0, :]), data)
+    _draw_counts(figure.add_subplot(grid[1, 0]), data)
+    _draw_frobenius(figure.add_subplot(grid[1, 1]), data)
+    _draw_case_4(figure.add_subplot(grid[2, 0]), data)
+    _draw_agreement(figure.add_subplot(grid[2, 1]), data)
+    exact = counted(data["five_exact"], "five")
+    five = [name for name, most in zip(CASES, exact.max("choice").values, strict=True) if most == 5]
+    runs = counted(data["five_learned"], "five")
+    headline(
+        figure,
+        f"Non-uniform sparsity: the exact optimum stores {int(exact.min())} to {int(exact.max())} of five features, "
+        f"all five in {' and '.join(five) or 'no case'}; trained models store {float(runs.mean()):.1f} on average",
+    )
     return figure
+
+
+def _draw_optima(axes: "Axes", data: xr.Dataset) -> None:
+    """W of the exact optimum of every case, and of the best learned model where it is another."""
+    axes.axis("off")
+    axes.set_title("exact optima, n = 5, m = 2; feature 1 (most important, or densest) to 5: dark to light; "
+                   "rings are not stored", fontsize=10, loc="left")  # fmt: skip
+    from matplotlib import colormaps
+
+    shades = colormaps["viridis"](np.linspace(0, 0.92, data.sizes["five"]))
+    width = 1 / (4 * data.sizes["choice"])
+    for case in range(4):
+        for k, choice in enumerate(data["choice"].values):
+            W = data["five_exact_W"].isel(case=case, choice=k).values
+            inset = axes.inset_axes(((case * data.sizes["choice"] + k) * width, 0, width, 0.9))
+            for i in range(W.shape[1]):
+                stored = np.linalg.norm(W[:, i]) > _FAINT
+                inset.plot([0, W[0, i]], [0, W[1, i]], color=shades[i], lw=1.8)
+                inset.plot(*W[:, i], "o", color=shades[i], mfc=shades[i] if stored else "none", ms=6 if stored else 9)
+            inset.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal", xticks=[], yticks=[])
+            inset.spines[:].set_visible(False)
+            inset.set_title(f"{CASES[case]}\n{choice}", fontsize=8, pad=1)
 
 
 def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
@@ -38,10 +72,10 @@ def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
             axes.scatter(np.full(len(values), x), values, s=28 * numbers, color=COLOURS[k], alpha=0.35, lw=0,
                          label=f"learned, {choice}" if not case else None)  # fmt: skip
             for value, number in zip(values, numbers, strict=True):
-                axes.annotate(str(number), (x, value), ha="center", va="center", fontsize=8, zorder=5)
+                axes.annotate(str(number), (x, value), (0, 7), textcoords="offset points", ha="center", fontsize=8)
             label = not case and not k
-            for y, style, colour, name in lines:
-                level = y[k, case]
+            for up, (y, style, colour, name) in zip((-0.12, -0.2), lines, strict=True):  # below the points
+                level = y[k, case] + up
                 axes.plot(
                     [x - 0.15, x + 0.15], [level, level], color=colour, ls=style, lw=2, label=name if label else None
                 )
@@ -50,7 +84,7 @@ def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
     axes.set_ylim(0.2, 5.5)
     axes.set_ylabel("features represented, of five")
     axes.legend(frameon=False, fontsize=8, loc="lower center", ncol=2, markerscale=0.6)
-    axes.set_title("(a) n = 5, m = 2; numbers: how many of eight runs", fontsize=10, loc="left")
+    axes.set_title(f"(a) n = 5, m = 2; numbers: how many runs of {runs.shape[-1]}", fontsize=10, loc="left")
 
 
 def _draw_frobenius(axes: "Axes", data: xr.Dataset) -> None:

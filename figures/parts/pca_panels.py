@@ -1,7 +1,8 @@
 """The picture of the PCA-like regime."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,11 +26,43 @@ _MARKERS = "osD^"
 
 def draw(data: xr.Dataset) -> "Figure":
     """Number of collapsed sets above, losses and shapes below."""
-    figure = new_figure(10.5, 9.0)
-    top, bottom = figure.subplots(2, 1, height_ratios=(1, 1.15), sharex=True)
+    figure = new_figure(10.5, 10.6)
+    top, middle, bottom = figure.subplots(3, 1, height_ratios=(1, 0.42, 1.15))
     _draw_counts(top, data)
+    _draw_shapes(middle, data)
     _draw_losses(bottom, data)
+    for axes in (top, bottom):
+        _density_axis(axes)
+    top.set_xlabel("")
+    places = [f"{p:.3f}" for p in data["transition"].values[::-1]]
+    headline(
+        figure,
+        f"Correlated pairs collapse one by one as features grow denser: from dense to sparse the optimum changes at "
+        f"densities {', '.join(places)}",
+    )
     return figure
+
+
+def _density_axis(axes: "Axes") -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(1.05 * HIGH, LOW / 1.05)
+    ticks = [0.6, 0.4, 0.25, 0.2, 0.15, 0.1, 0.05, 0.02]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("density of a set  $1-S$      (dense → sparse)")
+
+
+def _draw_shapes(axes: "Axes", data: xr.Dataset) -> None:
+    """The optimum between every two transitions, from dense to sparse, in a row of its own."""
+    axes.axis("off")
+    p, best = data["density"].values, np.nanargmin(data["loss"].values, axis=1)
+    # Runs of densities with one count of collapsed sets; the shape in the middle of each.
+    ends = [0, *(np.flatnonzero(np.diff(best)) + 1), len(p)]
+    middles = [(start + stop) // 2 for start, stop in pairwise(ends)][::-1]
+    for place, k in enumerate(middles):
+        width = 1 / len(middles)
+        inset = axes.inset_axes((place * width, -0.05, width, 1.0))
+        _draw_vertices(inset, data["W"].values[k, best[k]], f"{best[k]} collapsed, p = {p[k]:.2g}")
 
 
 def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
@@ -45,7 +78,7 @@ def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
         axes.scatter(places, np.full(len(places), count - 0.2), s=260 * share, color=COLOURS[0], lw=0)
     axes.scatter([], [], s=100, color=COLOURS[0], lw=0, label="learned (area: share of the runs)")
     for x in p:
-        axes.annotate(f"{x:.4f}", (x, 0.0), xycoords=axes.get_xaxis_transform(), xytext=(3, 4),
+        axes.annotate(f"{x:.4f}", (x, 0.0), xycoords=axes.get_xaxis_transform(), xytext=(-3, 4), ha="right",
                       textcoords="offset points", fontsize=9)  # fmt: skip
         axes.axvline(x, color="0.7", lw=0.8, zorder=0)
     axes.set_yticks(range(COUNTS))
@@ -67,23 +100,12 @@ def _draw_losses(axes: "Axes", data: xr.Dataset) -> None:
         shift = np.exp(0.018 * (count - 1.5))
         axes.plot(places[k] * shift, runs[k, run] / at_runs[k], _MARKERS[count], color=COLOURS[count], ms=4, alpha=0.5,
                   mew=0)  # fmt: skip
-    axes.set_xscale("log")
     axes.set_yscale("log")
-    ticks = [0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.4, 0.6]
-    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axes.set_yticks([1, 1.5, 2, 3, 4, 6], ["1", "1.5", "2", "3", "4", "6"])
-    axes.minorticks_off()
     axes.set_ylim(0.9, 6)
-    axes.set_xlabel("density of a set  $1-S$")
     axes.set_ylabel("loss / lowest exact loss")
     axes.legend(frameon=False, fontsize=9, loc="upper right", title="lines: exact minima; points: learned",
                 title_fontsize=9, ncols=2)  # fmt: skip
-    shown = np.unique(np.nanargmin(data["loss"].values, axis=1))
-    for place, count in enumerate(shown):
-        middle = np.flatnonzero(np.nanargmin(loss, axis=1) == count)
-        k = middle[len(middle) // 2]
-        inset = axes.inset_axes((0.12 + 0.13 * place, 0.55, 0.12, 0.3))
-        _draw_vertices(inset, data["W"].values[k, count], f"{count} at {p[k]:.2g}")
 
 
 def _draw_vertices(axes: "Axes", W: "ndarray", title: str) -> None:

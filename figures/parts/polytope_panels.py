@@ -1,6 +1,6 @@
 """The picture of geometries: each at its optimum, and a table beside Thomson's problem."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -38,6 +38,12 @@ def draw(data: xr.Dataset) -> "Figure":
     above, below = figure.subfigures(2, 1, height_ratios=(2, 0.95))  # type: ignore[misc]
     _draw_geometries(above, data)
     _draw_comparison(below.subplots(), data)
+    same = data["angle"].values < SAME_DEGREES
+    headline(
+        figure,
+        f"Optimal geometries are small polytopes and their products; in {same.sum()} of {same.size} cases "
+        "the best one in space is also how Thomson's charges arrange themselves",
+    )
     return figure
 
 

@@ -1,6 +1,6 @@
 """The picture of the privileged basis: W neuron by neuron, counts and losses."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,14 @@ def draw(data: xr.Dataset) -> "Figure":
     _draw_counts(left, data)
     _draw_rotations(middle, data)
     _draw_losses(right, data)
+    counts = of_best(data, monosemantic(data, MONOSEMANTIC))
+    p = data["density"].values
+    headline(
+        figure,
+        f"A ReLU on the hidden layer makes neurons readable: {counts[0].max():.0f} of {M} are monosemantic at density "
+        f"{p[counts[0].argmax()]:g}, {counts[0, p.argmin()]:.0f} at {p.min():g}; without it "
+        f"{counts[1].min():.0f} to {counts[1].max():.0f}",
+    )
     return figure
 
 

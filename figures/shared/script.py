@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from theory.tools import storage
@@ -30,7 +31,18 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "SCRIPTS", "Settings", "check_foreign", "load", "main", "new_figure", "obtain", "save"]
+__all__ = [
+    "COLOURS",
+    "SCRIPTS",
+    "Settings",
+    "check_foreign",
+    "headline",
+    "load",
+    "main",
+    "new_figure",
+    "obtain",
+    "save",
+]
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; black last.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#000000")
@@ -55,6 +67,9 @@ SCRIPTS = (
     "polygons",
     "absolute_value",
     "conditions",
+    "energy_levels",
+    "shared_factors",
+    "finite_data",
 )
 
 
@@ -99,6 +114,21 @@ def new_figure(width: float = 9.0, height: float = 4.5) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=150, facecolor="white")
+
+
+def headline(figure: "Figure", finding: str) -> None:
+    """
+    Give a picture its finding as the title, wrapped to its width.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The picture.
+    finding : str
+        What its numbers say, in a sentence or two.
+    """
+    letters = int(8.6 * figure.get_figwidth())
+    figure.suptitle(fill(finding, letters), fontsize=13, fontweight="bold", x=0.01, ha="left")
 
 
 def save(data: "xr.Dataset", figure: "Figure", folder: Path, name: str, suffix: str = "png") -> list[Path]:

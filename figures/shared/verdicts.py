@@ -14,7 +14,7 @@ Where a finding needs a threshold or a recipe of training that no document gives
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from figures.shared.documents import CLAIMS
 
@@ -26,7 +26,7 @@ HOLDS, PARTLY, FAILS, UNDECIDED = "holds", "holds in ", "does not hold", "cannot
 DEPENDS = "depends on a choice"
 # How the paper trains, beside the trainer's own defaults; initial weights are Xavier's.
 PAPER = "the paper's recipe"
-PAPER_RECIPE: Mapping[str, object] = {
+PAPER_RECIPE: Mapping[str, Any] = {
     "optimiser": "adamw", "learning_rate": 1e-3, "schedule": "constant", "steps": 10_000, "batch": 1024,
 }  # fmt: skip
 

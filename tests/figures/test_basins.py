@@ -56,7 +56,7 @@ def test_claim_11_holds(data: xr.Dataset) -> None:
 
 
 def test_more_than_every_run_would_not_agree(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(basins, "STATED_OFTEN", 1.01)
+    monkeypatch.setattr(basins, "STATED_OFTEN", (1.01,))
     (verdict,) = judge(data)
     assert verdict.outcome.startswith(PARTLY)
     assert [finding.agrees for finding in verdict.findings] == [False, True, False, False, False]

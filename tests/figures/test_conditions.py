@@ -33,7 +33,7 @@ def test_what_holds_and_what_does_not(data: xr.Dataset) -> None:
         31: HOLDS,
         32: HOLDS,
         33: HOLDS,
-        37: "holds in 1 of 2 comparisons",
+        37: "holds in 1 of 2 comparisons, 1 depends on a choice",
     }
 
 

@@ -8,7 +8,8 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 import theory
-from figures.correlated_features import CASES, DENSITIES, DRAWN, STATED_ANGLE, compute, draw, judge, side_by_side
+from figures.correlated_features import CASES, DENSITIES, DRAWN, compute, draw, judge, side_by_side
+from figures.parts.correlated_findings import STATED_ANGLE, off
 from figures.shared.verdicts import HOLDS, PARTLY
 from theory import Anticorrelated, Problem
 
@@ -62,17 +63,25 @@ def test_claim_15_every_set_has_an_orthogonal_basis(data: xr.Dataset) -> None:
     assert np.linalg.norm(data["best_W_15"].values[0], axis=0).min() > 0.9, "all twenty features are stored"
 
 
-def test_claims_12_to_15_are_judged_at_the_drawn_density(data: xr.Dataset) -> None:
+def test_claims_12_to_15_are_judged_over_angles_recipes_and_densities(data: xr.Dataset) -> None:
     verdicts = {verdict.claim: verdict for verdict in judge(data)}
-    # Half of the models at most; but for the density 0.1, which the quick version leaves out.
+    # The quick version has one density; but opposite features are asked about at two more.
     assert {claim: verdict.outcome for claim, verdict in verdicts.items()} == {
         12: HOLDS,
-        13: f"{PARTLY}1 of 2 comparisons",
+        13: f"{PARTLY}1 of 2 comparisons, 1 depends on a choice",
         14: HOLDS,
         15: HOLDS,
     }
-    wrong = [finding.stated for claim in (12, 13) for finding in verdicts[claim].findings if finding.agrees is False]
-    assert wrong == ["no limit of the density is stated", "training: models prefer this"]
+    trained = {choice.label: choice.agrees for choice in verdicts[13].findings[1].choices}
+    assert trained["density 1, to 5 degrees, most runs"]
+    assert trained["the paper's recipe, density 1, to 5 degrees, more than by chance"]
+
+
+def test_angles_off_the_stated_ones() -> None:
+    angle = np.deg2rad([0.0, 80.0, 200.0, 20.0])
+    W = np.array([np.cos(angle), np.sin(angle)])
+    assert_allclose(off(CASES[0], W), [10, 90])
+    assert_allclose(off(CASES[1], W), [100, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize(("claim", "place"), [(12, 0), (13, 1), (15, 3)])

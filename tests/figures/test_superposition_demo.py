@@ -96,7 +96,11 @@ def test_claim_1_holds_and_claim_2_but_for_features_left_out(data: xr.Dataset) -
     assert (linear.claim, linear.outcome) == (1, HOLDS)
     assert relu.claim == 2
     assert relu.outcome.startswith(PARTLY)
-    assert [finding.stated for finding in relu.findings if not finding.agrees] == ["all 20 features in superposition"]
+    assert [finding.stated for finding in relu.findings if finding.agrees is False] == [
+        "all 20 features in superposition"
+    ]
+    recipes = {choice.label.split(",")[0] for finding in relu.findings for choice in finding.choices}
+    assert {"the paper's recipe", "norm above 0.1", "norm above 0.9"} < recipes
 
 
 @pytest.mark.parametrize(("key", "claim"), [("linear", 0), ("dense", 1)])

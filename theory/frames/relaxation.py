@@ -33,8 +33,10 @@ _SHARES = (0.4, 0.06)
 _FEASIBLE = 1e-6
 # Cosines of Gauss's quadrature; from so many dimensions on those of a normal law.
 _GAUSS, _HERMITE = 6, 300
-# Accuracy of the losses, in units of the zero model's, and the most nodes for it; steps of a descent.
-_ACCURACY, _MOST_NODES, _STEPS = 1e-7, 2**12, 80
+# Accuracy of the losses, in units of the zero model's, refined and rough, and the most nodes for it; steps of a
+# descent, and the changes of the loss at which it ends.
+_ACCURACY, _MOST_NODES, _STEPS = {True: 1e-7, False: 1e-5}, 2**12, 80
+_CHANGE = {True: 1e-11, False: 1e-8}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +92,7 @@ def relaxed_row(
     degrees : int
         Largest degree of the inequalities, >= 2.
     refine : bool
-        Whether further cosines are let in.
+        Whether further cosines are let in, and losses known to 1e-7 of the zero model's; else to 1e-5.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def relaxed_row(
         The best local minimum found, to which no further cosine promises a lower loss to first order.
     """
     field = MeanField(field.density, k - 1, field.values, field.noise)
-    search = _Search(k, m, field, degrees)
+    search = _Search(k, m, field, degrees, refine)
     starts = _starts(k, m) if start is None else [(start.coupling, start.bias, start.law)]
     found = [search.descend(*one) for one in starts]
     best = min(found, key=lambda row: row.loss if row.feasible < _FEASIBLE else np.inf)
@@ -138,8 +140,8 @@ def _sphere(m: int) -> tuple[ndarray, ndarray]:
 class _Search:
     """Descents for one number of vectors."""
 
-    def __init__(self, k: float, m: int, field: MeanField, degrees: int) -> None:
-        self.k, self.m, self.field, self.degrees = k, m, field, degrees
+    def __init__(self, k: float, m: int, field: MeanField, degrees: int, fine: bool = True) -> None:
+        self.k, self.m, self.field, self.degrees, self.fine = k, m, field, degrees, fine
         self.scale = field.density * field.values.square
         # Inequalities in units of what random directions would miss them by, or of their right-hand side.
         unit = np.sqrt(harmonics(m, degrees))[1:]
@@ -165,7 +167,7 @@ class _Search:
         return self._row(g, b, law, nodes)
 
     def _nodes(self, g: float, b: float, law: CosineLaw) -> Nodes:
-        nodes = self.field.nodes(g * 1.1, b, law, _ACCURACY)
+        nodes = self.field.nodes(g * 1.1, b, law, _ACCURACY[self.fine])
         return Nodes(nodes.step, min(nodes.count, _MOST_NODES))
 
     def _row(self, g: float, b: float, law: CosineLaw, nodes: Nodes) -> RelaxedRow:
@@ -215,7 +217,7 @@ class _Search:
                 {"type": "eq", "fun": lambda x: x[2 + s :].sum() - 1, "jac": lambda x: one},
                 {"type": "ineq", "fun": slack, "jac": slack_slope},
             ],
-            options={"maxiter": _STEPS, "ftol": 1e-11},
+            options={"maxiter": _STEPS, "ftol": _CHANGE[self.fine]},
         )
         g, b, law = split(found.x)
         return g, b, _tidied(law, _SAME * unit)

@@ -21,14 +21,14 @@ from numpy import ndarray
 
 from theory.model.values import UNIFORM
 
-__all__ = ["limit_curvatures", "output_curvatures"]
+__all__ = ["MARGIN", "ORDER", "TAPER", "limit_curvatures", "output_curvatures"]
 
 # Nodes of the midpoint rule: second derivatives to about 1e-3 of the part with several active features.
 _NODES = 128
 # Where couplings are small, phi hardly decays: a smooth end of the sums stands for delta(z) and sgn z a little blurred.
-_TAPER, _ORDER = 8.0, 4
+TAPER, ORDER = 8.0, 4
 # The nodes' step repeats delta(z) at this multiple of the largest |z|, at a distance from all of them.
-_MARGIN = 1.3
+MARGIN = 1.3
 
 
 def limit_curvatures(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> Float[ndarray, "r n k k"]:
@@ -112,14 +112,14 @@ def _several_active(
 ) -> Float[ndarray, "r k k"]:
     """The terms with sgn z and delta(z), with two or more features active."""
     rows, n = c.shape
-    h = 2 * np.pi / (_MARGIN * np.maximum(np.abs(b) + np.abs(c).sum(-1), 1e-8))
+    h = 2 * np.pi / (MARGIN * np.maximum(np.abs(b) + np.abs(c).sum(-1), 1e-8))
     t = (np.arange(nodes) + 0.5) * h[:, None]
     a = t[..., None] * c[:, None, :]
     e, e1, e2 = UNIFORM.transforms(a, 2)
     e3 = UNIFORM.transform(a[..., 0], 3)
     psi = 1 + density[:, None, :] * (e - 1)
     ratio = density[:, None, :] / np.where(psi == 0, 1e-200, psi)
-    taper = np.exp(-_TAPER * ((np.arange(nodes) + 0.5) / nodes) ** _ORDER)
+    taper = np.exp(-TAPER * ((np.arange(nodes) + 0.5) / nodes) ** ORDER)
     phase = 2j / np.pi * h[:, None] * taper * np.exp(1j * t * b[:, None])
     phi = phase * psi.prod(-1)
 

@@ -15,7 +15,10 @@ from theory.curvature.quick_expansion import separate_errors
 from theory.loss.enumeration import max_features
 from theory.loss.output_curvature import output_curvatures
 from theory.loss.population import AccuracyWarning, OutputErrors, output_errors
+from theory.loss.set_curvature import set_curvatures
+from theory.model.activations import RELU
 from theory.model.problem import Problem
+from theory.model.values import UNIFORM
 from theory.optimum.local_minima import row_errors
 
 __all__ = ["Landscape"]
@@ -24,8 +27,10 @@ __all__ = ["Landscape"]
 _NODES, _BLOCK_ELEMENTS = 48, 60_000
 # Rows of Hessians at once: the derivatives of all couplings are (n, n + 1, d) numbers for each.
 _HESSIAN_ELEMENTS = 2_000_000
-# Up to so many features few nodes, the same for all points, are quickest; beyond, a relative accuracy.
+# Up to so many features few nodes, the same for all points, are quickest; beyond, a relative accuracy. Where features
+# are correlated that is so longer, and so many nodes do.
 _FIXED_NODES, _SEARCH = 8, 1e-5
+_FIXED_NODES_OF_SETS, _NODES_OF_SETS = 12, 64
 # Up to so many features outputs are integrated one by one where the loss is wanted to all digits.
 _SEPARATE = 12
 # Step of the differences that give second derivatives where there is no formula.
@@ -67,6 +72,11 @@ class Landscape:
     def _formula(self) -> bool:
         return self.problem.textbook
 
+    @cached_property
+    def _sets(self) -> bool:
+        problem = self.problem
+        return problem.features.values == UNIFORM and problem.activation == RELU and problem.terms.plain
+
     @property
     def smooth(self) -> bool:
         """Whether the gradient is continuous: not where values come in atoms."""
@@ -79,7 +89,7 @@ class Landscape:
 
     @cached_property
     def _search_errors(self):  # type: ignore[no-untyped-def]
-        return row_errors(self.problem.repeated(1))
+        return row_errors(self.problem.repeated(1), None if self.problem.features.independent else _NODES_OF_SETS)
 
     def split(self, x: Float[ndarray, "k d"]) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
         """W and b of every point."""
@@ -92,7 +102,8 @@ class Landscape:
 
     def errors(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> OutputErrors:
         """Expected squared errors of all outputs."""
-        if self.enumerated or (self._rtol is None and self.problem.n <= _FIXED_NODES):
+        few = _FIXED_NODES if self.problem.features.independent or not self._sets else _FIXED_NODES_OF_SETS
+        if self.enumerated or (self._rtol is None and self.problem.n <= few):
             return self._search_errors(G, b, np.zeros(len(b), dtype=int))
         if self._rtol is None or not self._formula or self.problem.n > _SEPARATE:
             with warnings.catch_warnings():  # a loss known to fewer digits still leads downhill
@@ -150,7 +161,11 @@ class Landscape:
 
     def _curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
         """Second derivatives of every output's error in its couplings and bias."""
-        return self._formula_curvatures(G, b) if self._formula else self._difference_curvatures(G, b)
+        if self._formula:
+            return self._formula_curvatures(G, b)
+        if self._sets:
+            return self._set_curvatures(G, b)
+        return self._difference_curvatures(G, b)
 
     def _formula_curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
         """By theory.loss.output_curvature."""
@@ -166,6 +181,18 @@ class Landscape:
         own = np.arange(n)[:, None, None]
         second[:, own, place[:, :, None], place[:, None, :]] = found.reshape(k, n, n + 1, n + 1)
         return second
+
+    def _set_curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
+        """By theory.loss.set_curvature."""
+        k, n = b.shape
+        own, features = np.tile(np.arange(n), k), self.problem.features
+        models = max(1, _BLOCK_ELEMENTS // (_NODES * n))
+        found = []
+        for first in range(0, k, models):
+            block = slice(first, first + models)
+            rows = G[block].reshape(-1, n), b[block].reshape(-1), own[: n * len(b[block])]
+            found.append(set_curvatures(*rows, features, _NODES))
+        return np.concatenate(found).reshape(k, n, n + 1, n + 1)
 
     def _difference_curvatures(self, G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"]) -> Float[ndarray, "k n v v"]:
         """From differences of gradients, away from the kink at bias zero."""

@@ -164,7 +164,7 @@ def refine(
     )
 
 
-def row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], OutputErrors]:
+def row_errors(problem: Problem, nodes: int | None = None) -> Callable[[ndarray, ndarray, ndarray], OutputErrors]:
     """
     Prepare for many evaluations of the loss.
 
@@ -172,6 +172,8 @@ def row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], Output
     ----------
     problem : Problem
         A batch of problems (one axis).
+    nodes : int, optional
+        Nodes where values are uniform and errors are not enumerated; by default at least 96, and 10 per feature.
 
     Returns
     -------
@@ -187,8 +189,8 @@ def row_errors(problem: Problem) -> Callable[[ndarray, ndarray, ndarray], Output
         return lambda G, b, which: enumerated_errors(G, b, probability[which], values, problem.activation)
     if values != UNIFORM:
         return lambda G, b, which: searching_errors(G, b, problem.take(which))
-    nodes = max(_SEARCH_NODES, _NODES_PER_FEATURE * n)
-    return lambda G, b, which: output_errors(G, b, problem.take(which), nodes=nodes)
+    count = nodes or max(_SEARCH_NODES, _NODES_PER_FEATURE * n)
+    return lambda G, b, which: output_errors(G, b, problem.take(which), nodes=count)
 
 
 def searching_errors(

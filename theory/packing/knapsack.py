@@ -1,20 +1,30 @@
 """The best tegum product as a knapsack over the catalogue, solved by dynamic programming."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy import ndarray
 
 from theory.geometry.polytopes import POLYTOPES, Polytope, polygon_name
 from theory.geometry.tegum import TegumProduct
 
-__all__ = ["check_sizes", "fitting_polytopes", "pack"]
+__all__ = ["Factor", "check_sizes", "fitting_polytopes", "pack", "pack_factors"]
 
 # Larger polygons are left out: with more features they save less than the heptagon (tests try densities).
 _LARGEST_POLYGON = 12
 # A saving that exceeds another by less than this part of u is a rounding error; the smaller factor is kept.
 _ROUNDING = 1e-8
+
+
+class Factor(NamedTuple):
+    """Something that holds v features in d dimensions of its own, and the loss of these features."""
+
+    name: str
+    d: int
+    v: int
+    loss: float
 
 
 def fitting_polytopes(n: int, m: int) -> list[Polytope]:
@@ -71,19 +81,40 @@ def pack(n: int, m: int, losses: Mapping[str, float]) -> TegumProduct:
     unknown = [name for name in losses if name not in POLYTOPES]
     if unknown:
         raise ValueError(f"losses must be of catalogue polytopes, got {unknown[0]!r}")
-    u = losses["unrepresented"]
-    items = [POLYTOPES[name] for name in losses if POLYTOPES[name].d]
-    items = sorted((p for p in items if p.v <= n and p.d <= m), key=lambda p: (p.d, p.v))
-    savings = np.array([p.v * u - losses[p.name] for p in items])
-    counts = _counts(_choices(n, m, items, savings, _ROUNDING * abs(u)), items)
+    factors = [Factor(name, POLYTOPES[name].d, POLYTOPES[name].v, loss) for name, loss in losses.items()]
+    counts = pack_factors(n, m, [factor for factor in factors if factor.d], losses["unrepresented"])
     used = sum(POLYTOPES[name].v * count for name, count in counts.items())
     return TegumProduct({**counts, "unrepresented": n - used})
 
 
-def _choices(
-    n: int, m: int, items: list[Polytope], savings: Float[ndarray, " items"], margin: float
-) -> Int[ndarray, "dimensions features"]:
+def pack_factors(n: int, m: int, factors: Sequence[Factor], unrepresented: float) -> dict[str, int]:
+    """
+    Choose among factors of any kind, in orthogonal subspaces, so that the sum of all n features' losses is smallest.
+
+    Parameters
+    ----------
+    n : int
+        Number of features, all of equal density and importance, >= 1.
+    m : int
+        Hidden dimensions, >= 1.
+    factors : sequence of Factor
+        What may be used, as often as one likes; names must differ.
+    unrepresented : float
+        Loss of a feature that is left out.
+
+    Returns
+    -------
+    dict from str to int
+        How often each chosen factor occurs; features that none holds are left out. Of equally good choices it is one
+        with small factors.
+    """
+    items = sorted((factor for factor in factors if factor.v <= n and factor.d <= m), key=lambda f: (f.d, f.v))
+    return _counts(_choices(n, m, items, unrepresented), items)
+
+
+def _choices(n: int, m: int, items: list[Factor], unrepresented: float) -> Int[ndarray, "dimensions features"]:
     """Last item of the best selection for at most d dimensions and v features; -1 leaves a dimension."""
+    margin = _ROUNDING * abs(unrepresented)
     best = np.zeros((m + 1, n + 1))
     choice = np.full((m + 1, n + 1), -1)
     for d in range(1, m + 1):
@@ -91,14 +122,15 @@ def _choices(
         for k, item in enumerate(items):
             if item.d > d:
                 break  # items come by dimensions
-            value = best[d - item.d, : n + 1 - item.v] + savings[k]
+            saving = item.v * unrepresented - item.loss
+            value = best[d - item.d, : n + 1 - item.v] + saving
             better = value > best[d, item.v :] + margin
             best[d, item.v :][better] = value[better]
             choice[d, item.v :][better] = k
     return choice
 
 
-def _counts(choice: Int[ndarray, "dimensions features"], items: list[Polytope]) -> dict[str, int]:
+def _counts(choice: Int[ndarray, "dimensions features"], items: list[Factor]) -> dict[str, int]:
     """Walk back through the choices."""
     d, v = choice.shape[0] - 1, choice.shape[1] - 1
     counts: dict[str, int] = {}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from theory.model.variant import add_variant, variant_of
 from theory.phase_diagram.diagram import MAX_FEATURES, check_axes, default_resolution, exact_phase_diagram
@@ -60,6 +61,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar=("LO", "HI"),
         help="range of the extra feature's importance relative to the others'",
     )
+    parser.add_argument(
+        "--zoom",
+        type=positive,
+        nargs=4,
+        metavar=("LO", "HI", "FROM", "TO"),
+        help="draw densities LO to HI and importances FROM to TO again, on a grid as fine as the whole",
+    )
     parser.add_argument("--output", type=writable_directory, default=Path(), help="folder for picture and numbers")
     parser.add_argument("--format", choices=_FORMATS, default="png", help="format of the picture")
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of the search")
@@ -70,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     resolution = options.resolution or default_resolution(options.n)
     axes = tuple(options.density), tuple(options.importance)
     check_axes(options.n, options.m, resolution, *axes)
+    part = (tuple(options.zoom[:2]), tuple(options.zoom[2:])) if options.zoom else None
+    if part:
+        check_axes(options.n, options.m, resolution, *part)
     variant = variant_of(options)
     variant.check(options.n, options.density[1])
     from theory.tools.storage import results_folder, save_picture, save_result
@@ -78,13 +89,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = [f"{stem}.nc", f"{stem}.{options.format}"]
     with results_folder(options.output, names, options.overwrite, _COMMAND) as folder:
         _prepare(options.n, options.m, options.workers)
-        data = exact_phase_diagram(options.n, options.m, resolution, *axes, options.seed, options.workers, variant)
+        effort: tuple[Any, ...] = (options.seed, options.workers, variant)
+        data = exact_phase_diagram(options.n, options.m, resolution, *axes, *effort)
+        zoom = exact_phase_diagram(options.n, options.m, resolution, *part, *effort) if part else None
         from theory.phase_diagram.picture import draw_phase_diagram
         from theory.phase_diagram.text import summary
 
         numbers, picture = (folder / name for name in names)
         save_result(data.assign_attrs(made_by=_COMMAND), numbers)
-        save_picture(draw_phase_diagram(data), picture)
+        save_picture(draw_phase_diagram(data, zoom), picture)
     tell(f"{summary(data)}\n\n{picture}\n{numbers}")
 
 

@@ -61,6 +61,9 @@ class Boundary:
     solution_jump: Float[ndarray, " k"]
 
 
+_NONE = Boundary(*np.empty((2, 0)), *np.empty((5, 0), dtype=int), *np.empty((2, 0)))
+
+
 def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: Workers = 1) -> Boundary:
     """
     Locate every transition between neighbouring cells: changes of phase, and crossings of branches within one.
@@ -92,8 +95,10 @@ def _joined(parts: Sequence[Boundary]) -> Boundary:
 
 def _locate(edges: "Edges") -> Boundary:
     """Close in on the transitions along every edge."""
-    edges = edges.pieces()
+    edges = edges.pieces() if len(edges.cell) else edges
     count = len(edges.cell)
+    if not count:
+        return _NONE
     low, high, now = np.zeros(count), np.ones(count), np.full(count, 0.5)
     first, second = edges.first, edges.second
     for _ in range(_STEPS):

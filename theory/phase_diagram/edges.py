@@ -237,26 +237,31 @@ class Edges:
         Descent may be possible to one side only (the ReLU makes the loss change its curvature at zero overlap),
         so that a kick is tried both ways.
         """
-        kick = _KICK * np.random.default_rng(0).standard_normal(first[0].shape[1:])
-        kicked = [(W + sign * kick, b, inverse) for W, b, inverse in (first, second) for sign in (1, -1)]
-        found = self._refine(fraction, *kicked)
-        one, two = (
-            choose(there.loss < back.loss, solution_of(there), solution_of(back))
-            for there, back in (found[:2], found[2:])
-        )
-        return one, two
+        return self._freed(fraction, first), self._freed(fraction, second)
+
+    def _freed(self, fraction: ndarray, solution: Solution) -> Solution:
+        """The lower of the two local minima to which a kick and its opposite lead."""
+        kick = _KICK * np.random.default_rng(0).standard_normal(solution[0].shape[1:])
+        W, b, inverse = solution
+        there, back = self._refine(fraction, *((W + sign * kick, b, inverse) for sign in (1, -1)))
+        return choose(there.loss < back.loss, solution_of(there), solution_of(back))
 
     def pieces(self) -> "Edges":
         """
         Cut edges into pieces, and keep those with a transition on them.
 
         Between two cells a third solution may be the best: one that is met where a branch of minima ends. Both cells'
-        solutions are therefore followed all along the edge and back again, and the best at every point is kept.
+        solutions are therefore followed all along the edge and back again, and the best at every point is kept. What is
+        followed keeps its symmetry, on a saddle too: the best is kicked off it.
         """
         places = np.linspace(0, 1, _PIECES + 1)
         tracks = [self._followed(places, self.first), self._followed(places[::-1], self.second)[::-1]]
         tracks += [self._followed(places[::-1], tracks[0][-1])[::-1], self._followed(places, tracks[1][0])]
         best = [self._best_at(place, *found) for place, *found in zip(places, *tracks, strict=True)]
+        best[1:-1] = [
+            self._freed(np.full(len(self.cell), place), found)
+            for place, found in zip(places[1:-1], best[1:-1], strict=True)
+        ]
         best[0], best[-1] = self.first, self.second
         phases = [self.phase, *(phase_of(solution[0]) for solution in best[1:-1]), self.next_phase]
         along = self.end - self.start

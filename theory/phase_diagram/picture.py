@@ -1,13 +1,15 @@
 """Pictures of theory's datasets, shared by the commands and the figure scripts."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from theory.geometry.phases import ideal_candidates
 from theory.model.variant import Variant
+from theory.phase_diagram.lines import boundary_segments, ideal_boundaries, ideal_uprights, uprights
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,11 +17,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-__all__ = ["draw_phase_diagram", "phase_colours", "phase_panel"]
+__all__ = [
+    "draw_exact",
+    "draw_ideal",
+    "draw_phase_diagram",
+    "headline",
+    "phase_colours",
+    "phase_panel",
+    "picture_legend",
+]
 
 _ABSENT, _DEDICATED, _SHARED = (np.array(c) for c in ((0.93, 0.93, 0.92), (0.17, 0.42, 0.69), (0.92, 0.55, 0.14)))
-_LINE = "#1a1a1a"
-_DASHED = (0, (2.5, 1.5))
+_LINE, _EXTRA, _OTHER = "#1a1a1a", "#C2185B", "#444444"
+# Line styles by order of the transition.
+_STYLES: dict[int, Any] = {1: "-", 2: (0, (2.5, 1.5))}
+# Points; norms below which a feature is not drawn as stored.
+_SKETCH, _FAINT = 32.0, 0.05
+# Regions so many cells deep, as shares of the grid, hold a name and a sketch, or a small sketch alone.
+_WIDE, _NARROW = 0.08, 0.04
 
 
 def phase_colours(
@@ -44,21 +59,23 @@ def phase_colours(
     return (1 - strength) * _ABSENT + strength * ((1 - mix) * _DEDICATED + mix * _SHARED)
 
 
-def draw_phase_diagram(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure":
+def draw_phase_diagram(data: "xr.Dataset", zoom: "xr.Dataset | None" = None, ax: "Axes | None" = None) -> "Figure":
     """
-    Draw the idealised candidates beside the exact optimum.
+    Draw the idealised candidates beside the exact optimum, with the W of every region.
 
     Parameters
     ----------
     data : xarray.Dataset
-        As ``exact_phase_diagram`` returns it.
+        As ``theory.phase_diagram.diagram.exact_phase_diagram`` returns it.
+    zoom : xarray.Dataset, optional
+        A part of the same diagram on a finer grid, drawn as a third panel.
     ax : matplotlib.axes.Axes, optional
-        Where to draw the exact optimum alone; by default a figure of both panels.
+        Where to draw the exact optimum alone; by default a figure of all panels.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Density falling to the right, importance of the extra feature growing upwards; a notebook shows it.
+        Panels: density falling to the right, importance of the extra feature growing upwards; a notebook shows it.
 
     Examples
     --------
@@ -67,56 +84,223 @@ def draw_phase_diagram(data: "xr.Dataset", ax: "Axes | None" = None) -> "Figure"
     >>> [axes.get_title() for axes in figure.axes]
     ['idealised candidates (norm 1, bias fixed)', 'exact optimum over all $(W, b)$']
     """
+    from matplotlib.patches import Rectangle
+
     from theory.tools.shown_figure import ShownFigure
 
-    variant = Variant.read(data.attrs)
     if ax is not None:
-        _draw_exact(ax, data)
-        _name_axes(ax)
+        draw_exact(ax, data)
+        ax.set(xlabel="density  $1-S$      (dense → sparse)", ylabel="relative importance of the extra feature")
         whole = ax.get_figure(root=True)
         assert whole is not None
         return whole
-    figure = ShownFigure(figsize=(9.6, 4.9), layout="constrained", dpi=150)
-    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-    ideal_norm, ideal_superposition = _ideal_looks(data)
-    phase_panel(left, data, ideal_norm, ideal_superposition, data["ideal_phase"].values)
-    for p, r in _ideal_boundaries(data):
-        left.plot(p, r, color=_LINE, lw=1.4)
-    _draw_exact(right, data)
-    left.set_title("idealised candidates (norm 1, bias fixed)", fontsize=10)
-    for axes in (left, right):
-        _name_axes(axes)
-    right.set_ylabel("")
+    figure = ShownFigure(figsize=(9.6 if zoom is None else 13.6, 5.2), layout="constrained", dpi=150)
+    panels = figure.subplots(1, 2 if zoom is None else 3)
+    draw_ideal(panels[0], data)
+    draw_exact(panels[1], data)
+    panels[0].set_title("idealised candidates (norm 1, bias fixed)", fontsize=10)
+    panels[1].set_title("exact optimum over all $(W, b)$", fontsize=10)
+    panels[1].tick_params(labelleft=False)
+    if zoom is not None:
+        draw_exact(panels[2], zoom)
+        (p_low, p_high), (r_low, r_high) = (zoom[name].values[[0, -1]] for name in ("density", "importance"))
+        frame = Rectangle((p_low, r_low), p_high - p_low, r_high - r_low, fill=False, ec=_EXTRA, lw=1.2, zorder=4)
+        panels[1].add_patch(frame)
+        panels[2].spines[:].set(color=_EXTRA, linewidth=1.6)
+        panels[2].set_title("the frame, on a finer grid", fontsize=10)
+        for axis, low, high in ((panels[2].xaxis, p_low, p_high), (panels[2].yaxis, r_low, r_high)):
+            axis.set_ticks(_round_ticks(low, high), [f"{tick:g}" for tick in _round_ticks(low, high)])
+            axis.set_ticks([], minor=True)
+    panels[0].set_ylabel("relative importance of the extra feature")
+    for axes in panels:
+        axes.set_xlabel("density  $1-S$      (dense → sparse)")
+    variant = Variant.read(data.attrs)
     figure.suptitle(
-        f"What becomes of an extra feature: n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions"
-        + (f"\n{variant}" if variant else "")
+        headline(data if zoom is None else zoom) + (f"\n{variant}" if variant else ""),
+        fontsize=12,
     )
-    figure.legend(handles=_legend(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(handles=picture_legend(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
-def _draw_exact(axes: "Axes", data: "xr.Dataset") -> None:
-    """The exact optimum's panel, with its boundaries by their order."""
-    phase_panel(axes, data, data["norm"].values, data["superposition"].values, data["phase"].values)
-    for order, style in ((1, "-"), (2, _DASHED)):
-        for line, which in _boundary_segments(data):
-            if which == order:
-                axes.plot(line[:, 0], line[:, 1], color=_LINE, lw=1.4, ls=style, solid_capstyle="round")
-    axes.set_title("exact optimum over all $(W, b)$", fontsize=10)
+def headline(data: "xr.Dataset") -> str:
+    """
+    Say in one line what the diagram shows.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As ``exact_phase_diagram`` returns it.
+
+    Returns
+    -------
+    str
+        Up to which density the extra feature is in superposition, exactly and idealised.
+    """
+    shared = data.attrs["phases"].split("; ").index("superposition")
+    low, high = data["importance"].values[[0, -1]]
+    ends = [data[f"boundary_phase_{side}"].values == shared for side in ("before", "after")]
+    exact = data["boundary_density"].values[ends[0] | ends[1]]
+    curves = [p[(r >= low) & (r <= high)] for p, r, phases in ideal_boundaries(data) if shared in phases]
+    ideal = np.concatenate([np.empty(0), *curves])
+    reach, told = (f"up to p = {p.max():.2f}" if len(p) else "nowhere" for p in (exact, ideal))
+    return (
+        f"n = {data.attrs['n']}, m = {data.attrs['m']}: an extra feature is in superposition {reach}; idealised, {told}"
+    )
 
 
-def _name_axes(axes: "Axes") -> None:
-    axes.set_xlabel("density  $1-S$      (dense → sparse)")
-    axes.set_ylabel("relative importance of the extra feature")
+def draw_ideal(axes: "Axes", data: "xr.Dataset", sketches: bool = True) -> None:
+    """
+    Draw the best idealised candidates: cells, boundaries, and the W of every candidate.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    data : xarray.Dataset
+        As ``exact_phase_diagram`` returns it.
+    sketches : bool
+        Whether to sketch the W of every candidate.
+    """
+    norm, superposition = _ideal_looks(data)
+    phase_panel(axes, data, norm, superposition)
+    for curve, r, _ in ideal_boundaries(data):
+        axes.plot(curve, r, color=_LINE, lw=1.4)
+    for p, low, high in ideal_uprights(data):
+        axes.plot([p, p], [low, high], color=_LINE, lw=1.4)
+        _label_upright(axes, p, low, high, _as_fraction(p))
+    winner = data["ideal_winner"].values
+    embeddings = [candidate.embedding for candidate in ideal_candidates(data.attrs["n"], data.attrs["m"]).values()]
+    _name_regions(axes, data, winner, data["ideal_phase"].values, np.array(embeddings)[winner], sketches)
 
 
-def _legend() -> "list[Line2D]":
+def draw_exact(axes: "Axes", data: "xr.Dataset", sketches: bool = True) -> None:
+    """
+    Draw the exact optimum: cells, boundaries with their order, and the W in the middle of every region.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Where to draw.
+    data : xarray.Dataset
+        As ``exact_phase_diagram`` returns it.
+    sketches : bool
+        Whether to sketch the W in the middle of every region.
+    """
+    phase_panel(axes, data, data["norm"].values, data["superposition"].values)
+    for line, order in boundary_segments(data):
+        axes.plot(*line.T, color=_LINE, lw=1.4, ls=_STYLES[order], solid_capstyle="round")
+    for p, low, high in uprights(data):
+        _label_upright(axes, p, low, high, f"{p:.3f}")
+    _name_regions(axes, data, _regions(data), data["phase"].values, data["W"].values, sketches)
+
+
+def picture_legend() -> "list[Line2D]":
+    """
+    Explain the lines and sketches of a phase diagram.
+
+    Returns
+    -------
+    list of matplotlib.lines.Line2D
+        Handles with their labels.
+    """
     from matplotlib.lines import Line2D
 
+    dot: dict[str, Any] = {"ls": "-", "marker": "o", "ms": 5, "lw": 1.4}
     return [
         Line2D([], [], color=_LINE, lw=1.4, label="first-order transition: branches cross"),
-        Line2D([], [], color=_LINE, lw=1.4, ls=_DASHED, label="continuous transition"),
+        Line2D([], [], color=_LINE, lw=1.4, ls=_STYLES[2], label="continuous transition"),
+        Line2D([], [], color=_EXTRA, label="the extra feature's $W_i$", **dot),
+        Line2D([], [], color=_OTHER, label="the others'", **dot),
     ]
+
+
+def _label_upright(axes: "Axes", p: float, low: float, high: float, value: str) -> None:
+    """Say at which density the others go from one arrangement to another, where there is room."""
+    bottom, top = axes.get_ylim()
+    if np.log(high / low) < 0.2 * np.log(top / bottom):
+        return
+    place = low**0.3 * high**0.7
+    axes.annotate(f"p = {value}", (p, place), (3, 0), textcoords="offset points", rotation=90, fontsize=8.5,
+                  color="white", va="center", zorder=6)  # fmt: skip
+
+
+def _as_fraction(p: float) -> str:
+    """A density as a fraction, if it is one of small numbers."""
+    fraction = Fraction(p).limit_denominator(20)
+    return str(fraction) if abs(float(fraction) - p) < 1e-4 else f"{p:.3f}"
+
+
+def _round_ticks(low: float, high: float) -> ndarray:
+    """A few round numbers within a short range."""
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = np.asarray(MaxNLocator(5).tick_values(low, high))
+    return ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]
+
+
+def _regions(data: "xr.Dataset") -> Int[ndarray, "P R"]:
+    """Number the regions: cells with no transition between them belong together."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    number = np.arange(data["phase"].size).reshape(data["phase"].shape)
+    low = np.concatenate([number[:-1].ravel(), number[:, :-1].ravel()])
+    high = np.concatenate([number[1:].ravel(), number[:, 1:].ravel()])
+    crossed = set(zip(data["boundary_cell"].values.tolist(), data["boundary_neighbour"].values.tolist(), strict=True))
+    free = np.array([edge not in crossed for edge in zip(low.tolist(), high.tolist(), strict=True)], dtype=bool)
+    graph = coo_array((np.ones(free.sum()), (low[free], high[free])), shape=(number.size,) * 2)
+    return np.asarray(connected_components(graph, directed=False)[1]).reshape(number.shape)
+
+
+def _name_regions(
+    axes: "Axes", data: "xr.Dataset", region: ndarray, phase: ndarray, W: Float[ndarray, "P R m n"], sketches: bool
+) -> None:
+    """Name the phase of every region that is wide enough, and sketch the W in its middle."""
+    p, r = data["density"].values, data["importance"].values
+    names = data.attrs["phases"].split("; ")
+    named: set[int] = set()
+    for _, k in sorted((-int((region == k).sum()), k) for k in np.unique(region)):
+        place, depth = _widest_place(region == k)
+        wide = depth >= max(2, _WIDE * len(region))
+        if not (wide or (sketches and depth >= max(2, _NARROW * len(region)))):
+            continue
+        at = (float(p[place[0]]), float(r[place[1]]))
+        drawn = sketches and W.shape[-2] <= 2
+        if drawn:
+            _sketch(axes, W[place], at, _SKETCH if wide else 0.75 * _SKETCH, 10 if wide else 0)
+        which = int(phase[place])
+        if wide and which not in named:  # the regions of one phase have one colour
+            named.add(which)
+            text = {"superposition": "in superposition"}.get(names[which], names[which]).replace(" ", "\n", 1)
+            axes.annotate(text, at, (0, 10 - _SKETCH / 2 - 1 if drawn else 0), textcoords="offset points", ha="center",
+                          va="top" if drawn else "center", fontsize=9, zorder=6,
+                          color="white" if names[which] == "dedicated" else "black")  # fmt: skip
+
+
+def _sketch(axes: "Axes", W: Float[ndarray, "m n"], at: tuple[float, float], size: float, raised: float) -> None:
+    """Draw the columns of W as lines from the origin, the extra feature to the right; what is not stored is a ring."""
+    from matplotlib.lines import Line2D
+    from matplotlib.offsetbox import AnnotationBbox, DrawingArea
+
+    planar = np.concatenate([W, np.zeros((2 - len(W), W.shape[1]))])
+    norms = np.linalg.norm(planar, axis=0)
+    strongest = planar[:, -1 if norms[-1] > _FAINT else norms.argmax()]
+    angle = np.arctan2(strongest[1], strongest[0])
+    planar = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ planar
+    area = DrawingArea(size, size)
+    for i in range(W.shape[1]):
+        colour = _EXTRA if i == W.shape[1] - 1 else _OTHER
+        x, y = size / 2 + size * 0.36 * planar[:, i]
+        stored = np.linalg.norm(planar[:, i]) > _FAINT
+        area.add_artist(Line2D([size / 2, x], [size / 2, y], color=colour, lw=1.5))
+        area.add_artist(
+            Line2D([x], [y], color=colour, marker="o", ms=4.5 if stored else 6.5, mfc=colour if stored else "none")
+        )
+    style = {"boxstyle": "round,pad=0.02", "fc": "white", "ec": "none", "alpha": 0.92}
+    box = AnnotationBbox(area, at, (0, raised), boxcoords="offset points", pad=0.0, bboxprops=style)
+    box.set_zorder(5)
+    axes.add_artist(box)
 
 
 def phase_panel(
@@ -124,21 +308,18 @@ def phase_panel(
     data: "xr.Dataset",
     norm: Float[ndarray, "P R"],
     superposition: Float[ndarray, "P R"],
-    phase: Int[ndarray, "P R"],
 ) -> None:
     """
-    Fill one panel with coloured cells, and name the phases where they are widest.
+    Fill one panel with coloured cells.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
         Where to draw.
     data : xarray.Dataset
-        Gives the axes ``density`` and ``importance`` and the names of the phases.
+        Gives the axes ``density`` and ``importance``.
     norm, superposition : ndarray, shape (P, R)
         What the extra feature looks like in every cell.
-    phase : ndarray of int, shape (P, R)
-        Phase of every cell, for the labels.
     """
     p, r = data["density"].values, data["importance"].values
     colours = phase_colours(norm, superposition).swapaxes(0, 1)
@@ -147,14 +328,6 @@ def phase_panel(
     axes.set_yscale("log")
     axes.set_xlim(p.max(), p.min())
     axes.set_ylim(r.min(), r.max())
-    for k, name in enumerate(data.attrs["phases"].split("; ")):
-        place = _widest_place(phase == k)
-        if place is not None:
-            text = {"superposition": "in superposition"}.get(name, name)
-            axes.text(
-                p[place[0]], r[place[1]], text.replace(" ", "\n", 1), ha="center", va="center", fontsize=9,
-                color="white" if name == "dedicated" else "black",
-            )  # fmt: skip
 
 
 def _edges(centres: Float[ndarray, " k"]) -> Float[ndarray, " k+1"]:
@@ -164,61 +337,17 @@ def _edges(centres: Float[ndarray, " k"]) -> Float[ndarray, " k+1"]:
     return np.exp(np.concatenate([logs - half, logs[-1:] + half]))
 
 
-def _widest_place(region: ndarray) -> tuple[int, int] | None:
-    """The cell that lies deepest inside a region, if it is deep enough for a label."""
+def _widest_place(region: ndarray) -> tuple[tuple[int, int], int]:
+    """The cell that lies deepest inside a region, and how many cells deep."""
     from scipy.ndimage import distance_transform_cdt
 
     depth = distance_transform_cdt(np.pad(region, 1), metric="chessboard")[1:-1, 1:-1]
-    if depth.max() < max(2, 0.08 * len(region)):
-        return None
     places = np.argwhere(depth >= 0.9 * depth.max())
     middle = places[np.abs(places - places.mean(0)).sum(1).argmin()]
-    return int(middle[0]), int(middle[1])
+    return (int(middle[0]), int(middle[1])), int(depth.max())
 
 
 def _ideal_looks(data: "xr.Dataset") -> tuple[ndarray, ndarray]:
     """Norm and superposition of the extra feature in the best idealised candidate: 0 or 1 each."""
     phase = data["ideal_phase"].values
     return (phase > 0).astype(float), (phase == 2).astype(float)
-
-
-def _ideal_boundaries(data: "xr.Dataset") -> Iterator[tuple[ndarray, ndarray]]:
-    """Where two idealised candidates share the lowest loss: exact, since the loss is linear in the importance."""
-    from scipy.interpolate import CubicSpline
-
-    coarse = data["density"].values
-    p = np.geomspace(coarse[0], coarse[-1], 1500)
-    others, extra = (
-        CubicSpline(np.log(coarse), data[name].values, axis=1)(np.log(p))
-        for name in ("ideal_loss_of_others", "ideal_loss_of_extra")
-    )
-    for i in range(len(others)):
-        for j in range(i):
-            slope = extra[i] - extra[j]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                r = (others[j] - others[i]) / slope
-                best = (others + r * extra).min(0)
-                tied = (r > 0) & (others[i] + r * extra[i] <= best * (1 + 1e-9))
-            if tied.any() and data["candidate_phase"].values[i] != data["candidate_phase"].values[j]:
-                yield p, np.where(tied, r, np.nan)
-
-
-def _boundary_segments(data: "xr.Dataset") -> Iterator[tuple[Float[ndarray, "2 2"], int]]:
-    """Join the transitions found on the edges between cells by straight pieces, square by square of four cells."""
-    columns = data.sizes["importance"]
-    points: dict[tuple[int, int], list[tuple[ndarray, int]]] = {}
-    for k in range(data.sizes["boundary"]):
-        edge = int(data["boundary_cell"].values[k]), int(data["boundary_neighbour"].values[k])
-        place = np.array([data["boundary_density"].values[k], data["boundary_importance"].values[k]])
-        points.setdefault(edge, []).append((place, int(data["boundary_order"].values[k])))
-    for row in range(data.sizes["density"] - 1):
-        for column in range(columns - 1):
-            a = row * columns + column
-            around = [(a, a + 1), (a, a + columns), (a + 1, a + 1 + columns), (a + columns, a + columns + 1)]
-            found = [point for edge in around for point in points.get(edge, [])]
-            if len(found) == 2:
-                yield np.array([found[0][0], found[1][0]]), min(found[0][1], found[1][1])
-            elif len(found) > 2:
-                centre = np.exp(np.mean([np.log(place) for place, _ in found], axis=0))
-                for place, order in found:
-                    yield np.array([place, centre]), order

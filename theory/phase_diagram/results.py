@@ -83,6 +83,9 @@ def _transitions(boundary: Boundary) -> dict[str, tuple[object, ...]]:
         "boundary_phase_after": (name, boundary.after),
         "boundary_order": _described(name, boundary.order, order),
         "boundary_slope_jump": _described(name, boundary.slope_jump, jump),
+        "boundary_solution_jump": _described(
+            name, boundary.solution_jump, "largest difference of squared norms, overlaps or biases"
+        ),
         "boundary_along": (name, np.where(boundary.neighbour - boundary.cell == 1, "importance", "density")),
     }
 

@@ -38,8 +38,9 @@ _ROUNDS, _RANDOM, _SUBSET = 12, 8, 6
 _POLISHED, _RTOL = 1e-9, 1e-9
 # Losses that are enumerated are known to this part of the zero model's.
 _ROUNDING = 1e-13
-# Competitors that are looked at again with the full accuracy: minima within this part of the best.
-_CLOSE, _CLOSEST = 1e-4, 3
+# Competitors that are looked at again with the full accuracy: minima whose losses, known to 1e-7, are this close to the
+# best, relative.
+_CLOSE, _CLOSEST = 1e-5, 3
 # Gradient, in the same units, at which a result counts as converged.
 _FLAT = 1e-6
 # Minima that are listed in the result.
@@ -336,7 +337,7 @@ def _reported(search: _Search) -> GlobalOptimum:
     """Polish the minima that may be the best, certify the winner, and name it and its competitors."""
     pool, landscape = search.pool, search.landscape
     order = np.argsort(pool.value, kind="stable")
-    close = [int(k) for k in order[:_CLOSEST] if pool.value[k] <= pool.value[order[0]] + _CLOSE]
+    close = [int(k) for k in order[:_CLOSEST] if pool.value[k] <= pool.value[order[0]] * (1 + _CLOSE) + _ROUNDING]
     polished = [_polished(landscape, pool.x[k]) for k in close]
     best, error = min(polished, key=lambda found: found[0].loss)
     record = search.record()

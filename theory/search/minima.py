@@ -114,6 +114,7 @@ class Pool:
     value: list[float] = field(default_factory=list)
     mark: list[ndarray] = field(default_factory=list)
     better: dict[int, int] = field(default_factory=dict)
+    sharpened: list[tuple[float, ndarray, int]] = field(default_factory=list)
 
     def add(self, ends: Ends) -> Int[ndarray, " k"]:
         """Number of the minimum that each descent ended in."""
@@ -135,7 +136,15 @@ class Pool:
 
     def _place(self, x: Float[ndarray, " d"], value: float) -> int:
         exact = self.landscape.enumerated
-        if not exact and self.landscape.problem.n <= _SHARPENED and value <= _NEAR * min(self.value, default=np.inf):
+        rough = (value, self._fingerprint(x))
+        if (
+            sharp := not exact
+            and self.landscape.problem.n <= _SHARPENED
+            and value <= _NEAR * min(self.value, default=np.inf)
+        ):
+            for other, mark, number in self.sharpened:  # the same end as before becomes the same minimum
+                if abs(other - value) <= _CLOSE * value + _NOTHING and np.abs(mark - rough[1]).max() < _SAME:
+                    return number
             x, value = self._sharpened(x)
             exact = True
         found = self._known(x, value, exact)
@@ -145,6 +154,8 @@ class Pool:
             self.value.append(value)
             self.mark.append(self._fingerprint(x))
             found = len(self.x) - 1
+        if sharp:
+            self.sharpened.append((*rough, found))
         return found
 
     def _known(self, x: Float[ndarray, " d"], value: float, exact: bool) -> int | None:

@@ -179,28 +179,15 @@ class Branch:
         matplotlib.figure.Figure
             The picture; a notebook shows it.
         """
-        if ax is None:
-            from theory.tools.shown_figure import ShownFigure
+        from theory.transitions.branch_picture import draw_branch
 
-            ax = ShownFigure(figsize=(4.2, 2.8), layout="constrained", dpi=110, facecolor="white").subplots()
-        ax.plot(self.values, self.loss, lw=1.8, label=self.geometry)
-        ax.set(xscale="log", yscale="log", xlabel=self.path.parameter, ylabel="population loss")
-        ax.legend(frameon=False, fontsize=9)
-        whole = ax.get_figure(root=True)
-        assert whole is not None
-        return whole
+        return draw_branch(self, ax)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from theory.tools.html import facts, image
+        from theory.transitions.branch_picture import branch_html
 
-        known = {
-            "geometry": self.geometry,
-            self.path.parameter: f"{self.lowest:.6g} … {self.highest:.6g}",
-            "ends": f"{self.why(self.lowest)}, {self.why(self.highest)}",
-            "loss": f"{self.loss.min():.6g} … {self.loss.max():.6g}",
-        }
-        return facts(known) + image(self.draw(), f"loss along the branch of {self.geometry}", 420)
+        return branch_html(self)
 
     def dataset(self) -> "xr.Dataset":
         """
@@ -277,9 +264,8 @@ def follow(
 
     Examples
     --------
-    >>> import theory
-    >>> problem = theory.Problem(n=2, m=1, density=0.1)
-    >>> branch = theory.follow(problem, theory.optimise(problem, "digon"), stop=0.2, points=3)
+    >>> from theory import Problem, optimise
+    >>> branch = follow(Problem(n=2, m=1, density=0.1), optimise(Problem(n=2, m=1, density=0.1), "digon"), stop=0.2)
     >>> branch.geometry, branch.end
     ('digon', 'reached')
     """
@@ -343,8 +329,8 @@ def follow_both_ways(
     --------
     >>> import theory
     >>> problem = theory.Problem(n=2, m=1, density=0.1)
-    >>> best = theory.optimise(problem, "digon")
-    >>> branch = theory.follow_both_ways(problem, best, "density", 0.05, 0.2, at=0.1, points=4)
+    >>> pair = theory.optimise(problem, "digon")
+    >>> branch = theory.follow_both_ways(problem, pair, "density", 0.05, 0.2, at=0.1, points=4)
     >>> branch.lowest, branch.highest
     (0.05, 0.2)
     """

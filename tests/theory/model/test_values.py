@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+import mpmath
 import numpy as np
 import pytest
 import sympy
@@ -101,6 +102,22 @@ def mismatches(law: ValueLaw) -> Iterator[str]:
 def _share_of_atoms(law: ValueLaw) -> float:
     q = np.linspace(0, 1 - 1e-9, 100_001)
     return float((np.diff(law.quantile(q)) == 0).mean()) if law.atoms else 0.0
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-300, 1e-9, 0.0999, 0.1001, 1.999, 2.001, 2 * np.pi, 31.0, 1e4])
+def test_uniform_transforms_are_known_to_the_last_digits(size: float) -> None:
+    """Against the series in 50 digits; series, quotients and the tangent's poles take turns at these arguments."""
+    for a in (size, -size):
+        with mpmath.workdps(50 + int(size)):  # the series alternates
+            x, terms = mpmath.mpc(0, a), int(3 * size) + 60
+            exact = [
+                complex(1j**k * mpmath.fsum(x**j / mpmath.factorial(j) / (j + k + 1) for j in range(terms)))
+                for k in range(4)
+            ] if size < 100 else [complex((mpmath.exp(x) - 1) / x)]  # fmt: skip
+        for order in (0, 1, 3):
+            found = UNIFORM.transforms(np.array([a]), order)
+            for one, other in zip(found, exact, strict=False):
+                assert abs(one[0] - other) < 1e-15
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)

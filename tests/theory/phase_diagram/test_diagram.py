@@ -16,7 +16,10 @@ from theory.model.values import BINARY
 from theory.model.variant import Variant
 from theory.optimum.local_minima import random_starts, refine, revive
 from theory.phase_diagram.__main__ import main
+from theory.phase_diagram.boundaries import find_boundaries
 from theory.phase_diagram.diagram import default_resolution, exact_phase_diagram
+from theory.phase_diagram.grid import Grid
+from theory.phase_diagram.picture import draw_phase_diagram
 from theory.phase_diagram.text import summary
 
 # Two searches that end in the same minimum differ by what a gradient of 1e-8 leaves.
@@ -275,3 +278,31 @@ def test_both_transitions_are_found_where_a_third_solution_is_best_in_between() 
         W, b = np.concatenate([W, ends["W"].values]), np.concatenate([b, ends["b"].values])
         found = refine(middle, W, b)
         assert found.loss[:40].min() < found.loss[40:].min() * (1 - 1e-3)
+
+
+def test_both_transitions_are_found_where_a_saddle_hides_what_is_best_in_between() -> None:
+    """A jump within superposition at p = 0.763, then an overlap that fades out until 0.774: nothing may skip it."""
+    density = np.geomspace(0.5, 1, 24)[14:16]
+    importance = np.geomspace(0.6, 1.5, 24)[17:18]
+    problem = extra_feature_problem(3, 2, density, importance.repeat(2))
+    # In the denser cell the extra feature is dedicated, to the last bit: followed down it stays so, on a saddle.
+    dedicated = np.array([[0, 0, 1.0], [-0.45, 0.93, 0]])
+    shared = np.array([[-0.4, -0.4, 0.9], [0.7, -0.7, 0]])
+    found = refine(problem, np.array([shared, dedicated]), np.array([[0.4, 0.4, 0.2], [0.5, 0.2, 0]]))
+    assert_allclose(found.loss, [0.1072114, 0.1062596], atol=1e-7)  # what 60 random starts find, too
+    grid = Grid(density, importance, *(x[:, None] for x in (found.W, found.b, found.loss, found.inverse)))
+    phase = phase_of(grid.W)
+    assert [PHASES[k] for k in phase[:, 0]] == ["superposition", "dedicated"]
+    boundary = find_boundaries(grid, phase)
+    ends = [(PHASES[k], PHASES[j]) for k, j in zip(boundary.before, boundary.after, strict=True)]
+    assert ends == [("superposition", "superposition"), ("superposition", "dedicated")]
+    assert boundary.order.tolist() == [1, 2]
+    # By 60 random starts per density, 0.001 apart.
+    assert_allclose(boundary.density, [0.7632, 0.7737], atol=5e-4)
+
+
+def test_a_diagram_of_one_phase_has_no_boundary() -> None:
+    data = exact_phase_diagram(3, 2, resolution=2, density=(0.01, 0.011), importance=(2, 2.2))
+    assert data.sizes["boundary"] == 0
+    assert (data["phase"] == PHASES.index("dedicated")).all()
+    draw_phase_diagram(data)

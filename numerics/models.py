@@ -97,6 +97,13 @@ class Parameters(NamedTuple):
         Output bias.
     W_out : ndarray, shape (*runs, n, m), optional
         Output weights of the models whose weights are not tied.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numerics
+    >>> numerics.Parameters(np.eye(2, 3), np.zeros(3)).W.shape
+    (2, 3)
     """
 
     W: ndarray
@@ -197,6 +204,15 @@ def loss_and_gradient(
         Mean over the batch of sum_i I_i (target_i - y_i)^2 + l1 sum_d |h_d|.
     gradient : Parameters
         Its derivatives in W, b and, where weights are not tied, W_out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numerics
+    >>> point = numerics.Parameters(np.array([[[1.0, -1.0]]]), np.zeros((1, 2)))
+    >>> loss, slope = numerics.loss_and_gradient(point, np.array([[[0.5, 0.5]]]), np.ones((1, 2)))
+    >>> loss.tolist(), slope.W.shape
+    ([0.5], (1, 1, 2))
     """
     kind = find_model(model)
     h, z, y = _forward(kind, parameters, x, noise)

@@ -16,6 +16,8 @@ from .geometry.metrics import frame_potential as frame_potential
 from .geometry.metrics import superposition as superposition
 from .geometry.phases import Candidate as Candidate
 from .geometry.phases import ideal_candidates as ideal_candidates
+from .geometry.pictures import draw_couplings as draw_couplings
+from .geometry.pictures import draw_embedding as draw_embedding
 from .geometry.polytopes import POLYTOPES as POLYTOPES
 from .geometry.polytopes import Polytope as Polytope
 from .geometry.recognition import RecognisedFactor as RecognisedFactor
@@ -86,5 +88,7 @@ from .transitions.crossovers import Crossing as Crossing
 from .transitions.crossovers import branches_of as branches_of
 from .transitions.crossovers import crossover as crossover
 from .transitions.crossovers import crossover_between as crossover_between
+from .transitions.loss_curves import curves as curves
+from .transitions.loss_curves import draw_curves as draw_curves
 
 __version__: str

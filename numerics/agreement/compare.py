@@ -120,6 +120,15 @@ def compare_losses(
     -------
     sampled, exact : xarray.Dataset
         As ``train_and_judge`` gives them; runs of the same number start from the same parameters.
+
+    Examples
+    --------
+    >>> import numerics
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> sampled, exact = numerics.compare_losses(problem, instances=2, steps=20, learning_rate=0.01)
+    >>> sampled.sizes["instance"]
+    2
     """
     sampled, exact = (train_and_judge(problem, instances, loss=loss, **settings) for loss in ("sampled", "population"))
     return sampled, exact

@@ -95,6 +95,13 @@ def phase_agreement(
     ------
     ValueError
         If a setting is out of its range or unknown.
+
+    Examples
+    --------
+    >>> import numerics
+    >>> found = numerics.phase_agreement(2, 1, resolution=2, instances=1, steps=20, progress=False)
+    >>> found["phase"].shape
+    (2, 2)
     """
     if loss not in ("sampled", "population"):
         raise ValueError(f"loss must be 'sampled' or 'population', got {loss!r}")

@@ -76,6 +76,15 @@ def judge(
     ------
     ValueError
         If shapes do not fit, numbers are not finite, or the problem is a batch.
+
+    Examples
+    --------
+    >>> import numerics
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> found = numerics.judge(problem, [[1.0, -1.0]], [0.0, 0.0])
+    >>> str(found["geometry"].values[0]), round(float(found["optimum_gap"][0]), 4)
+    ('digon', 0.0042)
     """
     if problem.batch_shape:
         raise ValueError(f"judge takes a single problem, got a batch of shape {problem.batch_shape}")

@@ -169,6 +169,15 @@ def sample_sparse(
         If the features are not independent.
     ValueError
         If a density is 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import numerics
+    >>> from theory import Independent
+    >>> x = numerics.sample_sparse(Independent([0.05] * 4), 1000, np.random.default_rng(0))
+    >>> x.shape, bool(0.02 < (x > 0).mean() < 0.08)
+    ((1000, 4), True)
     """
     if not features.independent:
         raise TypeError(f"only independent features can be drawn sparsely, got {features.name} ones")

@@ -126,6 +126,17 @@ def run_sweep(
     Notes
     -----
     Of two sweeps with the same output the second waits, and uses what the first has made.
+
+    Examples
+    --------
+    >>> import numerics
+    >>> import theory
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> grid = theory.Problem(n=2, m=1, density=[[0.1, 0.1], [0.5, 0.5]])
+    >>> found = numerics.run_sweep(grid, Path(mkdtemp()) / "sweep.nc", progress=False, instances=2, steps=10)
+    >>> found["W"].dims
+    ('instance', 'dimension', 'feature')
     """
     checked = Settings(**settings)
     model = model_of(problem, checked.model)

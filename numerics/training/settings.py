@@ -51,6 +51,12 @@ class Settings:
         Arithmetic of the training.
     snapshots : tuple of int
         Steps after which the parameters are kept, ascending, in [0, steps].
+
+    Examples
+    --------
+    >>> import numerics
+    >>> numerics.Settings(steps=100, seed=3).seed
+    3
     """
 
     instances: int = 8

@@ -51,6 +51,14 @@ class Stability:
         How many of them vanish (1e-6 of the zero model's loss).
     kinked : bool
         Whether the second derivative jumps here, so that the spectrum is an average over both sides.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> found = theory.stability_of([[1.0, 0.0]], [0.0, 0.05], problem)
+    >>> found.kind, found.kinked
+    ('saddle', True)
     """
 
     kind: Kind
@@ -88,6 +96,14 @@ def hessian(W: ArrayLike, b: ArrayLike, problem: Problem, W_out: ArrayLike | Non
     ------
     ValueError
         If shapes do not fit the problem, or the problem is a batch.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> best = theory.optimise(problem, "digon")
+    >>> theory.hessian(best.W, best.b, problem).shape
+    (4, 4)
     """
     if not problem.terms.plain or W_out is not None:
         from theory.curvature.with_terms import hessian_with_terms
@@ -192,6 +208,14 @@ def stability_of(
     the local minima of q(v) / |v|^2 that are reached from the lowest eigenvectors, both ways, and mixtures of them: a
     saddle is certain, a minimum as certain as that search. A kink that is not met but nearer than the step (3e-6 at
     most, less near a bias of zero) counts as met.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> best = theory.optimise(problem, "digon")
+    >>> theory.stability_of(best.W, best.b, problem).kind
+    'minimum'
     """
     if not problem.terms.plain or W_out is not None:
         return _with_terms(W, b, problem, W_out, near)

@@ -43,6 +43,14 @@ class CosineLaw:
         Values in [-1, 1].
     weights : ndarray, shape (s,)
         Their probabilities, >= 0, of sum 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import theory
+    >>> law = theory.CosineLaw(np.array([-1.0, 0.0]), np.array([0.25, 0.75]))
+    >>> float(law.weights.sum())
+    1.0
     """
 
     cosines: Float[ndarray, " s"]
@@ -116,6 +124,12 @@ class MeanField:
         Law of an active feature's value.
     noise : float
         Standard deviation sigma >= 0 of Gaussian noise on every hidden dimension.
+
+    Examples
+    --------
+    >>> import theory
+    >>> theory.MeanField(0.1, 9.0).others
+    9.0
     """
 
     density: float

@@ -49,6 +49,12 @@ class EvenFrame:
         Cosines between stored features.
     stored_loss, left_out_loss : float
         Loss of one stored feature, and of one that is left out.
+
+    Examples
+    --------
+    >>> import theory
+    >>> theory.even_frame(100, 10, 0.02).k <= 100
+    True
     """
 
     n: int

@@ -10,11 +10,38 @@ from numpy.typing import ArrayLike
 
 from theory.tools.arrays import detached
 
-__all__ = ["coherence", "dimensionality", "dimensions_per_feature", "feature_norms", "frame_potential", "superposition"]
+__all__ = [
+    "as_embedding",
+    "coherence",
+    "dimensionality",
+    "dimensions_per_feature",
+    "feature_norms",
+    "frame_potential",
+    "superposition",
+]
 
 
-def _matrix(W: ArrayLike) -> Float[ndarray, "*batch m n"]:
-    """Check an embedding and return it as float64."""
+def as_embedding(W: ArrayLike) -> Float[ndarray, "*batch m n"]:
+    """
+    Check an embedding.
+
+    Parameters
+    ----------
+    W : array_like or torch.Tensor, shape (m, n) or (*batch, m, n)
+        Embedding.
+
+    Returns
+    -------
+    ndarray, shape (m, n) or (*batch, m, n)
+        The same as float64.
+
+    Raises
+    ------
+    TypeError
+        If it holds no real numbers, or masked ones.
+    ValueError
+        If it has fewer than two axes, or a number is not finite.
+    """
     W = detached(W)
     if np.ma.isMaskedArray(W) or np.iscomplexobj(W):
         raise TypeError("W must be an array of real numbers, none of them masked")
@@ -68,7 +95,7 @@ def feature_norms(W: ArrayLike) -> Float[ndarray, "*batch n"]:
     >>> feature_norms([[3.0, 0.0], [4.0, 0.0]])
     array([5., 0.])
     """
-    return np.asarray(np.linalg.norm(_matrix(W), axis=-2))
+    return np.asarray(np.linalg.norm(as_embedding(W), axis=-2))
 
 
 def superposition(W: ArrayLike) -> Float[ndarray, "*batch n"]:
@@ -102,7 +129,7 @@ def superposition(W: ArrayLike) -> Float[ndarray, "*batch n"]:
     >>> superposition([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])
     array([1., 1., 0.])
     """
-    overlaps = _overlaps(_matrix(W))
+    overlaps = _overlaps(as_embedding(W))
     diagonal = np.arange(overlaps.shape[-1])
     overlaps[..., diagonal, diagonal] = 0.0
     return np.asarray(overlaps.sum(-1))
@@ -145,7 +172,7 @@ def dimensionality(W: ArrayLike) -> Float[ndarray, "*batch n"]:
     >>> dimensionality([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])
     array([0.5, 0.5, 1. ])
     """
-    array = _matrix(W)
+    array = as_embedding(W)
     largest = np.abs(array).max(axis=(-2, -1), keepdims=True, initial=0.0)
     scaled = array / np.where(largest > 0, largest, 1.0)  # D does not depend on the scale, overflow does
     total = _overlaps(scaled).sum(-1)
@@ -184,7 +211,7 @@ def dimensions_per_feature(W: ArrayLike) -> Float[ndarray, "*batch"] | float:
     >>> float(dimensions_per_feature([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]]))
     0.6666666666666666
     """
-    array = _matrix(W)
+    array = as_embedding(W)
     represented = (array**2).sum((-2, -1))
     nothing = represented == 0
     share: ndarray | float = np.where(nothing, np.inf, array.shape[-2] / np.where(nothing, 1.0, represented))[()]
@@ -218,7 +245,7 @@ def coherence(W: ArrayLike) -> Float[ndarray, "*batch"] | float:
     >>> float(coherence([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]]))
     0.8
     """
-    U = _directions(_matrix(W))
+    U = _directions(as_embedding(W))
     cosines = np.abs(np.swapaxes(U, -1, -2) @ U)
     diagonal = np.arange(cosines.shape[-1])
     cosines[..., diagonal, diagonal] = 0.0
@@ -257,6 +284,6 @@ def frame_potential(W: ArrayLike) -> Float[ndarray, "*batch"] | float:
     >>> float(frame_potential([[2.0, 0.0, 0.0], [0.0, 1.0, -1.0]]))
     5.0
     """
-    U = _directions(_matrix(W))
+    U = _directions(as_embedding(W))
     potential: ndarray | float = ((U @ np.swapaxes(U, -1, -2)) ** 2).sum((-2, -1))
     return potential

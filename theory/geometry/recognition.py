@@ -58,6 +58,13 @@ class RecognisedFactor:
     residual : float
         Distance of the factor's own cosines from those of the entry, relative in the Frobenius norm; NaN for
         a factor that resembles none.
+
+    Examples
+    --------
+    >>> import theory
+    >>> factor = theory.recognise([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]]).factors[0]
+    >>> factor.name, factor.features
+    ('digon', (0, 1))
     """
 
     name: str
@@ -82,6 +89,13 @@ class Recognition:
         above the tolerance a factor is named by its features and dimensions.
     nearest : str
         That nearest product; the same as the name where the residual lies within the tolerance.
+
+    Examples
+    --------
+    >>> import theory
+    >>> seen = theory.recognise([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> seen.name, len(seen.factors)
+    ('digon + dedicated', 2)
     """
 
     name: str

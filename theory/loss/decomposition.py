@@ -60,6 +60,14 @@ class Decomposition:
         best bias, less ``own_error``. Not a part of the sum.
     by_active : ndarray, shape (k,)
         The loss by number of active features, 0, 1, 2, ... n; with more than a hundred features 0, 1 and more.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> parts = theory.decompose([[1.0, -1.0]], [0.0, 0.0], problem)
+    >>> [round(float(x), 6) for x in parts.by_active]
+    [0.0, 0.0, 0.003333]
     """
 
     loss: float

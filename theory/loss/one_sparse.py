@@ -37,6 +37,13 @@ class OneSparse:
         First sum of L_1 by feature.
     interference : ndarray, shape (n, n)
         Second sum of L_1: entry (i, j) is what feature j does to output i; 0 on the diagonal.
+
+    Examples
+    --------
+    >>> import theory
+    >>> parts = theory.one_sparse_loss([[1.0, -1.0]], [0.0, 0.0], theory.Problem(n=2, m=1, density=0.1))
+    >>> round(float(parts.loss), 6)
+    0.0
     """
 
     loss: float
@@ -67,6 +74,13 @@ def one_sparse_loss(W: ArrayLike, b: ArrayLike, problem: Problem) -> OneSparse:
     References
     ----------
     Elhage et al. 2022, "Toy Models of Superposition", section "Mathematical Understanding".
+
+    Examples
+    --------
+    >>> import theory
+    >>> parts = theory.one_sparse_loss([[1.0, -0.5]], [0.0, 0.0], theory.Problem(n=2, m=1, density=0.1))
+    >>> round(float(parts.loss), 6)
+    0.1875
     """
     problem.plain("one_sparse_loss")
     W, b = problem.checked(W, b)

@@ -47,6 +47,12 @@ class Activation(ABC):
     Subclasses are frozen dataclasses and give ``left``, ``kinks``, ``value`` and ``derivative``. One that is not the
     piecewise linear function of ``left`` and ``kinks`` says so with ``curved = True``: it can be trained, and the exact
     loss refuses it.
+
+    Examples
+    --------
+    >>> import theory
+    >>> theory.Problem(n=2, m=1, density=0.1).activation
+    ReLU()
     """
 
     curved = False

@@ -36,6 +36,12 @@ def extra_feature_problem(
     ------
     ValueError
         If a number is out of its range or the shapes do not broadcast.
+
+    Examples
+    --------
+    >>> import theory
+    >>> theory.extra_feature_problem(3, 2, 0.1, 0.5).importance.tolist()
+    [1.0, 1.0, 0.5]
     """
     p, extra = np.broadcast_arrays(np.asarray(density, dtype=float), np.asarray(importance, dtype=float))
     weight = np.ones((*extra.shape, n))

@@ -36,6 +36,12 @@ class SetLaw(ABC):
 
     Subclasses are frozen dataclasses and give ``generating``; the rest is derived from it, and may be overridden where
     there is a quicker way.
+
+    Examples
+    --------
+    >>> import theory
+    >>> theory.Correlated([[0, 1]], 0.1).groups[0][1]
+    AllOrNone()
     """
 
     @property

@@ -46,6 +46,12 @@ class ValueLaw(ABC):
 
     Subclasses are frozen dataclasses; they give ``moment``, ``transform``, ``partial`` and ``quantile``, and more where
     they know more.
+
+    Examples
+    --------
+    >>> import theory
+    >>> theory.Problem(n=2, m=1, density=0.1, values="binary").features.values.moment(2)
+    1.0
     """
 
     @property

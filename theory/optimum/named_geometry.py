@@ -20,6 +20,7 @@ from theory.curvature.newton import StationaryPoint, solve_stationary
 from theory.curvature.quick_expansion import quick_expand, separate_errors
 from theory.curvature.stability import Stability, stability_of
 from theory.geometry.distance import distance
+from theory.geometry.pictures import solution_html
 from theory.geometry.recognition import recognise
 from theory.geometry.tegum import TegumProduct, parse_geometry
 from theory.loss.decoupled import decoupled_errors
@@ -76,6 +77,14 @@ class Optimum(Locked):
         Bound on the absolute error of the loss, as far as it is more than 1e-9 of it.
     W_out : ndarray, shape (n, m), or None
         Decoder, where the problem's terms make it free; read-only.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> best = theory.optimise(problem, "digon")
+    >>> best.stability, best.W.shape, f"{best.loss:.8f}"
+    ('minimum', (1, 2), '0.00331948')
     """
 
     W: Float[ndarray, "m n"]
@@ -94,6 +103,14 @@ class Optimum(Locked):
     def details(self) -> Stability:
         """Curvature at the solution; computed when first asked for."""
         return stability_of(self.W, self.b, self.problem, W_out=self.W_out)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: geometry, loss, whether it is a minimum, and a small picture."""
+        return solution_html(self.W, self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        """What a notebook says beside the picture."""
+        return {"geometry": self.geometry, "loss": f"{self.loss:.10g}", "converged": self.converged}
 
     @property
     def stability(self) -> str:

@@ -112,6 +112,13 @@ def one_sparse_table(k_max: int = 24) -> "xr.Dataset":
     ------
     ValueError
         If k_max is below 3.
+
+    Examples
+    --------
+    >>> import theory
+    >>> table = theory.one_sparse_table(6)
+    >>> str(table["polytope"].values[0]), table.sizes["polytope"] > 6
+    ('240-point code', True)
     """
     import xarray as xr
 

@@ -13,6 +13,7 @@ from numpy import ndarray
 from scipy.optimize import minimize
 
 from theory.frames.mean_field import MOST_NODES, CosineLaw, MeanField, Nodes
+from theory.geometry.pictures import solution_html
 from theory.geometry.polytopes import Polytope
 from theory.geometry.tegum import parse_geometry
 from theory.loss.sparse_couplings import are_known, output_expansion, rough_output_expansion
@@ -57,6 +58,13 @@ class PolytopeOptimum(Locked):
         Population loss, summed over the v features of importance 1.
     converged : bool
         Whether the gradient in the parameters has vanished, and the loss is accurate to 1e-6 of itself.
+
+    Examples
+    --------
+    >>> import theory
+    >>> best = theory.optimise_polytope("pentagon", 0.05)
+    >>> f"{best.loss:.8f}", best.converged
+    ('0.00890359', True)
     """
 
     name: str
@@ -66,6 +74,11 @@ class PolytopeOptimum(Locked):
     b: Float[ndarray, " v"]
     loss: float
     converged: bool
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        known = {"geometry": self.name, "density": self.density, "loss": f"{self.loss:.10g}", **self.parameters}
+        return solution_html(self.W, known)
 
 
 def unrepresented_loss(density: float) -> float:
@@ -81,6 +94,12 @@ def unrepresented_loss(density: float) -> float:
     -------
     float
         p/3 - p^2/4, the variance of the feature.
+
+    Examples
+    --------
+    >>> import theory
+    >>> round(theory.unrepresented_loss(0.1), 6)
+    0.030833
     """
     return density / 3 - density**2 / 4
 

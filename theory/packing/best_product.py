@@ -20,6 +20,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theory.geometry.metrics import dimensionality
+from theory.geometry.pictures import solution_html
 from theory.geometry.polytopes import POLYTOPES
 from theory.geometry.recognition import recognise
 from theory.geometry.tegum import TegumProduct
@@ -47,6 +48,13 @@ class Packing:
         Each kind of factor, optimised.
     loss : float
         Population loss, summed over all n features of importance 1.
+
+    Examples
+    --------
+    >>> import theory
+    >>> best = theory.best_tegum_product(8, 3, 0.05)
+    >>> best.product.name, f"{best.dimensions_per_feature:.4f}"
+    ('square antiprism', '0.2970')
     """
 
     n: int
@@ -82,6 +90,16 @@ class Packing:
     def features_per_dimension(self) -> float:
         """Represented features per dimension, |W|_F^2 / m."""
         return 1 / self.dimensions_per_feature
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        known = {
+            "geometry": self.product.name,
+            "loss": f"{self.loss:.10g}",
+            "n, m, density": f"{self.n}, {self.m}, {self.density:g}",
+            "dimensions per feature": self.dimensions_per_feature,
+        }
+        return solution_html(self.embedding()[0], known)
 
     def embedding(self) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]:
         """
@@ -125,6 +143,13 @@ def factor_losses(density: float, n: int, m: int) -> dict[str, float]:
     ------
     ValueError
         If the density lies outside (0, 1], or n or m is below 1.
+
+    Examples
+    --------
+    >>> import theory
+    >>> losses = theory.factor_losses(0.05, 5, 2)
+    >>> min(losses, key=lambda name: losses[name] / theory.POLYTOPES[name].v)
+    'dedicated'
     """
     check_sizes(n, m)
     optima = [optimise_polytope(p.name, density) for p in fitting_polytopes(n, m)]

@@ -84,6 +84,12 @@ class Pairing:
         Features left out.
     loss : float
         Population loss of the idealised model.
+
+    Examples
+    --------
+    >>> import theory
+    >>> theory.best_pairing(theory.Problem(n=3, m=2, density=0.05)).pairs
+    ((0, 2),)
     """
 
     dedicated: tuple[int, ...]

@@ -48,6 +48,13 @@ def predicted_staircase(
         If n or m is not a whole number, or a density not a number.
     ValueError
         If a number is out of range.
+
+    Examples
+    --------
+    >>> import theory
+    >>> data = theory.predicted_staircase(20, 4, [0.02, 0.2])
+    >>> data["dimensions_per_feature"].values.round(4).tolist()
+    [0.1948, 0.3746]
     """
     import xarray as xr
 

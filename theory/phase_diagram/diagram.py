@@ -94,6 +94,15 @@ def exact_phase_diagram(
     References
     ----------
     Elhage et al. 2022, "Toy Models of Superposition", section "Superposition as a Phase Change".
+
+    Examples
+    --------
+    >>> import theory
+    >>> data = theory.exact_phase_diagram(2, 1, resolution=3)
+    >>> data.attrs["phases"]
+    'not represented; dedicated; superposition'
+    >>> data["phase"].values.tolist()
+    [[2, 2, 2], [2, 2, 2], [0, 2, 1]]
     """
     resolution = default_resolution(n) if resolution is None else resolution
     check_axes(n, m, resolution, density, importance)

@@ -139,7 +139,7 @@ def boundary_segments(data: "xr.Dataset") -> Iterator[tuple[Float[ndarray, "2 2"
     table = zip(*(data[f"boundary_{name}"].values for name in names), strict=True)
     points: dict[tuple[int, int], list[_Point]] = {}
     for p, r, order, jump, before, after, cell, neighbour in table:
-        kind = (min(before, after), max(before, after), float(np.log(max(jump, _NO_JUMP))))
+        kind = (int(min(before, after)), int(max(before, after)), float(np.log(max(jump, _NO_JUMP))))
         points.setdefault((int(cell), int(neighbour)), []).append((np.array([p, r]), int(order), kind))
     for row in range(data.sizes["density"] - 1):
         for column in range(columns - 1):

@@ -59,7 +59,7 @@ def phase_colours(
     return (1 - strength) * _ABSENT + strength * ((1 - mix) * _DEDICATED + mix * _SHARED)
 
 
-def draw_phase_diagram(data: "xr.Dataset", zoom: "xr.Dataset | None" = None) -> "Figure":
+def draw_phase_diagram(data: "xr.Dataset", zoom: "xr.Dataset | None" = None, ax: "Axes | None" = None) -> "Figure":
     """
     Draw the idealised candidates beside the exact optimum, with the W of every region.
 
@@ -69,16 +69,32 @@ def draw_phase_diagram(data: "xr.Dataset", zoom: "xr.Dataset | None" = None) -> 
         As ``theory.phase_diagram.diagram.exact_phase_diagram`` returns it.
     zoom : xarray.Dataset, optional
         A part of the same diagram on a finer grid, drawn as a third panel.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw the exact optimum alone; by default a figure of all panels.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Panels: density falling to the right, importance of the extra feature growing upwards.
+        Panels: density falling to the right, importance of the extra feature growing upwards; a notebook shows it.
+
+    Examples
+    --------
+    >>> from theory import exact_phase_diagram
+    >>> figure = draw_phase_diagram(exact_phase_diagram(2, 1, resolution=3))
+    >>> [axes.get_title() for axes in figure.axes]
+    ['idealised candidates (norm 1, bias fixed)', 'exact optimum over all $(W, b)$']
     """
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    figure = Figure(figsize=(9.6 if zoom is None else 13.6, 5.2), layout="constrained", dpi=150)
+    from theory.tools.shown_figure import ShownFigure
+
+    if ax is not None:
+        draw_exact(ax, data)
+        ax.set(xlabel="density  $1-S$      (dense → sparse)", ylabel="relative importance of the extra feature")
+        whole = ax.get_figure(root=True)
+        assert whole is not None
+        return whole
+    figure = ShownFigure(figsize=(9.6 if zoom is None else 13.6, 5.2), layout="constrained", dpi=150)
     panels = figure.subplots(1, 2 if zoom is None else 3)
     draw_ideal(panels[0], data)
     draw_exact(panels[1], data)

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.geometry.pictures import solution_html
 from theory.geometry.recognition import recognise
 from theory.model.problem import Problem
 from theory.model.terms import PLAIN
@@ -65,6 +66,13 @@ class Minimum:
         How many starts led there, by descent alone or by exchanges of features as well; 0 where that is not counted.
     W_out : ndarray, shape (n, m), or None
         Decoder, where the problem's terms make it free.
+
+    Examples
+    --------
+    >>> import theory
+    >>> best = theory.global_optimum(theory.Problem(n=2, m=1, density=0.1))
+    >>> best.minima[0].geometry, best.minima[0].hits > 0
+    ('digon', True)
     """
 
     W: Float[ndarray, "m n"]
@@ -73,6 +81,11 @@ class Minimum:
     geometry: str
     hits: int
     W_out: Float[ndarray, "n m"] | None = None
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        known = {"geometry": self.geometry, "loss": f"{self.loss:.10g}", "starts that led there": self.hits}
+        return solution_html(self.W, known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +103,24 @@ class GlobalOptimum(Optimum):
         How often, and from where, the solution was found.
     status : {"proved", "repeated", "best known"}
         How sure it is that no better one exists.
+
+    Examples
+    --------
+    >>> import theory
+    >>> best = theory.global_optimum(theory.Problem(n=2, m=1, density=0.1))
+    >>> best.geometry, best.status, [other.geometry for other in best.minima]
+    ('digon', 'repeated', ['digon', '2 in 1'])
     """
 
     minima: tuple[Minimum, ...] = ()
     record: SearchRecord | None = None
     status: Status = "best known"
+
+    def _facts(self) -> dict[str, object]:
+        """How sure it is, and the next best minimum."""
+        others = [other for other in self.minima if other.loss > self.loss * (1 + _CLOSE)]
+        second = {"next best": f"{others[0].geometry}, {others[0].loss:.6g}"} if others else {}
+        return {**super()._facts(), "status": self.status, **second}
 
     @property
     def certain(self) -> bool:

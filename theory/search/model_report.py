@@ -46,6 +46,14 @@ class ModelReport:
         ``norm``, ``bias``, ``dimensionality``, ``superposition``, ``polytope`` (the factor it belongs to), ``benefit``,
         ``interference_received``, ``feature_loss``, and ``worth``, by how much the loss would rise if the feature were
         left out (W_i = 0 and b_i = E x_i, the rest as it is): negative where leaving it out would gain. ``W``, ``b``.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> verdict = theory.report([[1.0, -1.0]], [0.0, 0.0], problem)
+    >>> sorted(verdict.data["worth"].values[0].round(4).tolist())
+    [0.0275, 0.0275]
     """
 
     data: "xr.Dataset"

@@ -1,11 +1,10 @@
 """A report as files: picture, table, numbers, and one HTML page that needs nothing else."""
 
-import base64
 import html
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from theory.tools.html import cell, image, table
 from theory.tools.storage import save_picture, save_result, write
 
 if TYPE_CHECKING:
@@ -41,15 +40,9 @@ def summary_html(found: "ModelReport") -> str:
     names = (
         "loss", "loss_error", "own_error", "interference", "collective", "gap", "status", "best_geometry", "geometry",
     )  # fmt: skip
-    rows = [[str(k), *(_cell(data[name].values[k]) for name in names)] for k in range(data.sizes["instance"])]
-    picture = io.BytesIO()
-    found.draw().savefig(picture, format="png")
-    code = base64.b64encode(picture.getvalue()).decode()
-    return (
-        _table(["model", *(name.replace("_", " ") for name in names)], rows)
-        + '<p><img alt="W, couplings, dimensionalities and balance of the models" '
-        f'src="data:image/png;base64,{code}"></p>'
-    )
+    rows = [[str(k), *(cell(data[name].values[k]) for name in names)] for k in range(data.sizes["instance"])]
+    picture = image(found.draw(), "W, couplings, dimensionalities and balance of the models")
+    return f"{table(['model', *(name.replace('_', ' ') for name in names)], rows)}<p>{picture}</p>"
 
 
 def save_report(found: "ModelReport", folder: "str | Path", name: str = "report") -> list[Path]:
@@ -75,12 +68,16 @@ def save_report(found: "ModelReport", folder: "str | Path", name: str = "report"
     figure = found.draw()
     for suffix in ("png", "svg"):
         save_picture(figure, paths[suffix])
-    table = found.table()
-    write(paths["csv"], table.to_csv())
+    features = found.table()
+    write(paths["csv"], features.to_csv())
     save_result(found.data, paths["nc"])
-    shown = table.reset_index().head(_ROWS)
-    rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
-    note = f"<p>The first {_ROWS} of {len(table)} rows; {paths['csv'].name} has all.</p>" if len(table) > _ROWS else ""
+    shown = features.reset_index().head(_ROWS)
+    rows = [[cell(value) for value in row] for row in shown.itertuples(index=False)]
+    note = (
+        f"<p>The first {_ROWS} of {len(features)} rows; {paths['csv'].name} has all.</p>"
+        if len(features) > _ROWS
+        else ""
+    )
     bias = "<p>No b was given: every model has the best biases for its W.</p>" if found.data.attrs["best_bias"] else ""
     write(
         paths["html"],
@@ -89,18 +86,6 @@ def save_report(found: "ModelReport", folder: "str | Path", name: str = "report"
         f"<h1>What the exact theory says</h1>{bias}{summary_html(found)}"
         "<p>Losses are exact, summed over features and weighted by importance. Gap: loss / best known loss - 1. Worth: "
         "by how much the loss would rise if the feature were left out.</p>"
-        f"<h2>Features</h2>{_table([str(c).replace('_', ' ') for c in shown.columns], rows)}{note}</body></html>\n",
+        f"<h2>Features</h2>{table([str(c).replace('_', ' ') for c in shown.columns], rows)}{note}</body></html>\n",
     )
     return list(paths.values())
-
-
-def _cell(value: object) -> str:
-    if hasattr(value, "item"):
-        value = value.item()
-    return f"{value:.6g}" if isinstance(value, float) else html.escape(str(value))
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    line = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{line}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory.geometry.pictures import FEW, draw_couplings, draw_embedding
+
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
@@ -14,8 +16,6 @@ __all__ = ["draw_report"]
 # Levels of the dimensionality that have names.
 LEVELS = ((1.0, "dedicated"), (3 / 4, "tetrahedron"), (2 / 3, "triangle"), (1 / 2, "digon"), (2 / 5, "pentagon"),
           (3 / 8, "antiprism"))  # fmt: skip
-# Up to so many features each has a tick, an arrow's label and a bar of its own.
-_FEW = 24
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#E69F00", "#009E73", "#8C8C8C"
 
 
@@ -35,17 +35,17 @@ def draw_report(data: "xr.Dataset", first: int = 6) -> "Figure":
     matplotlib.figure.Figure
         The picture.
     """
-    from matplotlib.figure import Figure
+    from theory.tools.shown_figure import ShownFigure
 
     rows = min(first, data.sizes["instance"])
-    figure = Figure(figsize=(14, 0.4 + 3.5 * rows), layout="constrained", dpi=110, facecolor="white")
+    figure = ShownFigure(figsize=(14, 0.4 + 3.5 * rows), layout="constrained", dpi=110, facecolor="white")
     grid = figure.add_gridspec(rows, 4, width_ratios=(1.1, 1.1, 1.2, 1.5))
     for k in range(rows):
         one = data.isel(instance=k)
         axes = [figure.add_subplot(grid[k, column]) for column in range(4)]
-        _draw_embedding(axes[0], one)
+        draw_embedding(one["W"].values, axes[0])
         axes[0].set_title(f"model {k}: {_short(str(one['geometry'].values))}", fontsize=10, loc="left")
-        _draw_couplings(axes[1], one)
+        draw_couplings(one["W"].values, axes[1])
         _draw_dimensionality(axes[2], one)
         _draw_balance(axes[3], one)
     return figure
@@ -55,44 +55,6 @@ def _short(name: str) -> str:
     return name if len(name) <= 34 else name[:31] + "..."
 
 
-def _draw_embedding(axes: "Axes", one: "xr.Dataset") -> None:
-    """Two dimensions as arrows, others as columns of a matrix."""
-    W = one["W"].values
-    m, n = W.shape
-    if m != 2:
-        bound = max(float(np.abs(W).max()), 1e-9)
-        axes.imshow(W, cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto", interpolation="nearest")
-        axes.set_xlabel("feature")
-        axes.set_ylabel("hidden dimension")
-        if m <= _FEW:
-            axes.set_yticks(range(m))
-        return
-    for i in range(n):
-        axes.annotate("", (W[0, i], W[1, i]), (0, 0), arrowprops={"arrowstyle": "-|>", "color": _BLUE, "lw": 1.4})
-        if n <= _FEW and np.hypot(*W[:, i]) > 0.1:
-            x, y = W[:, i] * (1 + 0.16 / max(float(np.hypot(*W[:, i])), 0.3))
-            axes.annotate(str(i), (x, y), ha="center", va="center", fontsize=8)
-    reach = 1.25 * max(1.0, float(np.linalg.norm(W, axis=0).max()))
-    angle = np.linspace(0, 2 * np.pi, 200)
-    axes.plot(np.cos(angle), np.sin(angle), color="0.85", lw=0.8, zorder=0)
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="hidden dimension 0",
-             ylabel="hidden dimension 1")  # fmt: skip
-
-
-def _draw_couplings(axes: "Axes", one: "xr.Dataset") -> None:
-    W = one["W"].values
-    G = W.T @ W
-    bound = max(1.0, float(np.abs(G).max()))
-    image = axes.imshow(G, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
-    axes.figure.colorbar(image, ax=axes, shrink=0.85)
-    axes.set_title("couplings  $W^T W$", fontsize=10, loc="left")
-    axes.set_xlabel("feature $j$")
-    axes.set_ylabel("output $i$")
-    if len(G) <= 12:
-        axes.set_xticks(range(len(G)))
-        axes.set_yticks(range(len(G)))
-
-
 def _draw_dimensionality(axes: "Axes", one: "xr.Dataset") -> None:
     D = one["dimensionality"].values
     n = len(D)
@@ -100,7 +62,7 @@ def _draw_dimensionality(axes: "Axes", one: "xr.Dataset") -> None:
         axes.axhline(level, color="0.8", lw=0.8, zorder=0)
         side = {"pentagon": "bottom", "antiprism": "top"}.get(name, "center")
         axes.text(1.01, level, name, fontsize=7, va=side, transform=axes.get_yaxis_transform(), color="0.35")
-    axes.plot(np.arange(n), D, "o", color=_BLUE, ms=6 if n <= _FEW else 2.5)
+    axes.plot(np.arange(n), D, "o", color=_BLUE, ms=6 if n <= FEW else 2.5)
     axes.set(ylim=(-0.05, 1.08), xlim=(-0.6, n - 0.4), xlabel="feature", ylabel="dimensionality  $D_i$")
     if n <= 12:
         axes.set_xticks(range(n))
@@ -113,7 +75,7 @@ def _draw_balance(axes: "Axes", one: "xr.Dataset") -> None:
     benefit, suffered, worth = (one[name].values for name in ("benefit", "interference_received", "worth"))
     axes.bar(at, benefit, color=_GREEN, width=0.8, label="benefit")
     axes.bar(at, -suffered, color=_ORANGE, width=0.8, label="interference")
-    axes.plot(at, worth, "_", color="black", ms=9 if n <= _FEW else 2, label="worth")
+    axes.plot(at, worth, "_", color="black", ms=9 if n <= FEW else 2, label="worth")
     axes.axhline(0, color="0.4", lw=0.8)
     axes.set(xlim=(-0.6, n - 0.4), xlabel="feature", ylabel="saved (+) and lost (−), of the loss")
     loss, gap, status = float(one["loss"]), float(one["gap"]), str(one["status"].values)

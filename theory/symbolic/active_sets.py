@@ -19,6 +19,7 @@ import sympy
 
 from theory.model.values import ValueLaw, value_law
 from theory.symbolic.algebra.formula import expression
+from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import ReLU, density
 from theory.symbolic.moments import expect_value
 
@@ -32,7 +33,7 @@ _Powers = dict[tuple[sympy.Expr, int], sympy.Expr]
 
 
 @dataclass(frozen=True)
-class Expansion:
+class Expansion(Shown):
     """
     A loss as a sum over the number k of active features, L = sum_k p^k (1-p)^(n-k) A_k.
 
@@ -49,6 +50,9 @@ class Expansion:
     """
 
     terms: tuple[sympy.Expr, ...]
+
+    def _latex(self) -> str:
+        return typeset("L", self.total)
 
     def weight(self, k: int) -> sympy.Expr:
         """

@@ -15,6 +15,7 @@ import sympy
 
 from theory.symbolic.algebra.formula import Formula, expression
 from theory.symbolic.algebra.intervals import where
+from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import density, relative_importance
 from theory.symbolic.candidates import derive_candidates
 
@@ -25,7 +26,7 @@ IMPORTANCES = sympy.Interval.open(0, sympy.oo)
 
 
 @dataclass(frozen=True)
-class Boundary:
+class Boundary(Shown):
     """
     The curve in the plane of density p and importance r where two idealised candidates have the same loss.
 
@@ -49,6 +50,12 @@ class Boundary:
     importance: Formula | None
     density: Formula | None
     visible: sympy.Set = field(default=sympy.S.EmptySet)
+
+    def _latex(self) -> str:
+        for left, formula in (("p", self.density), ("r", self.importance)):
+            if formula is not None:
+                return typeset(left, formula.expression, formula.holds)
+        return typeset("0", self.equation)
 
     @property
     def is_visible(self) -> bool:
@@ -87,7 +94,7 @@ class Boundary:
 
 
 @dataclass(frozen=True)
-class MeetingPoint:
+class MeetingPoint(Shown):
     """
     A point of the phase diagram where three or more idealised candidates are lowest together.
 
@@ -105,6 +112,10 @@ class MeetingPoint:
     importance: sympy.Expr
     candidates: tuple[str, ...]
     loss: sympy.Expr
+
+    def _latex(self) -> str:
+        named = (("p", self.density), ("r", self.importance), ("L", self.loss))
+        return r",\quad ".join(typeset(left, value) for left, value in named)
 
 
 @lru_cache(maxsize=64)

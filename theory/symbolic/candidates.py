@@ -14,6 +14,7 @@ import sympy
 from theory.geometry.phases import Phase, ideal_candidates
 from theory.symbolic.active_sets import Expansion, derive_expansion
 from theory.symbolic.algebra.formula import Formula
+from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import biases, density, norms, relative_importance
 from theory.symbolic.outputs import OutputLoss, derive_outputs
 
@@ -21,7 +22,7 @@ __all__ = ["CandidateLoss", "derive_candidates", "derive_triangle"]
 
 
 @dataclass(frozen=True)
-class CandidateLoss:
+class CandidateLoss(Shown):
     """
     A named candidate and its exact population loss under the ReLU model.
 
@@ -37,12 +38,23 @@ class CandidateLoss:
         W with free norms.
     outputs : tuple of (OutputLoss, tuple of Symbol), length n
         The kind of each output, and its norms and bias.
+
+    Examples
+    --------
+    >>> import theory
+    >>> theory.derive_candidates(2, 1)["antipodal"].phase
+    'superposition'
     """
 
     name: str
     phase: Phase
     embedding: sympy.ImmutableMatrix
     outputs: tuple[tuple[OutputLoss, tuple[sympy.Symbol, ...]], ...]
+
+    def _latex(self) -> str:
+        """The loss near the ideal solution; ``loss`` is the one for all norms and biases."""
+        name = self.name.replace("_", " ").replace("-", " ")
+        return typeset(rf"L_{{\text{{{name}}}}}", self.near_ideal.expression, self.near_ideal.holds)
 
     @property
     def importance(self) -> tuple[sympy.Expr, ...]:

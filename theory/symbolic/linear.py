@@ -14,6 +14,7 @@ import sympy
 
 from theory.model.values import ValueLaw, value_law
 from theory.symbolic.algebra.formula import expression
+from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import biases, couplings, densities, importances
 from theory.symbolic.moments import expect_polynomial
 
@@ -21,7 +22,7 @@ __all__ = ["LinearLoss", "derive_linear_loss"]
 
 
 @dataclass(frozen=True)
-class LinearLoss:
+class LinearLoss(Shown):
     """
     The linear model's population loss L = E sum_i I_i (x_i - x'_i)^2, in parts.
 
@@ -43,6 +44,9 @@ class LinearLoss:
     interference: dict[tuple[int, int], sympy.Expr]
     mean_error: tuple[sympy.Expr, ...]
     optimal_bias: tuple[sympy.Expr, ...]
+
+    def _latex(self) -> str:
+        return typeset("L", self.total)
 
     @property
     def total(self) -> sympy.Expr:

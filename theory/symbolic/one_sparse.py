@@ -13,6 +13,7 @@ import sympy
 from theory.model.values import ValueLaw, value_law
 from theory.symbolic.algebra.formula import expression
 from theory.symbolic.algebra.regions import shortest
+from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import ReLU, biases, couplings, importances
 from theory.symbolic.moments import expect_value
 
@@ -20,7 +21,7 @@ __all__ = ["OneSparseLoss", "derive_one_sparse_loss"]
 
 
 @dataclass(frozen=True)
-class OneSparseLoss:
+class OneSparseLoss(Shown):
     """
     The loss with exactly one active feature, in parts.
 
@@ -36,6 +37,9 @@ class OneSparseLoss:
 
     benefit: tuple[sympy.Expr, ...]
     interference: dict[tuple[int, int], sympy.Expr]
+
+    def _latex(self) -> str:
+        return typeset("L_1", self.total)
 
     @property
     def total(self) -> sympy.Expr:

@@ -21,13 +21,14 @@ from functools import lru_cache
 import sympy
 
 from theory.model.values import Symmetrised, ValueLaw, value_law
+from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import density, relative_importance
 
 __all__ = ["PairBoundary", "derive_pair_boundary"]
 
 
 @dataclass(frozen=True)
-class PairBoundary:
+class PairBoundary(Shown):
     """
     Idealised losses of a pair and of leaving the extra feature out, and where they agree.
 
@@ -45,6 +46,14 @@ class PairBoundary:
     not_represented: sympy.Expr
     density: sympy.Expr | None
     smaller: sympy.Expr
+
+    def _latex(self) -> str:
+        """The boundary, or both losses where there is none."""
+        if self.density is not None:
+            return typeset("p", self.density)
+        return ",\\quad ".join(
+            [typeset(r"L_{\text{pair}}", self.pair), typeset(r"L_{\text{not represented}}", self.not_represented)]
+        )
 
 
 def derive_pair_boundary(values: ValueLaw | str | None = None) -> PairBoundary:

@@ -191,6 +191,16 @@ def save_result(dataset: "xr.Dataset", path: str | os.PathLike[str]) -> None:
         What to write.
     path : path
         File; one that is there is replaced.
+
+    Examples
+    --------
+    >>> import theory
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "diagram.nc"
+    >>> theory.save_result(theory.exact_phase_diagram(2, 1, resolution=2), path)
+    >>> path.exists()
+    True
     """
     # NetCDF 3 holds integers of 32 bits only.
     long = {name: str(value) for name, value in dataset.attrs.items() if isinstance(value, int) and abs(value) >= 2**31}
@@ -268,6 +278,16 @@ def load_result(path: str | os.PathLike[str]) -> "xr.Dataset":
     ------
     OSError
         If there is no such file, or it is damaged or of another kind.
+
+    Examples
+    --------
+    >>> import theory
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "diagram.nc"
+    >>> theory.save_result(theory.exact_phase_diagram(2, 1, resolution=2), path)
+    >>> theory.load_result(path).attrs["phases"]
+    'not represented; dedicated; superposition'
     """
     import xarray as xr
 

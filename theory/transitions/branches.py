@@ -26,6 +26,8 @@ from theory.transitions.points import BranchPoint, correct
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Branch", "Solution", "follow", "follow_both_ways"]
 
@@ -77,6 +79,14 @@ class Branch:
         Where it lost or gained stability on the way, if unstable parts were followed.
     geometry : str
         What it looks like where it was started.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> branch = theory.follow(problem, theory.optimise(problem, "digon"), stop=0.2, points=3)
+    >>> branch.geometry, branch.end, branch.values.round(3).tolist()
+    ('digon', 'reached', [0.1, 0.141, 0.2])
     """
 
     path: ProblemPath
@@ -155,6 +165,30 @@ class Branch:
         ends = {0: self.beginning, len(self.values) - 1: self.end}
         return ends.get(k, "reached") != "reached"
 
+    def draw(self, ax: "Axes | None" = None) -> "Figure":
+        """
+        Draw the loss along the branch.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a figure of its own by default.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The picture; a notebook shows it.
+        """
+        from theory.transitions.branch_picture import draw_branch
+
+        return draw_branch(self, ax)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from theory.transitions.branch_picture import branch_html
+
+        return branch_html(self)
+
     def dataset(self) -> "xr.Dataset":
         """
         Put the branch into a labelled dataset.
@@ -227,6 +261,13 @@ def follow(
     ValueError
         If a value lies outside the parameter's domain, or the solution is not near a stationary point, or is a
         saddle while ``unstable`` is False.
+
+    Examples
+    --------
+    >>> from theory import Problem, optimise
+    >>> branch = follow(Problem(n=2, m=1, density=0.1), optimise(Problem(n=2, m=1, density=0.1), "digon"), stop=0.2)
+    >>> branch.geometry, branch.end
+    ('digon', 'reached')
     """
     path = ProblemPath(problem, parameter, index)
     targets = _targets(path, start, stop, points, values)
@@ -283,6 +324,15 @@ def follow_both_ways(
     ------
     ValueError
         As for ``follow``.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> pair = theory.optimise(problem, "digon")
+    >>> branch = theory.follow_both_ways(problem, pair, "density", 0.05, 0.2, at=0.1, points=4)
+    >>> branch.lowest, branch.highest
+    (0.05, 0.2)
     """
     if not low <= at <= high:
         raise ValueError(f"the start must lie within {low:g} ... {high:g}, got {at:g}")

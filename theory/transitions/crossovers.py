@@ -19,6 +19,7 @@ from scipy.interpolate import CubicHermiteSpline
 
 from theory.model.problem import Problem
 from theory.optimum.named_geometry import optimise
+from theory.tools.html import facts
 from theory.transitions.branches import Branch, follow_both_ways
 from theory.transitions.continuation import End
 from theory.transitions.paths import ProblemPath
@@ -63,6 +64,14 @@ class Crossing:
         From where the geometry ``above`` exists as a minimum, to where the geometry ``below`` does.
     ends : (str, str)
         Why they end there; "reached" means that the range looked at ends first.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.3)
+    >>> found = theory.crossover_between(problem, "digon", "dedicated", "relative importance", 0.05, 0.9)[0]
+    >>> found.below, found.above, found.order, f"{found.value:.6f}"
+    ('dedicated + unrepresented', 'digon', 'first', '0.204699')
     """
 
     value: float
@@ -74,6 +83,18 @@ class Crossing:
     above: str
     metastable: tuple[float, float]
     ends: tuple[End, End]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        low, high = self.metastable
+        known = {
+            "crossing": f"{self.below} → {self.above}",
+            "at": f"{self.value:.10g} ± {self.error:.1g}",
+            "loss": f"{self.loss:.10g}",
+            "order": f"{self.order}, slope jumps by {self.slope_jump:.4g}",
+            "metastable": f"{low:.6g} … {high:.6g}",
+        }
+        return facts(known)
 
 
 def crossover(first: Branch, second: Branch) -> tuple[Crossing, ...]:
@@ -96,6 +117,15 @@ def crossover(first: Branch, second: Branch) -> tuple[Crossing, ...]:
     ------
     ValueError
         If the branches belong to different problems or parameters.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.3)
+    >>> pair, = theory.branches_of(problem, "digon", "relative importance", 0.05, 0.9)
+    >>> alone, = theory.branches_of(problem, "dedicated", "relative importance", 0.05, 0.9)
+    >>> [f"{crossing.value:.6f}" for crossing in theory.crossover(pair, alone)]
+    ['0.204699']
     """
     if not _same_path(first.path, second.path):
         raise ValueError("the branches must belong to one problem, parameter and feature")
@@ -250,6 +280,14 @@ def branches_of(
     ------
     ValueError
         If the geometry is unknown or does not fit, or the range lies outside the parameter's domain.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> found = theory.branches_of(problem, "digon", "density", 0.05, 0.2, points=4)
+    >>> [(branch.geometry, branch.beginning, branch.end) for branch in found]
+    [('digon', 'reached', 'reached')]
     """
     path = ProblemPath(problem, parameter, index)
     for value in (low, high):
@@ -304,6 +342,14 @@ def crossover_between(
     ------
     ValueError
         If a geometry is unknown or does not fit, or the range lies outside the parameter's domain.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.3)
+    >>> found = theory.crossover_between(problem, "digon", "dedicated", "relative importance", 0.05, 0.9)[0]
+    >>> f"{found.value:.6f}", found.order
+    ('0.204699', 'first')
     """
     branches = [branches_of(problem, name, parameter, low, high, index) for name in (first, second)]
     crossings = [crossing for a in branches[0] for b in branches[1] for crossing in crossover(a, b)]

@@ -94,6 +94,14 @@ class Estimate(Generic[T]):
         What the error is made of.
     paths : dict of str to int
         How many rows took which path.
+
+    Examples
+    --------
+    >>> import theory
+    >>> problem = theory.Problem(n=2, m=1, density=0.1)
+    >>> found = theory.loss_estimate([[1.0, -1.0]], [0.0, 0.0], problem)
+    >>> f"{found.value:.6f}", found.error < 1e-12
+    ('0.003333', True)
     """
 
     value: T

@@ -7,6 +7,8 @@ from typing import Any
 import sympy
 from sympy.logic.boolalg import Boolean
 
+from theory.symbolic.algebra.shown import Shown, typeset
+
 __all__ = ["Formula", "exact", "expression"]
 
 
@@ -67,7 +69,7 @@ def expression(value: Any) -> sympy.Expr:
 
 
 @dataclass(frozen=True)
-class Formula:
+class Formula(Shown):
     """
     An expression and the condition under which it is true.
 
@@ -98,6 +100,9 @@ class Formula:
         """The symbols that need a value, by name."""
         free = self.expression.free_symbols | self.holds.free_symbols
         return tuple(sorted(free, key=lambda symbol: str(symbol.name)))
+
+    def _latex(self) -> str:
+        return typeset("", self.expression, self.holds)
 
     def at(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> sympy.Expr:
         """

@@ -173,9 +173,8 @@ def _section(claim: int, result: Mapping[str, Any], shown: bool) -> list[str]:
         lines += [f"| {_cell(finding['stated'])} | {_cell(finding['found'])} |" for finding in beyond]
         lines.append("")
     lines += shown * [f"![{entry.title}]({FOLDER}/{name}.png)", ""]
-    lines.append(
-        f"Figure: [{name}.py](gallery.md#figure-{name}). Made by `{result['command']}`, version {result['version']}."
-    )
+    figure = f"[{name}.py](gallery.md#figure-{name})" if shown else f"{name}.py"
+    lines.append(f"Figure: {figure}. Made by `{result['command']}`, version {result['version']}.")
     return lines
 
 

@@ -77,7 +77,7 @@ def _draw_comparison(axes: "Axes", data: xr.Dataset) -> None:
             axes.fill_between([column - 0.48, column + 0.48], row - 0.46, row + 0.46, lw=0,
                               color=COLOURS[4 if same else 1], alpha=0.45)  # fmt: skip
             text = _wrapped(str(here["best"].item())) + ("" if np.isnan(angle) else f"\n{angle:.1f}°")
-            axes.text(column, row, text, ha="center", va="center", fontsize=8.5)
+            axes.text(column, row, text, ha="center", va="center", fontsize=8.5, weight="bold" if same else "normal")
     axes.set_xticks(range(len(features)), [f"v = {v}" for v in features], fontsize=10)
     axes.xaxis.tick_top()
     rows = [f"density {p:g}" for p in densities]
@@ -88,7 +88,7 @@ def _draw_comparison(axes: "Axes", data: xr.Dataset) -> None:
     axes.spines[:].set_visible(False)
     axes.set_title(
         "Best solution for v features in three dimensions, and its largest angle to Thomson's directions "
-        "(blue: the same geometry)", fontsize=10, loc="left",
+        "(blue, bold: the same geometry)", fontsize=10, loc="left",
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def draw(data: xr.Dataset) -> "Figure":
         figure,
         f"A ReLU on the hidden layer makes neurons readable: {counts[0].max():.0f} of {M} are monosemantic at density "
         f"{p[counts[0].argmax()]:g}, {counts[0, p.argmin()]:.0f} at {p.min():g}; without it "
-        f"{counts[1].min():.0f} to {counts[1].max():.0f}",
+        f"{counts[1].max():.0f} at most",
     )
     return figure
 

@@ -19,6 +19,7 @@ from theory.phase_diagram.__main__ import main
 from theory.phase_diagram.boundaries import find_boundaries
 from theory.phase_diagram.diagram import default_resolution, exact_phase_diagram
 from theory.phase_diagram.grid import Grid
+from theory.phase_diagram.lines import boundary_segments, ideal_uprights, uprights
 from theory.phase_diagram.picture import draw_phase_diagram
 from theory.phase_diagram.text import summary
 
@@ -306,3 +307,43 @@ def test_a_diagram_of_one_phase_has_no_boundary() -> None:
     assert data.sizes["boundary"] == 0
     assert (data["phase"] == PHASES.index("dedicated")).all()
     draw_phase_diagram(data)
+
+
+def transitions(*rows: tuple[float, float, int, float, int, int]) -> xr.Dataset:
+    """Transitions of a grid of 2 x 2 cells: density, importance, order, jump of the solution, cell, neighbour."""
+    names = ("density", "importance", "order", "solution_jump", "cell", "neighbour")
+    columns = {
+        f"boundary_{name}": ("boundary", list(x)) for name, x in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    phases = {f"boundary_phase_{side}": ("boundary", [2] * len(rows)) for side in ("before", "after")}
+    return xr.Dataset(columns | phases, coords={"density": [0.1, 0.2], "importance": [1.0, 2.0]})
+
+
+def test_boundaries_that_run_side_by_side_are_drawn_apart() -> None:
+    weak = ((0.12, 1.0, 1, 0.05, 0, 2), (0.13, 2.0, 1, 0.06, 1, 3))
+    strong = ((0.14, 1.0, 1, 0.8, 0, 2), (0.16, 2.0, 1, 0.7, 1, 3))
+    pieces = [{tuple(end) for end in ends} for ends, _ in boundary_segments(transitions(*weak, *strong))]
+    assert len(pieces) == 2
+    for pair in (weak, strong):
+        assert {row[:2] for row in pair} in pieces
+
+
+def test_three_boundaries_meet_in_a_point() -> None:
+    rows = ((0.12, 1.0, 1, 0.05, 0, 2), (0.13, 2.0, 1, 0.4, 1, 3), (0.1, 1.5, 2, 0.0, 0, 1))
+    pieces = list(boundary_segments(transitions(*rows)))
+    centre = np.exp(np.log([row[:2] for row in rows]).mean(0))
+    assert sorted(order for _, order in pieces) == [1, 1, 2]
+    assert {tuple(ends[0]) for ends, _ in pieces} == {row[:2] for row in rows}
+    for ends, _ in pieces:
+        assert_allclose(ends[1], centre)
+
+
+def test_the_others_own_boundary_is_at_four_sevenths_if_idealised() -> None:
+    data = exact_phase_diagram(3, 2, resolution=24, density=(0.45, 0.8), importance=(2.0, 8.0))
+    ((ideal, low, high),) = ideal_uprights(data)
+    # Two others in one dimension, idealised: p/3 - p^2/4 = 2 p^2/6.
+    assert_allclose(ideal, 4 / 7, rtol=1e-6)
+    assert_allclose([low, high], [2.0, 8.0])
+    ((exact, _, _),) = uprights(data)
+    assert_allclose(exact, 0.70636, atol=1e-4)
+    assert "p = 4/7" in [text.get_text() for text in draw_phase_diagram(data).axes[0].texts]

@@ -253,9 +253,9 @@ def draw(data: xr.Dataset) -> "Figure":
     _draw_small(panels[0], small["small_contribution"].values * small["small_sign"].values)
     for letter, axes, p in zip("bc", panels[1:], data["density"].values[[0, -1]], strict=True):
         cell = data.sel(importance="equal", density=p)
-        image = _draw_large(axes, cell["contribution"].values, cell["error"].values)
+        image = _draw_large(axes, (cell["contribution"] * cell["sign"]).values, cell["error"].values)
         axes.set_title(f"({letter}) n = {data.attrs['n']}, m = {data.attrs['m']}, p = {p:g}", fontsize=11, loc="left")
-    above.colorbar(image, ax=panels[2], label="contribution $W_2|W_1|$")
+    above.colorbar(image, ax=panels[2], label="contribution $W_2W_1$ (red: to $x > 0$, blue: to $x < 0$)")
     left, right = below.subplots(1, 2)
     _draw_losses(left, data)
     _draw_counts(right, data)
@@ -292,6 +292,7 @@ def _draw_large(axes: "Axes", contribution: "ndarray", error: "ndarray") -> "Axe
     """Features by their error, neurons by the feature they serve most."""
     rows = contribution[np.argsort(error)]
     rows = rows[:, np.argsort(np.abs(rows).argmax(0), kind="stable")]
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("neuron")
     axes.set_ylabel("feature, best computed first")
     return axes.imshow(rows, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")

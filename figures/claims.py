@@ -8,7 +8,7 @@ made them, and gallery.md shows the figures' pictures, which are drawn anew.
 from figures.shared.script import SCRIPTS, Settings, check_foreign, obtain
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from math import prod
@@ -109,7 +109,7 @@ def collect(folder: Path, settings: Settings) -> dict[int, dict[str, Any]]:
     return {claim: results[claim] for claim in sorted(results)}
 
 
-def page(results: Mapping[int, Mapping[str, Any]]) -> str:
+def page(results: Mapping[int, Mapping[str, Any]], shown: Collection[str] = SCRIPTS) -> str:
     """
     Write the page of claims.
 
@@ -117,6 +117,8 @@ def page(results: Mapping[int, Mapping[str, Any]]) -> str:
     ----------
     results : mapping from int to mapping
         As ``collect`` returns it.
+    shown : collection of str
+        Scripts whose picture is stored beside the page.
 
     Returns
     -------
@@ -137,11 +139,11 @@ def page(results: Mapping[int, Mapping[str, Any]]) -> str:
     lines += [f"| {claim} | [{CLAIMS[claim].title}](#claim-{claim}) | {r['verdict']} |" for claim, r in results.items()]
     lines += ["", "The documents:", "", *(f"- {key}: {title}" for key, title in DOCUMENTS.items())]
     for claim, result in results.items():
-        lines += _section(claim, result)
+        lines += _section(claim, result, result["script"] in shown)
     return "\n".join(lines) + "\n"
 
 
-def _section(claim: int, result: Mapping[str, Any]) -> list[str]:
+def _section(claim: int, result: Mapping[str, Any], shown: bool) -> list[str]:
     """One claim: what is stated, the verdict, the findings, the mechanism, and where it comes from."""
     entry, name = CLAIMS[claim], result["script"]
     chosen = f"\n>\n> Chosen here: {_text(entry.chosen)}." if entry.chosen else ""
@@ -170,7 +172,7 @@ def _section(claim: int, result: Mapping[str, Any]) -> list[str]:
         lines += ["Beyond the documents:", "", "| looked at | found |", "|---|---|"]
         lines += [f"| {_cell(finding['stated'])} | {_cell(finding['found'])} |" for finding in beyond]
         lines.append("")
-    lines += [f"![{entry.title}]({FOLDER}/{name}.png)", ""]
+    lines += shown * [f"![{entry.title}]({FOLDER}/{name}.png)", ""]
     lines.append(
         f"Figure: [{name}.py](gallery.md#figure-{name}). Made by `{result['command']}`, version {result['version']}."
     )

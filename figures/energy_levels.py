@@ -10,7 +10,7 @@ next, and the way from digons to a pentagon is sticky (claim 34). The slides giv
     one direction, five times 2/5 for the pentagon.
 (b), (c) D_i of two runs: one that ends in the pentagon, and one that stays in the digons, with the fifth feature beside
     one of them.
-(d) Share of the runs that end in digons, where pentagons are the optimum, by recipe.
+(d) Share of the runs that end with a feature in a digon, where pentagons cost less, by recipe.
 (e) Models put into the exact minimum with two digons: share still there after so many steps at a constant rate.
 (f) What holds them: the saddle point between digons and pentagon (one direction of descent, which leads to either of
     them), against density. The wall above the digons becomes vanishingly low where features are sparse.

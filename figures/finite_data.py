@@ -147,7 +147,7 @@ def _gain(data: xr.Dataset, sparsity: float, size: int, loss: str) -> tuple[str,
 
 def _sizes_of_biases(data: xr.Dataset, model: str, size: int) -> np.ndarray:
     """Mean |b| over the runs, by sparsity and feature."""
-    return np.asarray(np.abs(data["b"].sel(model=model, samples=size)).mean("run").values)
+    return np.asarray(abs(data["b"].sel(model=model, samples=size)).mean("run").values)
 
 
 def _ordered(data: xr.Dataset, model: str, size: int) -> list[bool]:

@@ -35,8 +35,6 @@ MODELS = {"linear": "linear", "relu": "ReLU output", "relu_hidden": "ReLU output
 # Norms from which on a feature may count as represented; the picture takes the first.
 REPRESENTED, NORMS = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
 _SAMPLES = 40_000
-# Norms below which a feature is not drawn.
-_FAINT = 0.1
 # The post: the linear model captures the top five, whose biases are smallest.
 STATED_TOP = 5
 # A loss this part below the linear optimum may be "much better"; of two sizes, one this many times the other may be
@@ -337,7 +335,7 @@ def draw(data: xr.Dataset) -> "Figure":
     figure = new_figure(10.5, 13.0)
     grid = figure.add_gridspec(4, 3, height_ratios=(1, 1, 1, 1.05))
     models = [best(data, model, k)[0] for model in MODELS for k in range(len(SPARSITIES))]
-    shown = max(int(np.flatnonzero(np.linalg.norm(W, axis=0) > _FAINT).max()) + 2 for W in models)
+    shown = max(int(np.flatnonzero(np.linalg.norm(W, axis=0) > REPRESENTED).max()) + 4 for W in models)
     for j, (model, label) in enumerate(MODELS.items()):
         for k, sparsity in enumerate(SPARSITIES):
             axes = figure.add_subplot(grid[j, k])

@@ -11,7 +11,7 @@ the optimal loss jumps; continuous where they merge. A second, finer grid covers
 kinds meet.
 """
 
-from figures.shared.script import Settings, main, new_figure
+from figures.shared.script import Settings, headline, main, new_figure
 
 from typing import TYPE_CHECKING, Any
 
@@ -268,7 +268,7 @@ def draw(data: xr.Dataset) -> "Figure":
         axes.set_title(title, fontsize=11)
     for axes in rows[-1]:
         axes.set_xlabel("density  $1-S$      (dense → sparse)")
-    figure.suptitle(_headline(data), fontsize=13)
+    headline(figure, _headline(data))
     handles = [*picture_legend(), rows[0][2].get_legend_handles_labels()[0][0]]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return figure
@@ -280,7 +280,7 @@ def _headline(data: xr.Dataset) -> str:
     agrees = np.concatenate([part["agrees"].values.ravel() for part in parts]).mean()
     second = np.concatenate([part["boundary_order"].values[_changes(part)] == 2 for part in parts])
     return (
-        f"Training learns the phase of the exact optimum in {agrees:.0%} of the cells; "
+        f"Training learns the phase of the exact optimum in {agrees:.1%} of the cells; "
         f"its boundary is of first order at {1 - second.mean():.0%} of the places"
     )
 

@@ -128,14 +128,21 @@ def _together(data: xr.Dataset, case: str) -> Finding:
 
 def _learned(data: xr.Dataset) -> Finding:
     cases = [str(case) for case in data["case"].values if _has_factors(data, str(case))]
-    choices = {f"{recipe}, {case}": (str(recipe), case) for recipe in data["recipe"].values for case in cases}
+    choices = {
+        f"{recipe}, {case}, {_drawn(data)}": (str(recipe), case) for recipe in data["recipe"].values for case in cases
+    }
 
     def measure(choice: tuple[str, str]) -> tuple[str, bool]:
-        here = data["together_learned"].sel(recipe=choice[0], case=choice[1]).mean("density")
+        here = data["together_learned"].sel(recipe=choice[0], case=choice[1])
         within, across = float(here.sel(where="within")), float(here.sel(where="across"))
         return f"{within:.0%} of the pairs within sets, {across:.0%} of those across", within > across
 
-    return weighed("in training anticorrelated features share a tegum factor", measure, choices, f"{OURS}, {cases[0]}")
+    return weighed(
+        "in training anticorrelated features share a tegum factor",
+        measure,
+        choices,
+        f"{OURS}, {cases[0]}, {_drawn(data)}",
+    )
 
 
 def _opposite(data: xr.Dataset, case: str) -> Finding:

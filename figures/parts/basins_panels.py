@@ -148,4 +148,4 @@ def _draw_apart(row: "np.ndarray", data: xr.Dataset) -> None:
     right.set_title("exact branches (lines) and learned models (points)", fontsize=11)
     right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     for axes in (left, right):
-        axes.set_xlabel("density of that feature relative to the others'   (dense → sparse)")
+        axes.set_xlabel("density of that feature relative to the others'\n(dense → sparse)")

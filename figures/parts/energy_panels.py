@@ -1,6 +1,6 @@
 """The picture of the energy levels of learning: six panels."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -46,9 +46,10 @@ def draw(data: xr.Dataset) -> "Figure":
     _lives(fifth, data)
     _wall(sixth, data)
     found = data["rest_found"].values
-    figure.suptitle(
+    headline(
+        figure,
         f"Learning rests at exact stationary points ({found.sum()} of {len(found)} rests) and jumps between them; "
-        f"{data['digon_share'].values.min():.0%} to {data['digon_share'].values.max():.0%} of the runs stay in digons"
+        f"{data['digon_share'].values.min():.0%} to {data['digon_share'].values.max():.0%} of the runs stay in digons",
     )
     return figure
 
@@ -120,7 +121,7 @@ def _ends(axes: "Axes", data: xr.Dataset) -> None:
     axes.set_xticks(np.arange(len(cases)), [str(case).replace(", ", "\n") for case in cases])
     axes.set_ylim(0, 1.5 * max(100 * data["digon_share"].values.max(), 10))
     axes.set_ylabel("runs that end in digons, %")
-    axes.set_title("(d) pentagons are the optimum: who gets there", fontsize=11, loc="left")
+    axes.set_title("(d) no digon is optimal: runs that end in one", fontsize=11, loc="left")
     axes.legend(frameon=False, fontsize=8, ncol=2, loc="upper left")
 
 

@@ -1,6 +1,6 @@
 """The picture of principal components and shared factors: curves, bars, columns and cosines."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ def draw(data: xr.Dataset) -> "Figure":
     _likeness(figure.add_subplot(grid[0, :5]), data)
     _bars(figure.add_subplot(grid[0, 5:]), data)
     p = data["pca_density"].values
-    shown = sorted({int(np.abs(p - at).argmin()) for at in _SHOWN})
+    shown = sorted({int(np.abs(p - at).argmin()) for at in _SHOWN}, reverse=True)  # from dense to sparse
     for column, k in enumerate(shown):
         axes = figure.add_subplot(grid[1, 2 * column : 2 * column + 2])
         _columns(axes, data["optimum_W"].values[k])
@@ -51,10 +51,11 @@ def draw(data: xr.Dataset) -> "Figure":
     off = 1 - data["optimum"].values[:, 2]
     order = bool((np.diff(data["optimum"].values[:, 1]) < 0).all())
     share = data["together"].mean("density").values
-    figure.suptitle(
+    headline(
+        figure,
         f"The denser, the more like PCA{' without any step' if order else ''}: {off[0]:.0%} below its loss at "
         f"p = {p[0]:g}, {off[-1]:.1%} at {p[-1]:g}.  Anticorrelated features share a factor: "
-        f"{share[:, 0].min():.0%} to {share[:, 0].max():.0%} of the pairs"
+        f"{share[:, 0].min():.0%} to {share[:, 0].max():.0%} of the pairs",
     )
     return figure
 
@@ -66,7 +67,7 @@ def _likeness(axes: "Axes", data: xr.Dataset) -> None:
         return 1 - values[..., 0], values[..., 1], 1 - values[..., 2]
 
     axes.axvspan(0.5, 1.0, color=COLOURS[6], alpha=0.15, lw=0)
-    axes.text(0.52, 0.97, "slides: most PCA-like", transform=axes.get_xaxis_transform(), va="top", fontsize=9)
+    axes.text(0.98, 0.97, "slides: most PCA-like", transform=axes.get_xaxis_transform(), va="top", fontsize=9)
     for k, values in enumerate(off(data["optimum"].values)):
         axes.plot(p, values, color=COLOURS[k], lw=2, label=_NAMES[k])
     for j, recipe in enumerate(data["pca_recipe"].values):
@@ -74,8 +75,8 @@ def _likeness(axes: "Axes", data: xr.Dataset) -> None:
             axes.plot(p, values.mean(1), "ox"[j], color=COLOURS[k], ms=5, alpha=0.7)
         axes.plot([], [], "ox"[j], color=COLOURS[7], ms=5, label=f"mean of learned models: {recipe}")
     axes.plot([], [], color=COLOURS[7], lw=2, label="best solution")
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("density of a pair  $1-S$")
+    axes.set_xlim(1, 0)
+    axes.set_xlabel("density of a pair  $1-S$      (dense → sparse)")
     axes.set_ylabel("difference from PCA")
     axes.set_title("(a) three correlated pairs in two dimensions", fontsize=11, loc="left")
     axes.legend(frameon=False, fontsize=9)
@@ -85,7 +86,7 @@ def _bars(axes: "Axes", data: xr.Dataset) -> None:
     cases = data["case"].values
     groups = [("share a factor, best solution", data["together"].mean("density").values)]
     for recipe in data["recipe"].values:
-        share = data["together_learned"].sel(recipe=recipe).mean("density").values
+        share = data["together_learned"].sel(recipe=recipe).values
         groups.append((f"share a factor, {recipe}", share))
     opposite = data["opposite"].sel(degrees=STRAIGHT[0]).mean("density").values
     groups.append((f"opposite to {STRAIGHT[0]:g} degrees, best solution", opposite))
@@ -101,7 +102,7 @@ def _bars(axes: "Axes", data: xr.Dataset) -> None:
     axes.set_ylim(0, 150)
     axes.set_yticks([0, 25, 50, 75, 100])
     axes.set_ylabel("pairs of features, %")
-    axes.set_title("(b) anticorrelated features, mean over densities", fontsize=11, loc="left")
+    axes.set_title("(b) anticorrelated features, mean over densities (learned: one)", fontsize=11, loc="left")
     axes.legend(frameon=False, fontsize=8, ncol=2, loc="upper left")
 
 
@@ -109,7 +110,9 @@ def _columns(axes: "Axes", W: np.ndarray) -> None:
     limit = 1.15 * np.abs(W).max()
     for colour, members in zip(COLOURS, PAIRS, strict=False):
         for j in members:
-            axes.annotate("", W[:, j], (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2, "alpha": 0.8})
+            axes.annotate(
+                "", tuple(W[:, j]), (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2, "alpha": 0.8}
+            )
     axes.set_xlim(-limit, limit)
     axes.set_ylim(-limit, limit)
     axes.set_aspect("equal")

@@ -50,10 +50,14 @@ def draw(data: xr.Dataset) -> "Figure":
     headline(
         figure,
         f"While two sets of three features are learned the loss rests at {len(stages)} exact stationary points, one "
-        f"per geometry; {float(data['share'].max('init').isel(trained_density=at)):.0%} of the runs end in the "
-        f"octahedron at density {DRAWN:g}",
+        f"per geometry; of the runs {_percents(data, at)} end in the octahedron at density {DRAWN:g}",
     )
     return figure
+
+
+def _percents(data: xr.Dataset, at: int) -> str:
+    shares = data["share"].isel(trained_density=at).values
+    return " and ".join(f"{x:.0%} from {init} weights" for init, x in zip(data["init"].values, shares, strict=True))
 
 
 def _shade(axes: "Axes", data: xr.Dataset, run: int) -> None:

@@ -51,7 +51,7 @@ def _draw_optima(axes: "Axes", data: xr.Dataset) -> None:
     for case in range(4):
         for k, choice in enumerate(data["choice"].values):
             W = data["five_exact_W"].isel(case=case, choice=k).values
-            inset = axes.inset_axes(((case * data.sizes["choice"] + k) * width, 0, width, 0.9))
+            inset = axes.inset_axes(((case * data.sizes["choice"] + k) * width, -0.05, width, 0.78))
             for i in range(W.shape[1]):
                 stored = np.linalg.norm(W[:, i]) > _FAINT
                 inset.plot([0, W[0, i]], [0, W[1, i]], color=shades[i], lw=1.8)

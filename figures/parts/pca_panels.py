@@ -22,6 +22,8 @@ LOW, HIGH = 0.02, 0.6
 # What the slides state: lowest and highest density for each number of collapsed sets.
 STATED = {0: (0.0, 0.05), 1: (0.05, 0.15), 2: (0.15, 0.2), 3: (0.25, 0.5)}
 _MARKERS = "osD^"
+# In the logarithm of a loss, from one density to the next.
+_JUMP = 0.2
 
 
 def draw(data: xr.Dataset) -> "Figure":
@@ -84,8 +86,15 @@ def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
     axes.set_yticks(range(COUNTS))
     axes.set_ylim(-0.75, 3.6)
     axes.set_ylabel("collapsed sets")
-    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.1))
     axes.set_title("3 sets of 2 correlated features, n = 6, m = 2", fontsize=11)
+
+
+def _broken(ratio: "ndarray") -> "ndarray":
+    """Break a curve where it goes over to another minimum with as many collapsed sets."""
+    jumps = np.abs(np.diff(np.log(ratio), prepend=np.log(ratio[:1]))) > _JUMP
+    alone = jumps & np.r_[jumps[1:], True]
+    return np.where(jumps & ~alone, np.nan, ratio)
 
 
 def _draw_losses(axes: "Axes", data: xr.Dataset) -> None:
@@ -95,7 +104,9 @@ def _draw_losses(axes: "Axes", data: xr.Dataset) -> None:
     places = data["run_density"].values
     at_runs = np.exp(np.interp(np.log(places), np.log(p), np.log(best)))
     for count in range(COUNTS):
-        axes.plot(p, loss[:, count] / best, color=COLOURS[count], lw=1.8, label=f"{count} collapsed")
+        axes.plot(
+            p, _broken(loss[:, count] / best), ".-", ms=3, color=COLOURS[count], lw=1.8, label=f"{count} collapsed"
+        )
         k, run = np.nonzero(counts == count)
         shift = np.exp(0.018 * (count - 1.5))
         axes.plot(places[k] * shift, runs[k, run] / at_runs[k], _MARKERS[count], color=COLOURS[count], ms=4, alpha=0.5,

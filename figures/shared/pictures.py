@@ -145,7 +145,7 @@ def gallery(folder: Path, names: Sequence[str], claims: Mapping[int, str]) -> st
     folder : Path
         Folder of the pictures.
     names : sequence of str
-        The scripts, in the order of their sections.
+        The scripts, in the order of their sections; without a picture they have none.
     claims : mapping from int to str
         The script that judges each claim.
 
@@ -156,6 +156,8 @@ def gallery(folder: Path, names: Sequence[str], claims: Mapping[int, str]) -> st
     """
     lines = [_HEAD]
     for name in names:
+        if not (folder / f"{name}.png").exists():
+            continue
         made = told(folder / f"{name}.png")
         script = (import_module(f"figures.{name}").__doc__ or "").strip().split("\n\n", 1)
         judged = [claim for claim, judge in sorted(claims.items()) if judge == name]
@@ -166,8 +168,7 @@ def gallery(folder: Path, names: Sequence[str], claims: Mapping[int, str]) -> st
             "",
             f"![{_plain(made['title'])}]({FOLDER}/{name}.png)",
             "",
-            _plain(" ".join(script[-1].split())),
-            "",
+            *(f"{_plain(' '.join(part.split()))}\n" for part in script[-1].split("\n\n")),
             f"Claims: {links}. Made by `python figures/{name}.py --seed {made['seed']}`, {made['software']}.",
             "",
         ]

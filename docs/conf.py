@@ -24,6 +24,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_execution_in_temp = True
+nb_ipywidgets_js = {}  # pages ask for nothing from a network
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 autodoc_typehints = "none"  # shapes and types stand in the docstrings

@@ -94,7 +94,7 @@ def compute(settings: Settings) -> xr.Dataset:
         transitions of the finer grid: ``fine_density``, ``fine_importance``, ``fine_order``, ``fine_slope_jump``.
     """
     effort: dict[str, Any] = (
-        {"resolution": 6, "instances": 2, "steps": 600} if settings.quick else {"resolution": 30, "instances": 8}
+        {"resolution": 5, "instances": 2, "steps": 600} if settings.quick else {"resolution": 30, "instances": 8}
     )
     parts, texts, phases = [], [], ""
     for n, m in PROBLEMS:

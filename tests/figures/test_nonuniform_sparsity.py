@@ -146,4 +146,4 @@ def test_no_rule_for_one_feature_alone_comes_near_the_pair_criterion() -> None:
 
 def test_the_picture_has_four_panels(computed: xr.Dataset) -> None:
     figure = draw(computed)
-    assert [axes.get_title(loc="left")[:3] for axes in figure.axes] == ["(a)", "(b)", "(c)", "(d)"]
+    assert [axes.get_title(loc="left")[:3] for axes in figure.axes] == ["exa", "(a)", "(b)", "(c)", "(d)"]

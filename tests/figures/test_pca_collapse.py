@@ -89,6 +89,10 @@ def test_most_learned_models_collapse_all_sets_where_two_is_the_optimum(at_full_
 
 
 def test_the_picture_names_its_transitions(data: xr.Dataset) -> None:
-    top, bottom = draw(data).axes
+    top, middle, bottom = draw(data).axes
     assert [text.get_text() for text in top.texts] == [f"{p:.4f}" for p in data["transition"].values]
+    # One sketch per optimum, all of them beside the data.
+    shapes = len(np.unique(np.nanargmin(data["loss"].values, axis=1)))
+    assert len(middle.child_axes) >= shapes
+    assert not bottom.child_axes
     assert "loss" in bottom.get_ylabel()

@@ -122,4 +122,4 @@ def test_the_first_pair_pays_where_the_criterion_says_so(size: str) -> None:
 
 
 def test_the_picture_has_a_panel_per_density_and_row(data: xr.Dataset) -> None:
-    assert len(draw(data).axes) == 5 * len(DENSITIES) + 1 + 2
+    assert len(draw(data).axes) == 5 * len(DENSITIES) + 1 + 3

@@ -1,6 +1,6 @@
 """The picture of the energy levels of learning: six panels."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -46,9 +46,10 @@ def draw(data: xr.Dataset) -> "Figure":
     _lives(fifth, data)
     _wall(sixth, data)
     found = data["rest_found"].values
-    figure.suptitle(
+    headline(
+        figure,
         f"Learning rests at exact stationary points ({found.sum()} of {len(found)} rests) and jumps between them; "
-        f"{data['digon_share'].values.min():.0%} to {data['digon_share'].values.max():.0%} of the runs stay in digons"
+        f"{data['digon_share'].values.min():.0%} to {data['digon_share'].values.max():.0%} of the runs stay in digons",
     )
     return figure
 

@@ -88,7 +88,7 @@ def principal(settings: Settings) -> xr.Dataset:
         optimum.append((*likeness(found.W[k], p), float(found.loss[k]) / pca_loss(p)))
         for i, recipe in enumerate(recipes):
             model = train(problem, runs, seed=settings.seed, snapshots=(), progress=False, workers=settings.workers,
-                          **_RECIPES[recipe])  # type: ignore[arg-type]  # fmt: skip
+                          **_RECIPES[recipe])  # fmt: skip
             each = zip(model["W"].values.astype(float), model["loss"].values, strict=True)
             learned[i, j] = [(*likeness(w, p), loss / pca_loss(p)) for w, loss in each]
     return xr.Dataset(
@@ -167,7 +167,7 @@ def anticorrelated(settings: Settings) -> xr.Dataset:
             drawn = j == len(densities) // 2
             models = [
                 train(problem, runs, seed=settings.seed, snapshots=(), progress=False, workers=settings.workers,
-                      **_RECIPES[recipe])  # type: ignore[arg-type]
+                      **_RECIPES[recipe])
                 for recipe in (recipes if drawn else recipes[:1])
             ]  # fmt: skip
             if drawn:
@@ -213,7 +213,8 @@ def _cosines(W: ndarray) -> ndarray:
 def _shares(case: SetCase, yes: ndarray) -> tuple[float, float]:
     """Share of the pairs within sets, and across sets, for which something is true."""
     own = {frozenset(pair) for members in case.members for pair in combinations(members, 2)}
-    within, across = [], []
+    within: list[bool] = []
+    across: list[bool] = []
     for pair in combinations(range(case.sets * case.size), 2):
         (within if frozenset(pair) in own else across).append(bool(yes[pair]))
     return float(np.mean(within)), float(np.mean(across))

@@ -1,6 +1,6 @@
 """The picture of principal components and shared factors: curves, bars, columns and cosines."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -51,10 +51,11 @@ def draw(data: xr.Dataset) -> "Figure":
     off = 1 - data["optimum"].values[:, 2]
     order = bool((np.diff(data["optimum"].values[:, 1]) < 0).all())
     share = data["together"].mean("density").values
-    figure.suptitle(
+    headline(
+        figure,
         f"The denser, the more like PCA{' without any step' if order else ''}: {off[0]:.0%} below its loss at "
         f"p = {p[0]:g}, {off[-1]:.1%} at {p[-1]:g}.  Anticorrelated features share a factor: "
-        f"{share[:, 0].min():.0%} to {share[:, 0].max():.0%} of the pairs"
+        f"{share[:, 0].min():.0%} to {share[:, 0].max():.0%} of the pairs",
     )
     return figure
 

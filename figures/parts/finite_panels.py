@@ -1,6 +1,6 @@
 """The picture of training on a finite data set: six panels."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -42,9 +42,10 @@ def draw(data: xr.Dataset) -> "Figure":
     excess = (data["true_loss"].sel(samples=known).mean("run") / fresh - 1).values
     _law(law, excess, known)
     few, many = excess[1, :, 0], excess[1, :, -1]
-    figure.suptitle(
+    headline(
+        figure,
         f"A fixed data set: {known[0]} samples cost the ReLU model {few.min():.0%} to {few.max():.0%} more than fresh "
-        f"ones, {known[-1]} samples {many.min():.1%} to {many.max():.1%}"
+        f"ones, {known[-1]} samples {many.min():.1%} to {many.max():.1%}",
     )
     return figure
 

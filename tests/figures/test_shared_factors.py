@@ -87,11 +87,13 @@ def test_sets_of_two_share_a_factor_at_no_cost_and_a_third_feature_finds_no_oppo
 def test_in_the_plane_the_antipodes_of_sets_of_three_are_in_the_other_set() -> None:
     case = CASES[4]
     problem = case.problem(0.1)
+    angle = np.deg2rad([0, 120, 240, 60, 180, 300])
     W, b = random_starts(problem, 12, np.random.default_rng(0))
-    best = refine(problem.repeated(12), W, b)
-    W = best.W[best.loss.argmin()]
-    assert straight(case, W, 3.0) == (0.0, pytest.approx(1 / 3))
-    assert_allclose(best.loss.min() / problem.zero_loss, 0.1764662, rtol=1e-6)
+    W = np.concatenate([[[np.cos(angle), np.sin(angle)]], W])
+    found = refine(problem.repeated(13), W, np.concatenate([np.zeros((1, 6)), b]))
+    assert found.loss.argmin() == 0
+    assert straight(case, found.W[0], 3.0) == (0.0, pytest.approx(1 / 3))
+    assert_allclose(found.loss[0] / problem.zero_loss, 0.1764662, rtol=1e-6)
 
 
 @pytest.mark.slow

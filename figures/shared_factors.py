@@ -16,7 +16,7 @@ anticorrelated features prefer to be in the same tegum factor, and antipodal.
     dimensions all six share one hexagon, with the features of a set a third of a turn apart and every antipode in the
     other set.
 
-Best solutions are the lowest of exact minima from random starts, learned models and known forms.
+Best solutions are the lowest of exact minima from random starts, learned models, polygons and known forms.
 """
 
 from figures.shared.script import Settings, main

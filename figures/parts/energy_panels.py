@@ -48,8 +48,8 @@ def draw(data: xr.Dataset) -> "Figure":
     found = data["rest_found"].values
     headline(
         figure,
-        f"Learning rests at exact stationary points ({found.sum()} of {len(found)} rests) and jumps between them; "
-        f"{data['digon_share'].values.min():.0%} to {data['digon_share'].values.max():.0%} of the runs stay in digons",
+        f"Learning rests at exact stationary points ({found.sum()} of {len(found)} rests) and jumps on; up to "
+        f"{data['digon_share'].values.max():.0%} of the runs stay in digons",
     )
     return figure
 

@@ -33,6 +33,8 @@ _KNOWN = np.array(
 MEASURES = ("variance kept", "W^T W against the projection", "loss against PCA's")
 OURS = "Xavier, Adam 1e-2"
 _RECIPES = {OURS: {"learning_rate": 1e-2, "steps": 3000}, PAPER: PAPER_RECIPE}
+# So many orders of the vertices: six features in sets have five arrangements around a hexagon, or fewer.
+_ORDERS = 24
 # Columns shorter than this store nothing.
 _DEAD_NORM = 0.1
 # Degrees from a straight angle, the first the one that is drawn.
@@ -175,6 +177,8 @@ def anticorrelated(settings: Settings) -> xr.Dataset:
                     np.mean([shared(case, w) for w in model["W"].values.astype(float)], axis=0) for model in models
                 ]
             W, b = random_starts(problem, random, np.random.default_rng(settings.seed))
+            if case.m == 2:
+                W, b = np.concatenate([W, _polygons(problem.n)]), np.concatenate([b, np.zeros((_ORDERS, problem.n))])
             W = np.concatenate([W, models[0]["W"].values.astype(float)])
             b = np.concatenate([b, models[0]["b"].values.astype(float)])
             found = refine(problem.repeated(len(W)), W, b)
@@ -201,6 +205,14 @@ def anticorrelated(settings: Settings) -> xr.Dataset:
         },
         attrs={"anticorrelated_runs": runs},
     )
+
+
+def _polygons(n: int) -> ndarray:
+    """Regular polygons with the features at their vertices in many orders."""
+    angle = 2 * np.pi * np.arange(n) / n
+    rng = np.random.default_rng(0)
+    orders = np.array([rng.permutation(n) for _ in range(_ORDERS)])
+    return np.array([np.cos(angle[orders]), np.sin(angle[orders])]).swapaxes(0, 1)
 
 
 def _cosines(W: ndarray) -> ndarray:

@@ -127,8 +127,7 @@ def _true_loss(W: ndarray, b: ndarray, sparsity: float, model: str, held_out: nd
     if model == "relu_hidden":
         return empirical_loss(W, b, held_out, model)
     problem = Problem(n=N, m=M, density=1 - sparsity, importance=IMPORTANCE)
-    activation: Literal[relu, linear] = "linear" if model == "linear" else "relu"
-    return np.asarray(population_loss(W, b, problem, model=activation, rtol=1e-4))
+    return np.asarray(population_loss(W, b, problem, "linear" if model == "linear" else "relu", rtol=1e-4))
 
 
 def run_all(settings: Settings) -> xr.Dataset:

@@ -271,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             write(folder / name, text)
             tell(folder / name)
     for claim, result in results.items():
-        tell(f"{claim:>3}  {CLAIMS[claim].title:46}{result['verdict']}")
+        tell(f"{claim:>3}  {CLAIMS[claim].title:48}{result['verdict']}")
 
 
 if __name__ == "__main__":

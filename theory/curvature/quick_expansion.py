@@ -8,7 +8,7 @@ from a saddle (theory.curvature.expansion). Independent features with values uni
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 
 from theory.curvature.expansion import Expansion, chain
@@ -16,15 +16,15 @@ from theory.loss.decoupled import decoupled_errors
 from theory.loss.enumeration import max_features
 from theory.loss.output_curvature import output_curvatures
 from theory.loss.population import OutputErrors, output_errors
+from theory.loss.reads import own_then_read, reads
 from theory.loss.sparse_couplings import output_error
 from theory.model.problem import Problem
 from theory.model.values import UNIFORM
 
 __all__ = ["quick_expand", "separate_errors"]
 
-# Couplings below this part of the largest act as a bias, their mean, and fluctuations whose effect is of the order of
-# their square: below rounding, but for the derivative, which is of the order of the coupling.
-_FAINT, _ROUNDING = 1e-6, 1e-12
+# Couplings that are not read and exceed this are made up for in the derivative.
+_ROUNDING = 1e-12
 # Decimals in which the couplings of outputs that symmetry exchanges agree.
 _DIGITS = 12
 # Beside couplings 1/_SMALL times as large, few nodes do not do.
@@ -51,8 +51,8 @@ def separate_errors(G: Float[ndarray, "n n"], b: Float[ndarray, " n"], problem: 
     OutputErrors
         As from ``output_errors``, with a batch of one model.
     """
-    reads = _reads(G)
-    clean, faint = np.where(reads, G, 0.0), np.where(reads, 0.0, G)
+    read = reads(G, np.arange(problem.n), but_faint=True)
+    clean, faint = np.where(read, G, 0.0), np.where(read, 0.0, G)
     b = b + faint @ problem.features.mean
     errors = _read_errors(clean, b, problem)
     if np.abs(faint).max() > _ROUNDING:  # fluctuations: f'' var(c_j x_j) / 2, of which the derivative matters
@@ -120,12 +120,7 @@ def _variance(density: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
 
 def _few(G: Float[ndarray, "n n"]) -> bool:
     """Whether every output reads few enough features for the active sets among them to be enumerated."""
-    return bool(_reads(G).sum(1).max() <= max_features(UNIFORM))
-
-
-def _reads(G: Float[ndarray, "n n"]) -> Bool[ndarray, "n n"]:
-    """Which features every output reads, its own included."""
-    return np.asarray((np.abs(G) > _FAINT * np.abs(G).max()) | np.eye(len(G), dtype=bool))
+    return bool(reads(G, np.arange(len(G)), but_faint=True).sum(1).max() <= max_features(UNIFORM))
 
 
 def _curvatures(
@@ -137,19 +132,19 @@ def _curvatures(
     A feature j that the output does not read is independent of all that it does: its coupling acts as the bias does,
     times x_j.
     """
-    n, reads = len(G), _reads(G)
-    rank = np.where(np.eye(n, dtype=bool), 0, np.where(reads, 1, 2))
-    order = np.argsort(rank, axis=1, kind="stable")  # own feature first, then those that are read
-    second, counts = np.empty((n, n + 1, n + 1)), reads.sum(1)
+    n, own = len(G), np.arange(len(G))
+    read = reads(G, own, but_faint=True)
+    order = own_then_read(read, own)
+    second, counts = np.empty((n, n + 1, n + 1)), read.sum(1)
     for size in np.unique(counts).tolist():
         rows = np.flatnonzero(counts == size)
         features = order[rows, :size]
         inner = output_curvatures(np.take_along_axis(G[rows], features, 1), b[rows], density[features], _NODES)
         onto = np.zeros((len(rows), size + 1, n + 1))
-        onto[:, -1, :n] = np.where(reads[rows], 0.0, density / 2)
+        onto[:, -1, :n] = np.where(read[rows], 0.0, density / 2)
         onto[np.arange(len(rows))[:, None], np.arange(size), features] = 1.0
         onto[:, -1, n] = 1.0
         second[rows] = onto.swapaxes(1, 2) @ inner @ onto
-        spread = np.where(reads[rows], 0.0, _variance(density)) * inner[:, -1:, -1]
+        spread = np.where(read[rows], 0.0, _variance(density)) * inner[:, -1:, -1]
         second[rows[:, None], np.arange(n), np.arange(n)] += spread
     return second

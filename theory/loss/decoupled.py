@@ -15,20 +15,14 @@ from numpy import ndarray
 
 from theory.loss.enumeration import active_patterns, expected_squared_error, max_features
 from theory.loss.population import OutputErrors, output_errors
+from theory.loss.reads import own_then_read, reads
 from theory.model.problem import Problem
 
 __all__ = ["decoupled_errors"]
 
-# Couplings below this change an error by less than its rounding: products of orthogonal columns are not exactly 0.
-_NEGLIGIBLE = 1e-14
 # Features that one output may read and be enumerated. Beyond six the quadrature is faster, but second derivatives and
 # continuation want the last digits; from ten on enumeration takes too long.
 _MOST_COUPLED = 9
-
-
-def _support(G: Float[ndarray, "k n n"]) -> ndarray:
-    """Which features every output reads, its own included."""
-    return np.asarray((np.abs(G) > _NEGLIGIBLE) | np.eye(G.shape[-1], dtype=bool))
 
 
 def _enumerable(G: Float[ndarray, "k n n"], problem: Problem) -> bool:
@@ -37,7 +31,7 @@ def _enumerable(G: Float[ndarray, "k n n"], problem: Problem) -> bool:
     most = max_features(values)
     if problem.n <= most:
         return True
-    few = _support(G).sum(-1).max() <= max(most, _MOST_COUPLED)
+    few = reads(G, np.arange(problem.n)).sum(-1).max() <= max(most, _MOST_COUPLED)
     return bool(few) and values.box is not None and problem.features.independent
 
 
@@ -78,12 +72,11 @@ def _enumerated(
     """Enumerate every output over the features that it reads, outputs that read equally many together."""
     k, n = b.shape
     rows, bias = G.reshape(-1, n), b.ravel()
-    reads = _support(G).reshape(-1, n)
     own = np.tile(np.arange(n), k)
-    rank = np.where(np.arange(n) == own[:, None], 0, np.where(reads, 1, 2))
-    order = np.argsort(rank, axis=1, kind="stable")  # own feature first, then those that are read
+    read = reads(rows, own)
+    order = own_then_read(read, own)
     value, db, dc = np.empty(k * n), np.empty(k * n), np.empty((k * n, n))
-    count = reads.sum(1)
+    count = read.sum(1)
     for size in np.unique(count):
         r = np.flatnonzero(count == size)
         features = order[r, :size]

@@ -38,10 +38,14 @@ class Objective:
         Relative accuracy of losses that are not enumerated.
     exact : bool
         Whether ``rtol`` is kept beyond the features that are enumerated, too, where fixed nodes are quicker.
+    most_nodes : int, optional
+        At most so many nodes where losses are integrated to ``rtol``.
     """
 
-    def __init__(self, problem: Problem, rtol: float = 1e-9, exact: bool = False) -> None:
-        self.problem, self.rtol = problem, rtol
+    def __init__(
+        self, problem: Problem, rtol: float = 1e-9, exact: bool = False, most_nodes: int | None = None
+    ) -> None:
+        self.problem, self.rtol, self.most_nodes = problem, rtol, most_nodes
         self.terms, self.m, self.n = problem.terms, problem.m, problem.n
         self.rows = self.m if self.terms.tied else 2 * self.m
         self.size = (self.rows + 1) * self.n
@@ -140,7 +144,7 @@ class Objective:
         with warnings.catch_warnings():  # a loss known to fewer digits still leads downhill
             warnings.simplefilter("ignore", AccuracyWarning)
             W, b, W_out = self.split(x)
-            return loss_with_terms(W, b, W_out, problem, rtol=self.rtol, nodes=self.nodes)
+            return loss_with_terms(W, b, W_out, problem, rtol=self.rtol, nodes=self.nodes, most_nodes=self.most_nodes)
 
     def __call__(
         self, x: Float[ndarray, "k d"], which: Int[ndarray, " k"] | None = None
@@ -195,7 +199,9 @@ def losses(
         Losses.
     """
     if problem.terms.plain:
-        errors = output_errors(W.swapaxes(-1, -2) @ W, b, problem, rtol=rtol)
+        with warnings.catch_warnings():  # as for problems with terms
+            warnings.simplefilter("ignore", AccuracyWarning)
+            errors = output_errors(W.swapaxes(-1, -2) @ W, b, problem, rtol=rtol)
         return np.asarray((problem.importance * errors.value).sum(-1))
     objective = Objective(problem, rtol, exact=True)
     return np.asarray(objective.evaluate(objective.join(W, b)).loss)

@@ -96,6 +96,7 @@ def output_errors(
     rtol: float = 1e-7,
     nodes: int | None = None,
     noise: Float[ndarray, "*batch n"] | None = None,
+    most_nodes: int | None = None,
 ) -> OutputErrors:
     """
     Compute the expected squared error of every output, with its gradient in the couplings.
@@ -116,6 +117,9 @@ def output_errors(
         Force quadrature with exactly so many nodes, whatever its accuracy.
     noise : ndarray, shape (*batch, n), optional
         Variance of Gaussian noise that is added to z_i.
+    most_nodes : int, optional
+        At most so many nodes where errors are integrated to an accuracy, which is then missed without a warning: losses
+        of neighbouring points differ smoothly.
 
     Returns
     -------
@@ -140,7 +144,7 @@ def output_errors(
     if noise is not None:
         if nodes is not None:
             raise ValueError("noise is integrated to an accuracy, not with a fixed number of nodes")
-        errors = _integrated(G, b, problem, batch, rtol, activation, noise.reshape(-1, n))
+        errors = _integrated(G, b, problem, batch, rtol, activation, noise.reshape(-1, n), most_nodes)
     elif nodes is None and n <= enumeration.max_features(values):
         probability = _flat(problem.features.pattern_probability(enumeration.active_patterns(n)), batch)
         errors = enumerated_errors(G, b, probability, values, activation)
@@ -150,7 +154,7 @@ def output_errors(
         found = quadrature(G, b, features, importance, nodes=nodes, activation=activation)
         errors = OutputErrors(found.value, found.dG, found.db)
     else:
-        errors = _integrated(G, b, problem, batch, rtol, activation)
+        errors = _integrated(G, b, problem, batch, rtol, activation, most_nodes=most_nodes)
     miss, slope = (None if part is None else part.reshape(*batch, n) for part in (errors.error, errors.dnoise))
     return OutputErrors(
         errors.value.reshape(*batch, n), errors.dG.reshape(*batch, n, n), errors.db.reshape(*batch, n), miss, slope
@@ -228,10 +232,11 @@ def _integrated(
     rtol: float,
     activation: Activation,
     noise: Float[ndarray, "k n"] | None = None,
+    most_nodes: int | None = None,
 ) -> OutputErrors:
     """Integrate every output to its own accuracy; warn where the loss is not known to it."""
     from theory.loss.engine.activation import squared_error  # few features, the usual case, do not wait for these
-    from theory.loss.engine.engine import row_errors
+    from theory.loss.engine.engine import MAX_NODES, row_errors
     from theory.loss.engine.rows import Rows
 
     k, n = b.shape
@@ -246,11 +251,13 @@ def _integrated(
             np.zeros(len(members) * n) if noise is None else noise[members].ravel(),
         )
         threads = (os.cpu_count() or 1) if rows.G.size > _THREADED else 1
-        found = row_errors(rows, law, squared_error(activation), rtol, threads=threads)
+        found = row_errors(rows, law, squared_error(activation), rtol, most_nodes or MAX_NODES, threads)
         value[members], db[members] = found.value.reshape(-1, n), found.db.reshape(-1, n)
         dG[members], error[members] = found.dG.reshape(-1, n, n), found.error.reshape(-1, n)
         if dnoise is not None:
             dnoise[members] = found.dnoise.reshape(-1, n)
+    if most_nodes is not None:
+        return OutputErrors(value, dG, db, error, dnoise)
     importance = _flat(problem.importance, batch)
     unit = (importance * features.value_square * features.feature_density).sum(-1)
     warn_of_misses((importance * value).sum(-1), (importance * error).sum(-1), unit, rtol)

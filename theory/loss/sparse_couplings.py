@@ -11,6 +11,7 @@ from numpy import ndarray
 from theory.loss.enumeration import active_patterns, expected_squared_error, max_features
 from theory.loss.output_curvature import output_curvatures
 from theory.loss.quadrature import MAX_NODES, quadrature
+from theory.loss.reads import FAINT, reads
 from theory.model.features import Independent
 from theory.model.values import UNIFORM
 
@@ -22,9 +23,6 @@ _ACCURACY, _ACCEPTABLE = 1e-9, 1e-6
 _MANY_NODES = 2**11
 # Up to so many features enumeration is quicker than so many nodes.
 _ENUMERABLE = 10
-# Beside couplings 1/_HARDLY times as large, a feature's own fluctuations change the error by less than 1e-12 p; but
-# the nodes would have to reach 1/_HARDLY times as far.
-_HARDLY = 1e-6
 # Beside couplings 1/_SMALL times as large, few nodes do not do.
 _SMALL = 1e-2
 # Nodes with which an error is known to about 1e-6 and its second derivatives to 1e-4.
@@ -108,7 +106,7 @@ def rough_output_expansion(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], de
     """
     r, n = c.shape
     size = np.abs(c) / max(float(np.abs(c).max()), 1e-300)
-    small = (size.max(1) < _SMALL).any() or ((size > _HARDLY) & (size < _SMALL)).any()
+    small = (size.max(1) < _SMALL).any() or ((size > FAINT) & (size < _SMALL)).any()
     if small or n <= max_features(UNIFORM):
         return output_expansion(c, b, density)
     found = quadrature(
@@ -147,16 +145,16 @@ def output_error(c: Float[ndarray, " n"], b: float, density: float | Float[ndarr
         Estimated absolute error of the value; more than 1e-9 of it where the nodes run out before.
     """
     p = np.broadcast_to(density, c.shape)
-    touching = np.abs(c) > _HARDLY * np.abs(c).max()
-    touching[0] = True
-    if not touching.all():
-        # The others act as a bias, their mean: E f(b + c_j x_j) = f(b + c_j p/2) + f'' c_j^2 var(x_j) / 2 + ...
-        rest, p_rest = c[touching], p[touching]
-        shifted = b + float((p * c)[~touching].sum()) / 2
+    read = reads(c, np.asarray(0), but_faint=True)
+    if not read.all():
+        # The others, for which nodes would have to reach 1 / FAINT times as far, act as a bias, their mean:
+        # E f(b + c_j x_j) = f(b + c_j p/2) + f'' c_j^2 var(x_j) / 2 + ...
+        rest, p_rest = c[read], p[read]
+        shifted = b + float((p * c)[~read].sum()) / 2
         value, slope, db, miss = output_error(rest, shifted, p_rest)
         bend = output_curvatures(rest[None], np.array([shifted]), p_rest[None], _ROUGH_NODES)[0, -1, -1]
         dc = p / 2 * db + c * (p / 3 - p**2 / 4) * bend
-        dc[touching] = slope
+        dc[read] = slope
         return value, dc, db, miss
     return _enumerated(c, b, p) if len(c) <= max_features(UNIFORM) else _integrated(c, b, p)
 

@@ -115,6 +115,7 @@ def loss_with_terms(
     model: Model | None = None,
     rtol: float = 1e-7,
     nodes: int | None = None,
+    most_nodes: int | None = None,
 ) -> Value:
     """
     Compute the population loss with all terms of the problem, and its gradient.
@@ -135,6 +136,8 @@ def loss_with_terms(
         Relative accuracy where losses are not enumerated.
     nodes : int, optional
         Fixed nodes for more features than are enumerated, where there is no noise.
+    most_nodes : int, optional
+        At most so many nodes where losses are integrated to an accuracy, as in ``output_errors``.
 
     Returns
     -------
@@ -148,7 +151,7 @@ def loss_with_terms(
     else:
         V = W.swapaxes(-1, -2) if W_out is None else W_out
         noise = terms.noise**2 * (V**2).sum(-1) if terms.noise else None
-        errors = output_errors(V @ W, b, problem, activation, rtol, None if terms.noise else nodes, noise)
+        errors = output_errors(V @ W, b, problem, activation, rtol, None if terms.noise else nodes, noise, most_nodes)
         A = weight[..., None] * errors.dG
         dW, dV = V.swapaxes(-1, -2) @ A, A @ W.swapaxes(-1, -2)
         if errors.dnoise is not None:
@@ -157,7 +160,7 @@ def loss_with_terms(
         miss = np.zeros_like(loss) if errors.error is None else np.asarray((weight * errors.error).sum(-1))
         db = weight * errors.db
         found = Value(loss, miss, dW + dV.swapaxes(-1, -2) if W_out is None else dW, db, None if W_out is None else dV)
-    return _penalised(found, W, W_out, problem, rtol)
+    return _penalised(found, W, W_out, problem, rtol, most_nodes)
 
 
 def _blockwise(
@@ -179,7 +182,9 @@ def _blockwise(
     return Value(np.asarray(found.value), np.asarray(found.error), slope["W"], slope["b"], slope.get("W_out"))
 
 
-def _penalised(found: Value, W: ndarray, W_out: ndarray | None, problem: Problem, rtol: float) -> Value:
+def _penalised(
+    found: Value, W: ndarray, W_out: ndarray | None, problem: Problem, rtol: float, most_nodes: int | None
+) -> Value:
     """Add decay and the L1 penalty."""
     terms = problem.terms
     loss, error, dW, db, dW_out = found
@@ -190,13 +195,13 @@ def _penalised(found: Value, W: ndarray, W_out: ndarray | None, problem: Problem
             loss = loss + terms.decay / 2 * (W_out**2).sum((-2, -1))
             dW_out = dW_out + terms.decay * W_out
     if terms.l1:
-        size, miss, slope, _ = hidden_l1(W, problem, rtol)
+        size, miss, slope, _ = hidden_l1(W, problem, rtol, most_nodes)
         loss, error, dW = loss + terms.l1 * size, error + terms.l1 * miss, dW + terms.l1 * slope
     return Value(np.asarray(loss), np.asarray(error), dW, db, dW_out)
 
 
 def hidden_l1(
-    W: Float[ndarray, "*batch m n"], problem: Problem, rtol: float = 1e-7
+    W: Float[ndarray, "*batch m n"], problem: Problem, rtol: float = 1e-7, most_nodes: int | None = None
 ) -> tuple[Float[ndarray, "*batch"], Float[ndarray, "*batch"], Float[ndarray, "*batch m n"], Float[ndarray, "*batch"]]:
     """
     Compute the L1 norm of the hidden values, E sum_d |W_d . x|.
@@ -209,6 +214,8 @@ def hidden_l1(
         Distribution of the features.
     rtol : float
         Accuracy, relative to E x^2 of the most frequent feature.
+    most_nodes : int, optional
+        At most so many nodes, whatever the accuracy.
 
     Returns
     -------
@@ -220,7 +227,7 @@ def hidden_l1(
         Bound on the absolute error of its entries.
     """
     from theory.loss.engine.activation import SquaredError
-    from theory.loss.engine.engine import row_errors
+    from theory.loss.engine.engine import MAX_NODES, row_errors
     from theory.loss.engine.rows import Rows
 
     *batch, m, n = W.shape
@@ -233,7 +240,7 @@ def hidden_l1(
     for members, law in alike(features, k, m):
         none = np.zeros(len(members) * m)
         rows = Rows(flat[members].reshape(-1, n), none, np.repeat(own[members], m), none)
-        found = row_errors(rows, law, absolute, rtol)
+        found = row_errors(rows, law, absolute, rtol, most_nodes or MAX_NODES)
         value[members] = found.value.reshape(-1, m).sum(1) - m * square[members, own[members]]
         error[members], slope[members] = found.error.reshape(-1, m).sum(1), found.dG.reshape(-1, m, n)
         miss[members] = found.gradient_error.reshape(-1, m).max(1)

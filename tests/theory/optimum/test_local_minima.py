@@ -1,14 +1,19 @@
 """The batched minimiser and the search for local minima."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from numpy import ndarray
 from numpy.testing import assert_allclose
 
 import theory
 from tests.strategies import seeds
-from theory import Problem
-from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
+from theory import Problem, Terms
+from theory.model.extra_feature import extra_feature_problem
+from theory.model.values import value_law
+from theory.model.variant import Variant
+from theory.optimum import local_minima, with_terms
+from theory.optimum.local_minima import LocalMinima, few_nodes, random_starts, refine, revive
 from theory.tools.quasi_newton import minimise
 
 
@@ -86,3 +91,20 @@ def test_taking_rows_of_a_batch() -> None:
     some = problem.take(np.array([1, 1, 0]))
     assert_allclose(some.density[:, 0], [0.3, 0.3, 0.1])
     assert_allclose(some.importance[:, 1], [4.0, 4.0, 2.0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [Variant(values=value_law("exponential")), Variant(terms=Terms(noise=0.1))])
+def test_searches_with_few_nodes_end_at_minima_of_the_exact_loss(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    density, importance = np.repeat([0.1, 0.5], 2), np.tile([0.3, 3.0], 2)
+    task = extra_feature_problem(2, 1, density, importance, variant)
+    assert few_nodes(task)
+    found = refine(task, *random_starts(task, 4, np.random.default_rng(0)))
+    settled = np.flatnonzero(found.converged)
+    assert len(settled) >= 2
+    for module in (local_minima, with_terms):
+        monkeypatch.setattr(module, "few_nodes", lambda problem: False)
+    exact = refine(task.take(settled), found.W[settled], found.b[settled], iterations=20)
+    assert_allclose(exact.loss, found.loss[settled], rtol=1e-8)  # both are known to that

@@ -42,7 +42,6 @@ def test_pages_show_stored_pictures_only_and_every_one() -> None:
         assert set(re.findall(rf"\]\({FOLDER}/(\w+)\.png\)", (DOCS / page).read_text("utf-8"))) == expected, page
 
 
-@pytest.mark.full  # they take an hour to compute
 def test_every_figure_has_its_picture() -> None:
     assert {path.stem for path in STORED} == set(SCRIPTS)
 

@@ -77,6 +77,7 @@ FUNCTIONS = {
         None,
     ),
     "branches_of": (set(), lambda problem: theory.branches_of(problem, "digon", "density", 0.05, 0.2), None),
+    "curves": (set(), lambda problem: theory.curves(problem, ["digon"], "density", [0.05, 0.1]), None),
     "crossover_between": (
         set(),
         lambda problem: theory.crossover_between(problem, "digon", "monogon", "density", 0.05, 0.2),

@@ -33,8 +33,6 @@ _STEP, _FALLING = 1e-5, 1e-6
 _ROUNDS = 8
 # Accuracy and iterations of the descent before.
 _ROUGH, _ROUGH_ITERATIONS = 1e-4, 80
-# Iterations with all nodes after a descent with few.
-_POLISHING = 12
 
 
 def refine_with_terms(
@@ -86,12 +84,13 @@ def refine_with_terms(
         found = _onto_kinks(descend, found, tolerance, iterations)
     else:
         found = descend(start, every, tolerance, iterations, inverse)
-    if few_nodes(problem):  # a bias that almost nothing but itself moves is off by some 1e-4 until now
+    value = found.value * descend.scale
+    if few_nodes(problem):
         objective.rtol, objective.most_nodes = _CERTIFIED, None
-        found = descend(found.x, every, tolerance, _POLISHING, None if problem.terms.l1 else found.inverse)
+        value = objective(found.x, every)[0]
     W_, b_, V = objective.split(found.x)
     size = np.abs(found.gradient).max(-1)
-    return LocalMinima(W_, b_, found.value * descend.scale, found.converged, size, found.inverse, V)
+    return LocalMinima(W_, b_, value, found.converged, size, found.inverse, V)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,8 @@ from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
 
 from theory.loss.engine.activation import SquaredError, leaky_relu
 from theory.loss.engine.bulk import LEAST_FEATURES
@@ -24,6 +26,8 @@ MAX_NODES = 2**14
 # Couplings in a block of rows: some thirty arrays of that size live at once in every thread.
 _BLOCK = 400_000
 _EPS = float(np.finfo(float).eps)
+# Normal noise that would have to be so many standard deviations off to pass a kink never does; E (1 + N^2) beyond that.
+_NEVER, _BEYOND = 12.0, 1e-30
 # Rows whose z is smaller than this at all times are scaled up to it: what z adds to E x^2 is far below rounding anyway,
 # and derivatives in couplings and bias depend on the sign of z only.
 _TINY = 2.0**-200
@@ -121,7 +125,9 @@ def _scaled(rows: Rows, features: Features, error: SquaredError, rtol: float, ma
 def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max_nodes: int) -> RowEstimate:
     m = moments(rows, features)
     low, high = extremes(rows, features, m)
-    sign = never_switches(low, high, error)
+    noisy, far = rows.noise > 0, _NEVER * np.sqrt(rows.noise)
+    sign = never_switches(low - far, high + far, error)
+    low, high = np.where(noisy, -np.inf, low), np.where(noisy, np.inf, high)
     base = polynomial(rows, m, error, sign)
     value, dG, db = base.value, base.dG, base.db
     zero = np.zeros_like(value)
@@ -129,7 +135,11 @@ def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max
     truncation, step, series = zero.copy(), zero.copy(), zero.copy()
     rounding = 4 * _EPS * base.size
     gradient_error = 4 * _EPS * base.slope_size
-    noise_error = np.where(rows.noise > 0, 4 * _EPS * np.abs(dnoise), 0.0)
+    noise_error = np.where(noisy, 4 * _EPS * np.abs(dnoise), 0.0)
+    ignored = _ignored_noise(rows, features, error, (sign != 0).any(1))
+    rounding, gradient_error, noise_error = (
+        kept + more for kept, more in zip((rounding, gradient_error, noise_error), ignored, strict=True)
+    )
     nodes = np.zeros(len(value), dtype=int)
     path = np.full(len(value), "closed", dtype="<U6")
     used = np.array([any(kink[1:]) for kink in error.kinks])
@@ -152,6 +162,22 @@ def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max
     return RowEstimate(
         np.maximum(value, 0.0), parts.total(), dG, db, dnoise, gradient_error, noise_error, nodes, path, parts
     )
+
+
+def _ignored_noise(
+    rows: Rows, features: Features, error: SquaredError, closed: Bool[ndarray, " rows"]
+) -> tuple[ndarray, ndarray, ndarray]:
+    """Bound what noise beyond _NEVER does to value, gradient and derivative in the noise of rows called closed."""
+    sigma = np.sqrt(rows.noise)
+    at = closed & (sigma > 0)
+    square = sum(abs(kink[2]) for kink in error.kinks)
+    first = abs_moment(features.values, 1)
+    linear = sum(abs(kink[1]) + abs(kink[3]) * first for kink in error.kinks)
+    steep = 2 * square * sigma + linear
+    noise = square + linear / np.where(at, sigma, 1.0)
+    bounds = (square * rows.noise + linear * sigma, steep * (1 + first + abs_moment(features.values, 2)), noise)
+    value, slope, curve = (np.where(at, _BEYOND * bound, 0.0) for bound in bounds)
+    return value, slope, curve
 
 
 def _joined(parts: list[RowEstimate]) -> RowEstimate:

@@ -126,7 +126,7 @@ def extremes(rows: Rows, features: Features, m: Moments) -> tuple[Float[ndarray,
     Returns
     -------
     low, high : ndarray, shape (rows,)
-        With a margin for rounding where they are sums; infinite with noise or unbounded values.
+        Without noise, with a margin for rounding where they are sums; infinite with unbounded values.
     """
     low, high = features.values.support
     off_low, off_high = min(low, 0.0), max(high, 0.0)
@@ -141,9 +141,7 @@ def extremes(rows: Rows, features: Features, m: Moments) -> tuple[Float[ndarray,
     largest = max((abs(end) for end in (off_low, off_high) if np.isfinite(end)), default=0.0)
     margin = 2e-15 * (np.abs(rows.b) + np.abs(rows.G).sum(1) * largest)
     margin = np.where((rows.G != 0).any(1), margin, 0.0)
-    bottom, top = rows.b + least.sum(1), rows.b + most.sum(1)
-    noisy = rows.noise > 0
-    return np.where(noisy, -np.inf, bottom - margin), np.where(noisy, np.inf, top + margin)
+    return rows.b + least.sum(1) - margin, rows.b + most.sum(1) + margin
 
 
 def _times(couplings: ndarray, end: float) -> ndarray:

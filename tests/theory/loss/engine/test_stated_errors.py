@@ -67,7 +67,7 @@ SLOPES = {
     ),
     "tiny": Output((4.1e-4, -1.09e-9, 1.3e-8), 0, (0.42, 1.78e-4, 1.72e-5), 1, 6e-4, nodes=32),
     "noise": Output(
-        (6.94e-8, 8.3e-9, 1.26e-4, -9.14e-7), -1, (5.87e-5, 1.42e-4, 1, 3.04e-4), 1, 0.03, "binary", 2.39e-10, 64
+        (-1.13e-5, 3.74e-5, 2.93e-4, -2.33e-4), -2.23e-4, (5.18e-4, 1.89e-5, 1, 0.42), 2, 0.03, "binary", 9.99e-12, 32
     ),
 }
 
@@ -226,6 +226,17 @@ def test_the_derivative_in_the_noise_has_an_error_that_holds(values: str) -> Non
         exact = noisy_output([rational(c) for c in output.c], rational(output.b), 0, law, rational(output.noise))
         worst = max(worst, difference(float(result.dnoise[0]), exact.noise) / float(result.noise_error[0]))
     assert 1e-3 < worst <= 1
+
+
+@pytest.mark.parametrize("bias", [-1.0, 1.0])
+def test_noise_that_would_have_to_be_a_hundred_deviations_off_never_switches(bias: float) -> None:
+    """The output of a feature that is left out: couplings and noise vanish together."""
+    output = Output((1e-9, -1e-5), bias, (0.3, 1), 0, 1e-9, noise=1e-8)
+    result = output.estimate()
+    miss, slope_miss = output.misses(result)
+    assert result.path[0] == "closed"
+    assert miss <= result.error[0] < 1e-13
+    assert slope_miss <= result.gradient_error[0] < 1e-13
 
 
 def test_whole_numbers_are_couplings_too() -> None:

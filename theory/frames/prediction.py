@@ -171,7 +171,7 @@ def predict_even_frame(
     Notes
     -----
     An estimate from below. Exact descents at n = 400, m = 30 end 1 to 2 % higher from p = 0.05 to 0.2 and 8 % higher at
-    p = 0.01; where all features are stored and n/m is small, up to 24 % higher (docs/derivations.md).
+    p = 0.01; where all features are stored and n/m is 4, up to 36 % higher (docs/derivations.md).
 
     Examples
     --------
@@ -184,7 +184,7 @@ def predict_even_frame(
     left_out = field.unrepresented
 
     def total(row: RelaxedRow) -> float:
-        return row.k * row.loss + (n - row.k) * left_out
+        return row.k * row.loss + (n - row.k) * left_out if row.admissible else np.inf
 
     tried: list[RelaxedRow] = []
     for k in np.unique(np.geomspace(min(n, m), n, _TRIED if n > m else 1).round()):

@@ -33,9 +33,9 @@ _SHARES = (0.4, 0.06)
 _FEASIBLE = 1e-6
 # Cosines of Gauss's quadrature; from so many dimensions on those of a normal law.
 _GAUSS, _HERMITE = 6, 300
-# Accuracy of the losses, in units of the zero model's, refined and rough, and the most nodes for it; steps of a
-# descent, and the changes of the loss at which it ends.
-_ACCURACY, _MOST_NODES, _STEPS = {True: 1e-7, False: 1e-5}, 2**12, 80
+# Accuracy of the losses, in units of the zero model's, and the most nodes for it; steps of a descent, and the changes
+# of the loss at which it ends where further cosines are let in, and where they are not.
+_ACCURACY, _MOST_NODES, _STEPS = 1e-7, 2**12, 80
 _CHANGE = {True: 1e-11, False: 1e-8}
 
 
@@ -67,6 +67,11 @@ class RelaxedRow:
     loss: float
     feasible: float
 
+    @property
+    def admissible(self) -> bool:
+        """Whether all inequalities hold; the loss of a law that misses them is below what any frame has."""
+        return self.feasible < _FEASIBLE
+
 
 def relaxed_row(
     k: float,
@@ -92,7 +97,7 @@ def relaxed_row(
     degrees : int
         Largest degree of the inequalities, >= 2.
     refine : bool
-        Whether further cosines are let in, and losses known to 1e-7 of the zero model's; else to 1e-5.
+        Whether further cosines are let in, and descents end at smaller changes of the loss.
 
     Returns
     -------
@@ -103,7 +108,7 @@ def relaxed_row(
     search = _Search(k, m, field, degrees, refine)
     starts = _starts(k, m) if start is None else [(start.coupling, start.bias, start.law)]
     found = [search.descend(*one) for one in starts]
-    best = min(found, key=lambda row: row.loss if row.feasible < _FEASIBLE else np.inf)
+    best = min(found, key=lambda row: row.loss if row.admissible else np.inf)
     return search.refined(best) if refine else best
 
 
@@ -140,7 +145,7 @@ def _sphere(m: int) -> tuple[ndarray, ndarray]:
 class _Search:
     """Descents for one number of vectors."""
 
-    def __init__(self, k: float, m: int, field: MeanField, degrees: int, fine: bool = True) -> None:
+    def __init__(self, k: float, m: int, field: MeanField, degrees: int, fine: bool) -> None:
         self.k, self.m, self.field, self.degrees, self.fine = k, m, field, degrees, fine
         self.scale = field.density * field.values.square
         # Inequalities in units of what random directions would miss them by, or of their right-hand side.
@@ -167,7 +172,7 @@ class _Search:
         return self._row(g, b, law, nodes)
 
     def _nodes(self, g: float, b: float, law: CosineLaw) -> Nodes:
-        nodes = self.field.nodes(g * 1.1, b, law, _ACCURACY[self.fine])
+        nodes = self.field.nodes(g * 1.1, b, law, _ACCURACY)
         return Nodes(nodes.step, min(nodes.count, _MOST_NODES))
 
     def _row(self, g: float, b: float, law: CosineLaw, nodes: Nodes) -> RelaxedRow:
@@ -245,7 +250,7 @@ class _Search:
             share = 1e-3
             wider = CosineLaw(np.r_[law.cosines, cosine], np.r_[law.weights * (1 - share), share])
             better = self.descend(row.coupling, row.bias, wider)
-            if better.feasible > _FEASIBLE or better.loss >= row.loss - 1e-9 * self.scale:
+            if not better.admissible or better.loss >= row.loss - 1e-9 * self.scale:
                 break
             row = better
         return row

@@ -35,6 +35,19 @@ def test_the_documents_table_is_reproduced(p: float, k: int, loss: float, square
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n", "m", "p", "descended"), [(60, 8, 0.02, 0.1710), (60, 8, 0.05, 0.5692), (40, 4, 0.04, 0.3689)]
+)
+def test_no_law_that_misses_the_inequalities_is_predicted(n: int, m: int, p: float, descended: float) -> None:
+    """A descent that ends outside them has a loss far below any frame's, down to 0."""
+    found = predict_even_frame(n, m, p)
+    k, c, w = found.k, found.law.cosines, found.law.weights
+    assert w @ c >= -1 / (k - 1) - 1e-5
+    assert w @ c**2 >= (k - m) / (m * (k - 1)) - 1e-5
+    assert 0.94 * descended < found.loss < descended
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "k"), [(0.01, 400), (0.05, 170), (0.2, 80)])
 def test_how_many_features_are_stored(p: float, k: int) -> None:
     found = predict_even_frame(400, 30, p)

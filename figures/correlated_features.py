@@ -21,7 +21,7 @@ feature asks for unit norms, b = 0 and couplings <= 0, pairs of different sets a
 
 from figures.shared.script import Settings, main
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -30,8 +30,8 @@ from scipy.optimize import brentq
 from figures.parts.correlated_cases import CASES, DRAWN, Case, measured, side_by_side
 from figures.parts.correlated_findings import basis_findings, pair_findings, three_set_findings
 from figures.parts.correlated_panels import draw
-from figures.shared.verdicts import PAPER_RECIPE, Finding, Verdict
-from numerics import train
+from figures.shared.training import PAPER_RECIPE, trained
+from figures.shared.verdicts import Finding, Verdict
 from numerics.agreement.references import exact_losses, nearest_minima
 from theory import Anticorrelated, Problem, global_optimum, optimise_polytope
 from theory.optimum.local_minima import random_starts, refine
@@ -96,16 +96,11 @@ def _trained(
 ) -> "tuple[ndarray, ndarray]":
     """W (density, run, m, n) and b of trained models, by the project's recipe or the paper's."""
     problem = case.problem(np.repeat(np.array(densities)[:, None], case.sets, axis=1))
-    recipe: dict[str, Any] = {"steps": 4000, "learning_rate": 1e-2}
+    recipe = {**PAPER_RECIPE} if paper else {"steps": 4000, "learning_rate": 1e-2}
     if settings.quick:
-        recipe["steps"] = 700
-    elif paper:
-        recipe = dict(PAPER_RECIPE)
-    learned = train(problem, instances, seed=settings.seed, workers=settings.workers, snapshots=(), progress=False,
-                    **recipe)  # fmt: skip
-    W, b = (learned[name].values.astype(float) for name in ("W", "b"))
-    shape = (len(densities), instances)
-    return W.reshape(*shape, *W.shape[1:]), b.reshape(*shape, -1)
+        recipe |= {"steps": 2000, "batch": 256} if paper else {"steps": 700}
+    W, b, _ = trained(problem, instances, settings, progress=False, **recipe)
+    return W, b
 
 
 def _at_density(case: Case, p: float, W: "ndarray", b: "ndarray", settings: Settings) -> dict:

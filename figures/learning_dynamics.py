@@ -30,7 +30,8 @@ from scipy.optimize import brentq
 
 from figures.parts.learning_panels import draw
 from figures.parts.learning_rests import DRAWN, GEOMETRY, NEAR, counts, course_from, stages_of_rests
-from figures.shared.verdicts import PAPER, PAPER_RECIPE, Finding, Verdict, weighed
+from figures.shared.training import PAPER_RECIPE
+from figures.shared.verdicts import PAPER, Finding, Verdict, weighed
 from numerics import train
 from numerics.agreement.references import exact_losses, nearest_minima
 from numerics.training.regimes import coincidence

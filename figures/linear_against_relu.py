@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from figures.shared.verdicts import PAPER, PAPER_RECIPE, Finding, Verdict, weighed
-from numerics import Parameters, forward, sample, train
+from figures.shared.training import PAPER_RECIPE, trained
+from figures.shared.verdicts import NORMS, Finding, Verdict, by_recipe, weighed
+from numerics import Parameters, forward, sample
 from theory import Problem, best_pairing, feature_norms, population_loss
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ N, M = 40, 5
 SPARSITIES = np.array([0.1, 0.5, 0.9])
 IMPORTANCE = np.linspace(1.0, 0.1, N)
 MODELS = {"linear": "linear", "relu": "ReLU output", "relu_hidden": "ReLU output and hidden"}
-# Norms from which on a feature may count as represented; the picture takes the first.
-REPRESENTED, NORMS = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
+# From this norm on a feature is represented in the picture.
+REPRESENTED = 0.5
 _SAMPLES = 40_000
 # The post: the linear model captures the top five, whose biases are smallest.
 STATED_TOP = 5
@@ -56,17 +57,11 @@ def compute(settings: Settings) -> xr.Dataset:
 def _trained(instances: int, recipe: dict[str, Any], settings: Settings) -> xr.Dataset:
     """What the three models learn: W, b and loss of every run, and how far the best ones' outputs are off."""
     problem = Problem(m=M, density=np.repeat(1 - SPARSITIES[:, None], N, axis=1), importance=IMPORTANCE)
-    runs = [
-        train(problem, instances=instances, seed=settings.seed, model=model, workers=settings.workers, **recipe)
-        for model in MODELS
-    ]
-    shape = (len(SPARSITIES), instances)
-    losses = np.array([run["loss"].values.reshape(shape) for run in runs])
+    runs = [trained(problem, instances, settings, model=model, **recipe) for model in MODELS]
+    W, b, losses = (np.array([run[part] for run in runs]) for part in range(3))
     each = Problem(m=M, density=problem.density.repeat(instances, axis=0), importance=IMPORTANCE)
-    exact = population_loss(runs[0]["W"].values, runs[0]["b"].values, each, model="linear")
-    losses[0] = np.reshape(exact, shape)  # the others' are held-out estimates
-    W = np.array([run["W"].values.reshape(*shape, M, N) for run in runs]).astype(float)
-    b = np.array([run["b"].values.reshape(*shape, N) for run in runs]).astype(float)
+    exact = population_loss(W[0].reshape(-1, M, N), b[0].reshape(-1, N), each, model="linear")
+    losses[0] = np.reshape(exact, losses[0].shape)  # the others' are held-out estimates
     mean, deviation = np.empty((2, len(MODELS), len(SPARSITIES), N))
     rng = np.random.default_rng([settings.seed, 21])
     for k in range(len(SPARSITIES)):
@@ -208,16 +203,6 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 _Choice = tuple[str, float]
 
 
-def _norm_choices(norms: tuple[float, ...]) -> dict[str, _Choice]:
-    own: dict[str, _Choice] = {f"norm above {norm:g}": ("", norm) for norm in norms}
-    return own | {f"{PAPER}, {label}": ("paper_", norm) for label, (_, norm) in own.items()}
-
-
-def _factor_choices(words: str, factors: tuple[float, ...]) -> dict[str, _Choice]:
-    own: dict[str, _Choice] = {words.format(factor): ("", factor) for factor in factors}
-    return own | {f"{PAPER}, {label}": ("paper_", factor) for label, (_, factor) in own.items()}
-
-
 def _reach(data: xr.Dataset) -> Iterator[Finding]:
     """How many features are captured, and how well, sparsity by sparsity."""
 
@@ -230,7 +215,7 @@ def _reach(data: xr.Dataset) -> Iterator[Finding]:
         told = f"{linear.mean():.1f} features represented on average, at most {linear.max()} at any S"
         return told, bool((linear == STATED_TOP).all())
 
-    norms = _norm_choices(NORMS)
+    norms = by_recipe({f"norm above {norm:g}": norm for norm in NORMS})
     yield weighed(f"the linear model captures the top {STATED_TOP}", top, norms, f"norm above {REPRESENTED:g}")
     for k, sparsity in enumerate(SPARSITIES):
 
@@ -254,7 +239,7 @@ def _reach(data: xr.Dataset) -> Iterator[Finding]:
         yield weighed(
             f"S = {sparsity:g}: they compress much better",
             better,
-            _factor_choices("loss lower by more than {:.0%}", _MUCH_BETTER),
+            by_recipe({f"loss lower by more than {least:.0%}": least for least in _MUCH_BETTER}),
             f"loss lower by more than {_MUCH_BETTER[0]:.0%}",
         )
 
@@ -292,8 +277,7 @@ def _biases(data: xr.Dataset) -> Iterator[Finding]:
         )
         return told, all(bool((means[model] < means["linear"]).all()) for model in ("relu", "relu_hidden"))
 
-    choices = {label: ("", name) for label, name in readings.items()}
-    choices |= {f"{PAPER}, {label}": ("paper_", name) for label, name in readings.items()}
+    choices = by_recipe(readings)
     first = next(iter(choices))
     yield weighed(f"linear: the biases of the top {STATED_TOP} are smallest", linear, choices, first)
     yield weighed("ReLU: they are not", relu, choices, first)
@@ -303,7 +287,7 @@ def _biases(data: xr.Dataset) -> Iterator[Finding]:
 def _couplings(data: xr.Dataset) -> Iterator[Finding]:
     """How W^T W off its diagonal grows with the sparsity."""
     size = {prefix: off_diagonal(data, prefix).mean(2) for prefix in ("", "paper_")}
-    much = _factor_choices("more than {:g} times", _MUCH_BIGGER)
+    much = by_recipe({f"more than {factor:g} times": factor for factor in _MUCH_BIGGER})
     usual = f"more than {_MUCH_BIGGER[1]:g} times"
     names = {
         "relu": "ReLU: W^T W off the diagonal is much bigger when sparse",

@@ -33,8 +33,8 @@ import xarray as xr
 from figures.parts.nonuniform_findings import five_findings, frobenius_findings, left_out_findings, overlap_findings
 from figures.parts.nonuniform_measures import CASES, SCENARIOS, agreement, counted, frobenius
 from figures.parts.nonuniform_panels import draw
-from figures.shared.verdicts import PAPER_RECIPE, Verdict
-from numerics import train
+from figures.shared.training import PAPER_RECIPE, Trained, trained
+from figures.shared.verdicts import Verdict
 from theory import Problem, best_pairing, feature_norms, superposition
 from theory.optimum.local_minima import random_starts, refine, revive
 from theory.search.criterion import check_criterion
@@ -90,15 +90,9 @@ def compute(settings: Settings) -> xr.Dataset:
     return data
 
 
-def _learned(problem: Problem, instances: int, steps: int, settings: Settings, paper: bool = False) -> xr.Dataset:
-    """Weights that training gives, by the project's own recipe or by the paper's: W (row, instance, dim, feature)."""
-    recipe: dict[str, Any] = {"steps": steps}
-    if paper:
-        recipe = {**PAPER_RECIPE, **({"steps": steps} if settings.quick else {})}
-    learned = train(problem, instances=instances, seed=settings.seed, workers=settings.workers, **recipe)
-    W = learned["W"].values.reshape(-1, instances, problem.m, problem.n).astype(float)
-    b = learned["b"].values.reshape(-1, instances, problem.n).astype(float)
-    return xr.Dataset({"W": (("row", "instance", "dimension", "feature"), W), "b": (("row", "instance", "feature"), b)})
+def _paper(steps: int, settings: Settings) -> dict[str, Any]:
+    """The paper's recipe; for a quick look with fewer steps."""
+    return {**PAPER_RECIPE, **({"steps": steps} if settings.quick else {})}
 
 
 def _five(choice: int, settings: Settings) -> xr.Dataset:
@@ -106,7 +100,8 @@ def _five(choice: int, settings: Settings) -> xr.Dataset:
     density, importance = (rows[:4] for rows in scenarios(5, choice, settings.seed))
     problem = Problem(m=2, density=density, importance=importance)
     instances, steps = (8, 1500) if settings.quick else (24, 10_000)
-    learned, paper = (_learned(problem, instances, steps, settings, recipe) for recipe in (False, True))
+    learned = trained(problem, instances, settings, steps=steps)
+    paper = trained(problem, instances, settings, **_paper(steps, settings))
     exact_W, exact_loss = _exact_optima(problem, learned, 40 if settings.quick else 120, settings.seed)
     pairings = [_pairing(problem, row) for row in range(4)]
     dims = ("case", "instance", "five")
@@ -119,9 +114,9 @@ def _five(choice: int, settings: Settings) -> xr.Dataset:
             "five_exact_loss": ("case", exact_loss),
             "five_pairing": (("case", "five"), np.array([_stored(pairing, 5) for pairing in pairings])),
             "five_pairing_loss": ("case", [pairing.loss for pairing in pairings]),
-            "five_learned": (dims, feature_norms(learned["W"].values)),
-            "five_learned_W": (("case", "instance", "two", "five"), learned["W"].values),
-            "five_paper": (dims, feature_norms(paper["W"].values)),
+            "five_learned": (dims, feature_norms(learned.W)),
+            "five_learned_W": (("case", "instance", "two", "five"), learned.W),
+            "five_paper": (dims, feature_norms(paper.W)),
         },
         coords={"case": list(CASES)},
     )
@@ -132,13 +127,14 @@ def _eighty(choice: int, settings: Settings) -> xr.Dataset:
     density, importance = scenarios(80, choice, settings.seed)
     problem = Problem(m=20, density=density, importance=importance)
     instances, steps, orders = (1, 800, 2) if settings.quick else (8, 3000, 8)
-    learned = _learned(problem, instances, steps, settings)["W"].values
-    paper = _learned(problem, 1 if settings.quick else 3, steps, settings, paper=True)["W"].values
+    learned = trained(problem, instances, settings, steps=steps).W
+    paper = trained(problem, 1 if settings.quick else 3, settings, **_paper(steps, settings)).W
     # Case 3 in other random orders; the first is the one above.
     mixed = np.array([scenarios(80, choice, settings.seed + k)[0][2] for k in range(orders)])
     weight = np.tile(importance[2], (orders - 1, 1))
-    others = _learned(Problem(m=20, density=mixed[1:], importance=weight), (instances + 1) // 2, steps, settings)
-    reordered = np.concatenate([learned[2:3, : (instances + 1) // 2], others["W"].values])
+    others = Problem(m=20, density=mixed[1:], importance=weight)
+    few = (instances + 1) // 2
+    reordered = np.concatenate([learned[2:3, :few], trained(others, few, settings, steps=steps).W])
     stored = np.array([_stored(_pairing(problem, row), 80) for row in range(len(SCENARIOS))])
     run, own, order = (
         ("scenario", "replicate", "eighty"), ("scenario", "paper_replicate", "eighty"), ("order", "few", "eighty"),
@@ -198,12 +194,12 @@ def _stored(pairing: "Pairing", n: int) -> "ndarray":
     return ~np.isin(np.arange(n), pairing.unrepresented)
 
 
-def _exact_optima(problem: Problem, learned: xr.Dataset, starts: int, seed: int) -> tuple["ndarray", "ndarray"]:
+def _exact_optima(problem: Problem, learned: Trained, starts: int, seed: int) -> tuple["ndarray", "ndarray"]:
     """Best local minima of the exact loss, from random starts and from what was learned: W (k, m, n), loss (k,)."""
     rng = np.random.default_rng(seed)
     k, (m, n) = problem.batch_shape[0], (problem.m, problem.n)
     random_W, random_b = random_starts(problem, k * starts, rng)
-    known_W, known_b = learned["W"].values, learned["b"].values
+    known_W, known_b = learned.W, learned.b
     W = np.concatenate([random_W.reshape(k, starts, m, n), known_W], axis=1)
     b = np.concatenate([random_b.reshape(k, starts, n), known_b], axis=1)
     each = W.shape[1]

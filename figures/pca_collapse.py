@@ -27,8 +27,8 @@ import numpy as np
 import xarray as xr
 
 from figures.parts.pca_panels import COUNTS, HIGH, LOW, SETS, STATED, draw
-from figures.shared.verdicts import PAPER, PAPER_RECIPE, Finding, Verdict, weighed
-from numerics import train
+from figures.shared.training import PAPER_RECIPE, trained
+from figures.shared.verdicts import ANGLES, PAPER, Finding, Verdict, weighed
 from numerics.agreement.references import exact_losses, nearest_minima
 from theory import Correlated, Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     Solution = tuple[ndarray, ndarray]
 
 COLLAPSED = 1e-3
-# A learned set may count as collapsed if its features are less than so many degrees apart; shorter ones have no angle.
-ANGLES, _DEAD_NORM = (3.0, 5.0, 10.0, 20.0), 0.1
+# A learned set may count as collapsed by the angle of its features; shorter ones have none.
+_DEAD_NORM = 0.1
 # The slides: what is stored of a collapsed set; degrees that make no difference.
 PRINCIPAL, _SAME_DIRECTION = np.array([1.0, 1.0]) / np.sqrt(2), 0.1
 # A stated range is right if most of it is, of its length in log density.
@@ -229,9 +229,8 @@ def _learned(settings: Settings) -> xr.Dataset:
 def _trained(p: "ndarray", runs: int, recipe: Mapping[str, Any], settings: Settings) -> "tuple[ndarray, ndarray]":
     """W and b of trained models, those of a density being neighbours."""
     features = Correlated(SETS, density=np.repeat(p[:, None], len(SETS), axis=1))
-    learned = train(Problem(m=2, features=features), runs, seed=settings.seed, workers=settings.workers,
-                    snapshots=(), progress=False, **recipe)  # fmt: skip
-    return learned["W"].values.astype(float), learned["b"].values.astype(float)
+    W, b, _ = trained(Problem(m=2, features=features), runs, settings, progress=False, **recipe)
+    return W.reshape(-1, 2, 6), b.reshape(-1, 6)
 
 
 def _angles(W: "ndarray") -> "ndarray":

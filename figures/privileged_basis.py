@@ -36,8 +36,9 @@ from figures.parts.privileged_measures import (
     problem,
 )
 from figures.parts.privileged_panels import draw
-from figures.shared.verdicts import PAPER, PAPER_RECIPE, Finding, Verdict, weighed
-from numerics import Parameters, forward, sample, train
+from figures.shared.training import PAPER_RECIPE, trained
+from figures.shared.verdicts import Finding, Verdict, by_recipe, weighed
+from numerics import Parameters, forward, sample
 from theory import Problem, best_pairing
 
 if TYPE_CHECKING:
@@ -77,15 +78,9 @@ def _trained(
 ) -> tuple["ndarray", "ndarray", "ndarray"]:
     """W, b and held-out losses of both models, (model, density, instance, ...)."""
     batched = Problem(m=M, density=np.repeat(p[:, None], N, axis=1), importance=DECAY ** np.arange(N))
-    shape = (len(p), instances)
-    runs = [
-        train(batched, instances=instances, seed=settings.seed, model=model, workers=settings.workers, snapshots=[],
-              **recipe)
-        for model in MODELS
-    ]  # fmt: skip
-    W = np.array([run["W"].values.reshape(*shape, M, N) for run in runs]).astype(float)
-    b = np.array([run["b"].values.reshape(*shape, N) for run in runs]).astype(float)
-    return W, b, np.array([run["loss"].values.reshape(shape) for run in runs])
+    runs = [trained(batched, instances, settings, model=model, **recipe) for model in MODELS]
+    W, b, loss = (np.array([run[part] for run in runs]) for part in range(3))
+    return W, b, loss
 
 
 def _rotations(data: xr.Dataset, settings: Settings) -> tuple["ndarray", "ndarray", "ndarray"]:
@@ -158,19 +153,20 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 # A recipe's prefix, the least share of a monosemantic neuron, and whether the best run counts or all do.
-_Choice = tuple[str, float, bool]
-_CHOICES: dict[str, _Choice] = {
-    f"{recipe}{run}, share above {share:g}": (prefix, share, best)
-    for recipe, prefix in (("", ""), (f"{PAPER}, ", "paper_"))
-    for run, best in (("the best run", True), ("the mean of all runs", False))
-    for share in sorted((MONOSEMANTIC, *THRESHOLDS))
-}
+_Choice = tuple[str, tuple[float, bool]]
+_CHOICES = by_recipe(
+    {
+        f"{run}, share above {share:g}": (share, best)
+        for run, best in (("the best run", True), ("the mean of all runs", False))
+        for share in sorted((MONOSEMANTIC, *THRESHOLDS))
+    }
+)
 _USUAL = f"the best run, share above {MONOSEMANTIC:g}"
 
 
 def _counts(data: xr.Dataset, choice: _Choice) -> "ndarray":
     """Monosemantic neurons per model and density."""
-    prefix, share, best = choice
+    prefix, (share, best) = choice
     counts = (largest_share(data[f"{prefix}W"].values) > share).sum(-1)
     if not best:
         return np.asarray(counts.mean(-1))
@@ -183,7 +179,7 @@ def _readable(data: xr.Dataset) -> Callable[[_Choice], tuple[str, bool]]:
 
     def measure(choice: _Choice) -> tuple[str, bool]:
         with_relu, without = _counts(data, choice)
-        chance = (data["rotated_share"].values[0] > choice[1]).sum(-1).mean((1, 2))
+        chance = (data["rotated_share"].values[0] > choice[1][0]).sum(-1).mean((1, 2))
         clearest = int(with_relu.argmax())
         told = (
             f"{_row(with_relu)} of {M} neurons are monosemantic at p = {', '.join(f'{q:g}' for q in p)}, by chance "

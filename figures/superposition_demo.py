@@ -26,7 +26,8 @@ import xarray as xr
 
 from figures.parts.demo_panels import draw
 from figures.parts.demo_problems import DENSITIES, SIZES, first_pair, linear_optimum, problems
-from figures.shared.verdicts import PAPER, PAPER_RECIPE, Finding, Verdict, weighed
+from figures.shared.training import PAPER_RECIPE, trained
+from figures.shared.verdicts import NORMS, PAPER, Finding, Verdict, weighed
 from numerics import train
 from numerics.agreement.references import nearest_minima
 from theory import Problem, best_pairing, feature_norms, population_loss, superposition
@@ -34,8 +35,8 @@ from theory import Problem, best_pairing, feature_norms, population_loss, superp
 if TYPE_CHECKING:
     from numpy import ndarray
 
-# Norms from which on a feature may count as represented; the picture takes the first.
-REPRESENTED, NORMS = 0.5, (0.1, 0.25, 0.5, 0.75, 0.9)
+# From this norm on a feature is represented in the picture.
+REPRESENTED = 0.5
 # Superposition below this is none: what training leaves of orthogonality.
 UNTOUCHED = 0.05
 # The slides, for n = 20 and m = 5: features that the linear model learns, that the ReLU model learns where they are
@@ -92,13 +93,11 @@ def _trained(size: str, model: str, instances: int, steps: int, settings: Settin
 
 def _paper(instances: int, settings: Settings) -> xr.Dataset:
     """Small ReLU models by the paper's recipe, as training leaves them: the best of some per density."""
-    learned = train(problems("small"), instances, seed=settings.seed, workers=settings.workers, **PAPER_RECIPE)
-    loss = learned["loss"].values.reshape(-1, instances)
-    best = loss.argmin(1) + instances * np.arange(len(loss))
+    W, b = trained(problems("small"), instances, settings, **PAPER_RECIPE).best
     return xr.Dataset(
         {
-            "paper_relu_W": (("density", "small_dimension", "small_feature"), learned["W"].values[best].astype(float)),
-            "paper_relu_b": (("density", "small_feature"), learned["b"].values[best].astype(float)),
+            "paper_relu_W": (("density", "small_dimension", "small_feature"), W),
+            "paper_relu_b": (("density", "small_feature"), b),
         },
         coords={"density": DENSITIES},
     )

@@ -8,14 +8,13 @@ import xarray as xr
 from numpy import ndarray
 
 from figures.parts.correlated_cases import CASES, DRAWN, Case, cosines
-from figures.shared.verdicts import PAPER, Finding, weighed
+from figures.shared.verdicts import ANGLES, PAPER, Finding, weighed
 from numerics.agreement.basins import wilson_interval
 
-__all__ = ["ANGLES", "STATED_ANGLE", "basis_findings", "pair_findings", "three_set_findings"]
+__all__ = ["STATED_ANGLE", "basis_findings", "pair_findings", "three_set_findings"]
 
-# Angles within a set, in degrees, as the slides state them, and how far off may be called the same.
+# Angles within a set, in degrees, as the slides state them.
 STATED_ANGLE = {12: 90.0, 13: 180.0, 15: 90.0}
-ANGLES = (3.0, 5.0, 10.0, 20.0)
 # The slides: sets side by side, and those of them that collapse at the optimum.
 STATED_SIDE_BY_SIDE, STATED_COLLAPSED = 3, 0
 # "Prefer": most runs; or more than by chance, which of three pairings of four features takes each as often.

@@ -3,14 +3,15 @@
 from figures.shared.script import Settings
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy import ndarray
 from scipy.optimize import brentq
 
-from figures.shared.verdicts import PAPER, PAPER_RECIPE
+from figures.shared.training import PAPER_RECIPE
+from figures.shared.verdicts import PAPER
 from numerics import train
 from numerics.agreement.references import exact_losses
 from numerics.training.regimes import rests
@@ -29,7 +30,7 @@ _SAME_LOSS = 0.02
 # D_i of a digon is 1/2, of a pentagon 2/5: who has more than this is still in a digon.
 HALF = 0.45
 SHOWN = "small weights, Adam 1e-3"
-RECIPES: Mapping[str, Mapping[str, object]] = {
+RECIPES: Mapping[str, Mapping[str, Any]] = {
     SHOWN: {"init": "small", "learning_rate": 1e-3, "schedule": "constant", "steps": 6000},
     "Xavier, Adam 1e-3": {"init": "xavier", "learning_rate": 1e-3, "schedule": "constant", "steps": 6000},
     "Xavier, Adam 1e-2": {"init": "xavier", "learning_rate": 1e-2, "schedule": "cosine", "steps": 3000},
@@ -39,7 +40,7 @@ RECIPES: Mapping[str, Mapping[str, object]] = {
 # is the rectified 5-cell, whose D_i are 2/5 too).
 _CASES = ((5, 2, 0.02), (5, 2, 0.05), (5, 2, 0.1), (10, 4, 0.05))
 # Constant rates and batches under which models that were put into the digons may leave them.
-_NOISES: Mapping[str, Mapping[str, object]] = {
+_NOISES: Mapping[str, Mapping[str, Any]] = {
     "Adam 1e-3, batch 1024": {"learning_rate": 1e-3, "batch": 1024},
     "Adam 1e-2, batch 1024": {"learning_rate": 1e-2, "batch": 1024},
     "Adam 1e-2, batch 64": {"learning_rate": 1e-2, "batch": 64},
@@ -88,10 +89,10 @@ def course(settings: Settings) -> xr.Dataset:
 
 def _trained(recipe: str, runs: int, settings: Settings) -> tuple[tuple[ndarray, ...], ndarray]:
     """Exact losses, steps, W and b at snapshots of a training, and the dimensionalities."""
-    steps = int(RECIPES[recipe]["steps"])  # type: ignore[call-overload]
+    steps = int(RECIPES[recipe]["steps"])
     snapshots = np.linspace(0, steps, 301).astype(int)
     learned = train(five(), runs, seed=settings.seed, snapshots=snapshots.tolist(), progress=False,
-                    workers=settings.workers, **RECIPES[recipe])  # type: ignore[arg-type]  # fmt: skip
+                    workers=settings.workers, **RECIPES[recipe])  # fmt: skip
     W, b = (learned[name].values.astype(float).swapaxes(0, 1) for name in ("W_curve", "b_curve"))
     loss = exact_losses(five(), W.reshape(-1, 2, 5), b.reshape(-1, 5)).reshape(W.shape[:2]) / five().zero_loss
     return (loss, snapshots, W, b), dimensionality(W)
@@ -160,7 +161,7 @@ def ends(settings: Settings) -> xr.Dataset:
     for k, recipe in enumerate(recipes):
         for j, (n, m, p) in enumerate(cases):
             learned = train(Problem(n=n, m=m, density=p), runs, seed=settings.seed + 1, snapshots=(), progress=False,
-                            workers=settings.workers, **RECIPES[recipe])  # type: ignore[arg-type]  # fmt: skip
+                            workers=settings.workers, **RECIPES[recipe])  # fmt: skip
             share[k, j] = _halved(learned["W"].values).mean()
     return xr.Dataset(
         {"digon_share": (("end_recipe", "case"), share), "case_density": ("case", [p for _, _, p in cases])},
@@ -185,7 +186,7 @@ def lifetimes(settings: Settings) -> xr.Dataset:
         for k, noise in enumerate(_NOISES.values()):
             learned = train(five(p), runs, init=start, steps=steps, schedule="constant", seed=settings.seed,
                             snapshots=snapshots.tolist(), progress=False, workers=settings.workers,
-                            **noise)  # type: ignore[arg-type]  # fmt: skip
+                            **noise)  # fmt: skip
             left[k, j] = _halved(learned["W_curve"].values).mean(1)
     return xr.Dataset(
         {"still": (("noise", "life_density", "life_step"), left)},

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy import ndarray
 
-from figures.shared.verdicts import PAPER, PAPER_RECIPE
-from numerics import train
+from figures.shared.training import PAPER_RECIPE, trained
+from figures.shared.verdicts import PAPER
 from theory import Anticorrelated, Correlated, Problem, recognise
 from theory.optimum.local_minima import random_starts, refine
 
@@ -89,9 +89,8 @@ def principal(settings: Settings) -> xr.Dataset:
         best.append(found.W[k])
         optimum.append((*likeness(found.W[k], p), float(found.loss[k]) / pca_loss(p)))
         for i, recipe in enumerate(recipes):
-            model = train(problem, runs, seed=settings.seed, snapshots=(), progress=False, workers=settings.workers,
-                          **_RECIPES[recipe])  # fmt: skip
-            each = zip(model["W"].values.astype(float), model["loss"].values, strict=True)
+            model = trained(problem, runs, settings, progress=False, **_RECIPES[recipe])
+            each = zip(model.W[0], model.loss[0], strict=True)
             learned[i, j] = [(*likeness(w, p), loss / pca_loss(p)) for w, loss in each]
     return xr.Dataset(
         {
@@ -168,19 +167,15 @@ def anticorrelated(settings: Settings) -> xr.Dataset:
             problem = case.problem(p)
             drawn = j == len(densities) // 2
             models = [
-                train(problem, runs, seed=settings.seed, snapshots=(), progress=False, workers=settings.workers,
-                      **_RECIPES[recipe])
+                trained(problem, runs, settings, progress=False, **_RECIPES[recipe])
                 for recipe in (recipes if drawn else recipes[:1])
-            ]  # fmt: skip
+            ]
             if drawn:
-                learned[:, i] = [
-                    np.mean([shared(case, w) for w in model["W"].values.astype(float)], axis=0) for model in models
-                ]
+                learned[:, i] = [np.mean([shared(case, w) for w in model.W[0]], axis=0) for model in models]
             W, b = random_starts(problem, random, np.random.default_rng(settings.seed))
             if case.m == 2:
                 W, b = np.concatenate([W, _polygons(problem.n)]), np.concatenate([b, np.zeros((_ORDERS, problem.n))])
-            W = np.concatenate([W, models[0]["W"].values.astype(float)])
-            b = np.concatenate([b, models[0]["b"].values.astype(float)])
+            W, b = np.concatenate([W, models[0].W[0]]), np.concatenate([b, models[0].b[0]])
             found = refine(problem.repeated(len(W)), W, b)
             best = int(found.loss.argmin())
             loss[i, j] = found.loss[best] / problem.zero_loss

@@ -9,17 +9,16 @@ from numpy import ndarray
 from scipy.stats import mannwhitneyu
 
 from figures.parts.nonuniform_measures import CASES, PUBLISHED, REPRESENTED, balanced, counted, frobenius
-from figures.shared.verdicts import PAPER, Finding, weighed
+from figures.shared.verdicts import NORMS, PAPER, Finding, weighed
 
-__all__ = ["NORMS", "STATED_LEFT_OUT", "STATED_MOST", "STATED_USUAL", "five_findings", "frobenius_findings",
+__all__ = ["STATED_LEFT_OUT", "STATED_MOST", "STATED_USUAL", "five_findings", "frobenius_findings",
            "left_out_findings", "overlap_findings"]  # fmt: skip
 
 # The source: never more than 4 of the five are represented, and about 3 mostly.
 STATED_MOST, STATED_USUAL, _ABOUT = 4, 3.0, 0.5
 # The source: "a few" of the densest are not learned in case 4.
 STATED_LEFT_OUT = 1
-# Norms from which on a feature may count as represented, and overlaps from which on it is in superposition.
-NORMS = (0.1, 0.25, 0.5, 0.75, 0.9)
+# Overlaps from which on a feature is in superposition.
 OVERLAPS = (0.05, 0.1, 0.25)
 _OVERLAP = 0.1
 # "In superposition all the time, barring a few exceptions"; "midway": neither end is nearer than this part.
@@ -27,7 +26,9 @@ _EXCEPTIONS, _MIDWAY = 0.1, 0.15
 # Areas under the curve that differ by less do not tell which of two contributes more.
 _SAME_AREA = 0.02
 
-_Measure = Callable[[tuple[str, str, float, float]], tuple[str, bool]]
+# Densities, prefix of a recipe's variables, least norm of a represented feature, least overlap of a shared one.
+_OverlapChoice = tuple[str, str, float, float]
+_Measure = Callable[[_OverlapChoice], tuple[str, bool]]
 
 
 def _usual(data: xr.Dataset) -> str:
@@ -216,17 +217,8 @@ def overlap_findings(data: xr.Dataset) -> Iterator[Finding]:
     Finding
         For every choice of densities, recipe, norm and overlap.
     """
-    choices: dict[str, tuple[str, str, float, float]] = {}
-    for densities in map(str, data["choice"].values):
-        for norm in NORMS:
-            choices[f"{densities}, norm above {norm:g}"] = (densities, "eighty", norm, _OVERLAP)
-        for overlap in OVERLAPS:
-            if overlap != _OVERLAP:
-                label = f"{densities}, in superposition from {overlap:g}"
-                choices[label] = (densities, "eighty", REPRESENTED, overlap)
-        choices[f"{densities}, {PAPER}"] = (densities, "paper", REPRESENTED, _OVERLAP)
 
-    def parts(choice: tuple[str, str, float, float]) -> tuple[ndarray, ndarray]:
+    def parts(choice: _OverlapChoice) -> tuple[ndarray, ndarray]:
         """Represented features, and those of them in superposition, per case."""
         densities, name, norm, overlap = choice
         here = data.sel(choice=densities, scenario=list(CASES))
@@ -235,25 +227,50 @@ def overlap_findings(data: xr.Dataset) -> Iterator[Finding]:
         mean = [d for d in stored.dims if d not in ("scenario", "eighty")]
         return stored.sum("eighty").mean(mean).values, shared.sum("eighty").mean(mean).values
 
-    def lowest(choice: tuple[str, str, float, float]) -> tuple[str, bool]:
+    def lowest(choice: _OverlapChoice) -> tuple[str, bool]:
         stored, shared = parts(choice)
         told = f"represented {_row(stored)}, in superposition {_row(shared)} in cases 1 to 4"
         return told, bool(stored.argmin() == 0 and shared.argmin() == 0)
 
     def all_shared(case: int) -> _Measure:
-        def measure(choice: tuple[str, str, float, float]) -> tuple[str, bool]:
+        def measure(choice: _OverlapChoice) -> tuple[str, bool]:
             stored, shared = parts(choice)
             alone = 1 - shared[case] / stored[case]
             return f"{alone:.0%} of {stored[case]:.1f} represented are dedicated", bool(alone < _EXCEPTIONS)
 
         return measure
 
-    def midway(choice: tuple[str, str, float, float]) -> tuple[str, bool]:
+    def midway(choice: _OverlapChoice) -> tuple[str, bool]:
         stored, shared = parts(choice)
         alone = 1 - shared / stored
         place = (alone[2] - alone[1]) / (alone[0] - alone[1]) if alone[0] != alone[1] else np.nan
         told = f"dedicated {alone[0]:.0%}, {alone[1]:.0%} and {alone[2]:.0%} in cases 1, 2 and 3"
         return told, bool(_MIDWAY < place < 1 - _MIDWAY)
+
+    choices, usual = _overlap_choices(data), _usual(data)
+    yield weighed("case 1 has the fewest features, and the least superposition", lowest, choices, usual)
+    yield weighed("case 2: all represented features are in superposition", all_shared(1), choices, usual)
+    yield weighed("case 3 lies about midway between cases 1 and 2", midway, choices, usual)
+    yield weighed("case 4: nearly all represented features are in superposition", all_shared(3), choices, usual)
+    yield _importance_or_density(data)
+
+
+def _overlap_choices(data: xr.Dataset) -> dict[str, _OverlapChoice]:
+    """Every norm, every overlap and both recipes, for each choice of densities."""
+    choices: dict[str, _OverlapChoice] = {}
+    for densities in map(str, data["choice"].values):
+        for norm in NORMS:
+            choices[f"{densities}, norm above {norm:g}"] = (densities, "eighty", norm, _OVERLAP)
+        for overlap in OVERLAPS:
+            if overlap != _OVERLAP:
+                label = f"{densities}, in superposition from {overlap:g}"
+                choices[label] = (densities, "eighty", REPRESENTED, overlap)
+        choices[f"{densities}, {PAPER}"] = (densities, "paper", REPRESENTED, _OVERLAP)
+    return choices
+
+
+def _importance_or_density(data: xr.Dataset) -> Finding:
+    """Which of the two tells better, in case 3, what is dedicated: for every random order and overlap."""
 
     def importance(choice: tuple[str, int, float]) -> tuple[str, bool]:
         densities, order, overlap = choice
@@ -265,7 +282,6 @@ def overlap_findings(data: xr.Dataset) -> Iterator[Finding]:
         told = f"area under the curve {0.5 + areas[0]:.2f} for importance, {0.5 + areas[1]:.2f} for density"
         return told, bool(areas[0] > areas[1] + _SAME_AREA)
 
-    usual = _usual(data)
     orders = {
         f"{densities}, order {k + 1}, in superposition from {overlap:g}": (str(densities), k, overlap)
         for densities in data["choice"].values
@@ -273,11 +289,7 @@ def overlap_findings(data: xr.Dataset) -> Iterator[Finding]:
         for overlap in OVERLAPS
     }
     first = f"{data['choice'].values[0]}, order 1, in superposition from {_OVERLAP:g}"
-    yield weighed("case 1 has the fewest features, and the least superposition", lowest, choices, usual)
-    yield weighed("case 2: all represented features are in superposition", all_shared(1), choices, usual)
-    yield weighed("case 3 lies about midway between cases 1 and 2", midway, choices, usual)
-    yield weighed("case 4: nearly all represented features are in superposition", all_shared(3), choices, usual)
-    yield weighed("importance tells better than density which are dedicated", importance, orders, first)
+    return weighed("importance tells better than density which are dedicated", importance, orders, first)
 
 
 def _row(values: ndarray) -> str:

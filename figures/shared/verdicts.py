@@ -14,21 +14,21 @@ Where a finding needs a threshold or a recipe of training that no document gives
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from figures.shared.documents import CLAIMS
 
-__all__ = ["DEPENDS", "FAILS", "HOLDS", "PAPER", "PAPER_RECIPE", "PARTLY", "UNDECIDED", "Choice", "Finding", "Verdict",
-           "compare", "outcome_of", "weighed"]  # fmt: skip
+__all__ = ["ANGLES", "DEPENDS", "FAILS", "HOLDS", "NORMS", "PAPER", "PARTLY", "UNDECIDED", "Choice", "Finding",
+           "Verdict", "by_recipe", "compare", "outcome_of", "weighed"]  # fmt: skip
 
 # What verdicts say; PARTLY is how they begin where a claim holds in some comparisons and not in others.
 HOLDS, PARTLY, FAILS, UNDECIDED = "holds", "holds in ", "does not hold", "cannot be decided"
 DEPENDS = "depends on a choice"
-# How the paper trains, beside the trainer's own defaults; initial weights are Xavier's.
+# The paper's recipe of training (figures.shared.training) beside a figure's own.
 PAPER = "the paper's recipe"
-PAPER_RECIPE: Mapping[str, Any] = {
-    "optimiser": "adamw", "learning_rate": 1e-3, "schedule": "constant", "steps": 10_000, "batch": 1024,
-}  # fmt: skip
+# Norms from which on a feature may count as represented; degrees by which directions may differ and count as the same.
+NORMS = (0.1, 0.25, 0.5, 0.75, 0.9)
+ANGLES = (3.0, 5.0, 10.0, 20.0)
 
 Parameter = TypeVar("Parameter")
 
@@ -138,6 +138,24 @@ def outcome_of(claim: int, findings: Sequence[Finding]) -> str:
         return FAILS
     share = f"{PARTLY}{sum(decided) or 'none'} of {len(decided) + open_} comparisons"
     return f"{share}, {open_} depend{'s' if open_ == 1 else ''} on a choice" if open_ else share
+
+
+def by_recipe(choices: Mapping[str, Parameter]) -> dict[str, tuple[str, Parameter]]:
+    """
+    Offer every choice twice: for what a figure's own recipe trained, and for what the paper's did.
+
+    Parameters
+    ----------
+    choices : mapping from str to object
+        What each choice is called in a table, and what it stands for.
+
+    Returns
+    -------
+    dict from str to tuple of str and object
+        With how the names of the recipe's variables begin: "" or "paper_".
+    """
+    own = {label: ("", choice) for label, choice in choices.items()}
+    return own | {f"{PAPER}, {label}": ("paper_", choice) for label, choice in choices.items()}
 
 
 def weighed(

@@ -9,9 +9,8 @@ from numpy.testing import assert_allclose
 
 import theory
 from figures.nonuniform_sparsity import agreement, compute, draw, frobenius, judge, scenarios
-from figures.parts.nonuniform_findings import NORMS
 from figures.parts.nonuniform_measures import PUBLISHED, REPRESENTED
-from figures.shared.verdicts import DEPENDS, HOLDS
+from figures.shared.verdicts import DEPENDS, HOLDS, NORMS
 from theory import Problem, best_pairing
 from theory.search.criterion import check_criterion
 

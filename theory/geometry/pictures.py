@@ -19,6 +19,8 @@ __all__ = ["draw_couplings", "draw_embedding", "solution_html"]
 # Up to so many features each has a label of its own.
 FEW = 24
 _TICKS = 12
+# A picture of its own, in inches.
+_SIZE = (4.0, 3.6)
 _BLUE = "#0072B2"
 
 
@@ -49,13 +51,15 @@ def draw_embedding(W: ArrayLike, ax: "Axes | None" = None) -> "Figure":
     >>> figure.axes[0].get_xlabel()
     'hidden dimension 0'
     """
+    from theory.tools.shown_figure import axes_of, whole_figure
+
     V = _single(W)
-    axes = _axes(ax)
+    axes = axes_of(ax, *_SIZE)
     if len(V) == 2:
         _draw_arrows(axes, V)
     else:
         _draw_matrix(axes, V)
-    return _figure(axes)
+    return whole_figure(axes)
 
 
 def draw_couplings(W: ArrayLike, ax: "Axes | None" = None) -> "Figure":
@@ -84,8 +88,10 @@ def draw_couplings(W: ArrayLike, ax: "Axes | None" = None) -> "Figure":
     >>> draw_couplings([[1.0, -1.0]]).axes[0].get_ylabel()
     'output $i$'
     """
+    from theory.tools.shown_figure import axes_of, whole_figure
+
     V = _single(W)
-    axes = _axes(ax)
+    axes = axes_of(ax, *_SIZE)
     G = V.T @ V
     bound = max(1.0, float(np.abs(G).max()))
     image = axes.imshow(G, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
@@ -96,7 +102,7 @@ def draw_couplings(W: ArrayLike, ax: "Axes | None" = None) -> "Figure":
     if len(G) <= _TICKS:
         axes.set_xticks(range(len(G)))
         axes.set_yticks(range(len(G)))
-    return _figure(axes)
+    return whole_figure(axes)
 
 
 def solution_html(W: Float[ndarray, "m n"], named: Mapping[str, object]) -> str:
@@ -131,22 +137,6 @@ def _single(W: ArrayLike) -> Float[ndarray, "m n"]:
     if V.ndim != 2:
         raise ValueError(f"one embedding of shape (m, n) is drawn, got shape {V.shape}; choose one of the batch")
     return V
-
-
-def _axes(ax: "Axes | None") -> "Axes":
-    """The axes given, or those of a figure of their own."""
-    if ax is not None:
-        return ax
-    from theory.tools.shown_figure import ShownFigure
-
-    return ShownFigure(figsize=(4, 3.6), layout="constrained", dpi=110, facecolor="white").subplots()
-
-
-def _figure(axes: "Axes") -> "Figure":
-    """The whole figure that the axes belong to."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure
 
 
 def _draw_matrix(axes: "Axes", W: Float[ndarray, "m n"]) -> None:

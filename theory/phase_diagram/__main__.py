@@ -36,6 +36,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv : sequence of str, optional
         Arguments; those of the process by default.
     """
+    options = _parser().parse_args(argv)
+    resolution = options.resolution or default_resolution(options.n)
+    axes = tuple(options.density), tuple(options.importance)
+    check_axes(options.n, options.m, resolution, *axes)
+    part = (tuple(options.zoom[:2]), tuple(options.zoom[2:])) if options.zoom else None
+    if part:
+        check_axes(options.n, options.m, resolution, *part)
+    variant = variant_of(options)
+    variant.check(options.n, options.density[1])
+    from theory.tools.storage import results_folder, save_picture, save_result
+
+    stem = f"phase_diagram_n{options.n}_m{options.m}"
+    names = [f"{stem}.nc", f"{stem}.{options.format}"]
+    with results_folder(options.output, names, options.overwrite, _COMMAND) as folder:
+        _prepare(options.n, options.m, options.workers)
+        effort: tuple[Any, ...] = (options.seed, options.workers, variant)
+        data = exact_phase_diagram(options.n, options.m, resolution, *axes, *effort)
+        zoom = exact_phase_diagram(options.n, options.m, resolution, *part, *effort) if part else None
+        from theory.phase_diagram.picture import draw_phase_diagram
+        from theory.phase_diagram.text import summary
+
+        numbers, picture = (folder / name for name in names)
+        save_result(data.assign_attrs(made_by=_COMMAND), numbers)
+        save_picture(draw_phase_diagram(data, zoom), picture)
+    tell(f"{summary(data)}\n\n{picture}\n{numbers}")
+
+
+def _parser() -> Parser:
+    """What the command understands."""
     parser = Parser("Phase diagram of an extra feature: idealised candidates beside the exact optimum.", prog=_COMMAND)
     parser.add_argument("--n", type=count, default=3, help=f"features, 2 to {MAX_FEATURES}; the last is the extra one")
     parser.add_argument("--m", type=count, default=2, help="hidden dimensions, below n")
@@ -74,31 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add_variant(parser)
     parser.add_workers()
     parser.add_overwrite()
-    options = parser.parse_args(argv)
-    resolution = options.resolution or default_resolution(options.n)
-    axes = tuple(options.density), tuple(options.importance)
-    check_axes(options.n, options.m, resolution, *axes)
-    part = (tuple(options.zoom[:2]), tuple(options.zoom[2:])) if options.zoom else None
-    if part:
-        check_axes(options.n, options.m, resolution, *part)
-    variant = variant_of(options)
-    variant.check(options.n, options.density[1])
-    from theory.tools.storage import results_folder, save_picture, save_result
-
-    stem = f"phase_diagram_n{options.n}_m{options.m}"
-    names = [f"{stem}.nc", f"{stem}.{options.format}"]
-    with results_folder(options.output, names, options.overwrite, _COMMAND) as folder:
-        _prepare(options.n, options.m, options.workers)
-        effort: tuple[Any, ...] = (options.seed, options.workers, variant)
-        data = exact_phase_diagram(options.n, options.m, resolution, *axes, *effort)
-        zoom = exact_phase_diagram(options.n, options.m, resolution, *part, *effort) if part else None
-        from theory.phase_diagram.picture import draw_phase_diagram
-        from theory.phase_diagram.text import summary
-
-        numbers, picture = (folder / name for name in names)
-        save_result(data.assign_attrs(made_by=_COMMAND), numbers)
-        save_picture(draw_phase_diagram(data, zoom), picture)
-    tell(f"{summary(data)}\n\n{picture}\n{numbers}")
+    return parser
 
 
 def _prepare(n: int, m: int, workers: Workers) -> None:

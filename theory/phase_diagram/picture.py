@@ -86,14 +86,12 @@ def draw_phase_diagram(data: "xr.Dataset", zoom: "xr.Dataset | None" = None, ax:
     """
     from matplotlib.patches import Rectangle
 
-    from theory.tools.shown_figure import ShownFigure
+    from theory.tools.shown_figure import ShownFigure, whole_figure
 
     if ax is not None:
         draw_exact(ax, data)
         ax.set(xlabel="density  $1-S$      (dense → sparse)", ylabel="relative importance of the extra feature")
-        whole = ax.get_figure(root=True)
-        assert whole is not None
-        return whole
+        return whole_figure(ax)
     figure = ShownFigure(figsize=(9.6 if zoom is None else 13.6, 5.2), layout="constrained", dpi=150)
     panels = figure.subplots(1, 2 if zoom is None else 3)
     draw_ideal(panels[0], data)

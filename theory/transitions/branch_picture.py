@@ -29,16 +29,13 @@ def draw_branch(branch: "Branch", ax: "Axes | None" = None) -> "Figure":
     matplotlib.figure.Figure
         The picture; a notebook shows it.
     """
-    if ax is None:
-        from theory.tools.shown_figure import ShownFigure
+    from theory.tools.shown_figure import axes_of, whole_figure
 
-        ax = ShownFigure(figsize=(4.2, 2.8), layout="constrained", dpi=110, facecolor="white").subplots()
+    ax = axes_of(ax, 4.2, 2.8)
     ax.plot(branch.values, branch.loss, lw=1.8, label=branch.geometry)
     ax.set(xscale="log", yscale="log", xlabel=branch.path.parameter, ylabel="population loss")
     ax.legend(frameon=False, fontsize=9)
-    whole = ax.get_figure(root=True)
-    assert whole is not None
-    return whole
+    return whole_figure(ax)
 
 
 def branch_html(branch: "Branch") -> str:

@@ -126,10 +126,9 @@ def draw_curves(data: "xr.Dataset", ax: "Axes | None" = None, excess: bool = Fal
     >>> draw_curves(data).axes[0].get_xlabel()
     'relative importance of feature 0'
     """
-    if ax is None:
-        from theory.tools.shown_figure import ShownFigure
+    from theory.tools.shown_figure import axes_of, whole_figure
 
-        ax = ShownFigure(figsize=(6, 4), layout="constrained", dpi=110, facecolor="white").subplots()
+    ax = axes_of(ax, 6, 4)
     parameter = str(data.attrs["parameter"])
     grid = data[parameter.replace(" ", "_")].values
     for name in data["geometry"].values:
@@ -140,9 +139,7 @@ def draw_curves(data: "xr.Dataset", ax: "Axes | None" = None, excess: bool = Fal
     feature = "" if parameter == "density" else f" of feature {data.attrs['feature']}"
     ax.set(xlabel=f"{parameter}{feature}", ylabel="loss / least loss − 1" if excess else "population loss")
     ax.legend(frameon=False, fontsize=9)
-    whole = ax.get_figure(root=True)
-    assert whole is not None
-    return whole
+    return whole_figure(ax)
 
 
 def _grid(path: ProblemPath, parameter: str, index: int, values: ArrayLike | None) -> list[float]:

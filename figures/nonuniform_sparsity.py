@@ -15,7 +15,8 @@ densities come in random order (3), importance is constant and density falls (4)
     feature can save (1/9, at p = 2/3): dimensions go to pairs around 2/5, so that features near p = 1 are left
     out, and so are the sparsest. Feature j joins i on a dimension if (I_i + I_j) p_i < I_j (2 - 3 p_j / 2); which
     features get the m dimensions is the assignment that theory.best_pairing solves.
-(d) The share of features that this criterion decides as training does, stored and left-out ones weighing the same.
+(d) The share of features that this criterion decides as training does; the verdict weighs stored and left-out ones
+    alike.
 
 The source leaves all parameters out. Chosen here: densities geometric from 1 to 1/20, the range of the literature, and
 importances 0.9^i for five features, geometric from 1 to 1/100 for eighty. A second choice shows what hangs on it:

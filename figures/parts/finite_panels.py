@@ -63,7 +63,9 @@ def _losses(axes: "Axes", data: xr.Dataset, known: np.ndarray, fresh: xr.DataArr
     axes.set_xscale("log")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 3, 4) if low <= tick <= high]
+    wide = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4)  # closer ones would cover each other
+    every = wide if high > 10 * low else (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5)
+    ticks = [tick for tick in every if low <= tick <= high]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("samples in the data set")

@@ -65,13 +65,14 @@ def test_claim_15_every_set_has_an_orthogonal_basis(data: xr.Dataset) -> None:
 
 def test_claims_12_to_15_are_judged_over_angles_recipes_and_densities(data: xr.Dataset) -> None:
     verdicts = {verdict.claim: verdict for verdict in judge(data)}
+    # Best solutions are exact, and hold to every angle.
+    assert all(verdicts[claim].findings[0].agrees for claim in (12, 13, 14, 15))
+    # Runs are few here and the paper's recipe is cut short: what they do is stated only where all choices agree.
+    for claim in (12, 13, 15):
+        agreeing = {choice.agrees for choice in verdicts[claim].findings[1].choices}
+        assert verdicts[claim].findings[1].agrees is (agreeing.pop() if len(agreeing) == 1 else None)
+    assert verdicts[13].outcome == f"{PARTLY}1 of 2 comparisons, 1 depends on a choice"
     # The quick version has one density; but opposite features are asked about at two more.
-    assert {claim: verdict.outcome for claim, verdict in verdicts.items()} == {
-        12: HOLDS,
-        13: f"{PARTLY}1 of 2 comparisons, 1 depends on a choice",
-        14: HOLDS,
-        15: HOLDS,
-    }
     trained = {choice.label: choice.agrees for choice in verdicts[13].findings[1].choices}
     assert trained["density 1, to 5 degrees, most runs"]
     assert trained["the paper's recipe, density 1, to 5 degrees, more than by chance"]

@@ -270,8 +270,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, text in zip(names, texts, strict=True):
             write(folder / name, text)
             tell(folder / name)
+    wide = max(len(CLAIMS[claim].title) for claim in results) + 2
     for claim, result in results.items():
-        tell(f"{claim:>3}  {CLAIMS[claim].title:48}{result['verdict']}")
+        tell(f"{claim:>3}  {CLAIMS[claim].title:{wide}}{result['verdict']}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# "Welch 1974", "Cohn and Kumar 2007", "Elhage et al. 2022", "Loshchilov and Hutter (2019)": the first author and the year.
+# First author and year of "Welch 1974", "Cohn and Kumar 2007", "Elhage et al. 2022", "Loshchilov and Hutter (2019)".
 CITED = re.compile(r"\b([A-Z]\w+)(?:,? [A-Z]\w+)*(?:,? and [A-Z]\w+| et al\.)? \(?((?:19|20)\d\d)\b")
 
 

@@ -24,7 +24,7 @@ EXPECTED = {
     3: HOLDS,
     4: HOLDS,
     5: HOLDS,
-    6: "holds in none of 3 comparisons, 2 depend on a choice",
+    6: "does not hold in 1 of 3 comparisons, 2 depend on a choice",
     7: "holds in 2 of 7 comparisons, 2 depend on a choice",
     8: HOLDS,
     9: DEPENDS,
@@ -198,7 +198,7 @@ def test_a_verdict_that_hangs_on_a_threshold_says_so() -> None:
     plain = Finding(stated, "b", False)
     assert Verdict(25, (turns,), "why").outcome == DEPENDS
     assert Verdict(25, (turns, stays), "why").outcome == "holds in 1 of 2 comparisons, 1 depends on a choice"
-    assert Verdict(25, (turns, plain), "why").outcome == "holds in none of 2 comparisons, 1 depends on a choice"
+    assert Verdict(25, (turns, plain), "why").outcome == "does not hold in 1 of 2 comparisons, 1 depends on a choice"
 
 
 def test_choices_that_find_the_same_share_a_row() -> None:

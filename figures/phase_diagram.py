@@ -149,8 +149,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         Verdict(
             4,
             tuple(diagrams),
-            "The three solutions compete and the cheapest wins, which training confirms cell by cell. The idealised "
-            "pair has norms of 1 and no bias; optimised, it costs less, so that it pays up to a higher density.",
+            "The three solutions compete and the cheapest wins, which training confirms in nearly every cell away "
+            "from the boundaries. The idealised pair has norms of 1 and no bias; optimised, it costs less, so that it "
+            "pays up to a higher density.",
         ),
         Verdict(
             5,

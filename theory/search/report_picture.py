@@ -45,7 +45,7 @@ def draw_report(data: "xr.Dataset", first: int = 6) -> "Figure":
         axes = [figure.add_subplot(grid[k, column]) for column in range(4)]
         draw_embedding(one["W"].values, axes[0])
         axes[0].set_title(f"model {k}: {_short(str(one['geometry'].values))}", fontsize=10, loc="left")
-        draw_couplings(one["W"].values, axes[1])
+        draw_couplings(one["W"].values, axes[1], one["W_out"].values if "W_out" in one else None)
         _draw_dimensionality(axes[2], one)
         _draw_balance(axes[3], one)
     return figure

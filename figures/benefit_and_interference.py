@@ -187,7 +187,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 def _pushed_below_zero(cosines: "ndarray") -> Finding:
     """What positive interference costs beside the features' own errors, with a bias that pushes it below zero."""
     costs = [
-        3 * (limit_loss(_embedding(c), np.full(2, b)) - 2 * limit_loss(np.ones((1, 1)), np.full(1, b)))
+        3 * (float(limit_loss(_embedding(c), np.full(2, b))) - 2 * float(limit_loss(np.ones((1, 1)), np.full(1, b))))
         for c in cosines[cosines > 0]
         for b in (-c, -c / 2)
     ]

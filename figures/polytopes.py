@@ -238,13 +238,17 @@ def _thomson_verdict(data: xr.Dataset) -> Verdict:
         return f"{same.sum()} of {len(same)}", bool(same.sum() >= share * len(same))
 
     features = data["features"].values
-    best: dict[str, tuple[str, ...] | float] = {
-        f"the best of {features[0]} to {features[-1]} features at density {p:g}": float(p)
-        for p in data["compared"].values
-    }
+    shapes: dict[str, tuple[str, ...] | float] = {}
+    shapes.update(NAMED)
+    shapes.update(
+        {
+            f"the best of {features[0]} to {features[-1]} features at density {p:g}": float(p)
+            for p in data["compared"].values
+        }
+    )
     choices = {
         f"{words}, at least {share:.0%} of them": (which, share)
-        for words, which in {**NAMED, **best}.items()
+        for words, which in shapes.items()
         for share in STATED_SHARES
     }
     findings = [

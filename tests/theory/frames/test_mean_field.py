@@ -87,5 +87,5 @@ def test_derivatives_are_those_of_the_discrete_loss(values: ValueLaw, noise: flo
 def test_the_loss_does_not_depend_on_how_many_numbers_are_handled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     law, field = CosineLaw(np.array([-0.5, 0.2]), np.array([0.3, 0.7])), MeanField(0.9, 20.0)
     whole = field.loss(1.0, -0.1, law, Nodes(0.4, 100)).value
-    monkeypatch.setattr("theory.frames.mean_field._BLOCK", 20)
+    monkeypatch.setattr("theory.frames.output_loss._BLOCK", 20)
     assert_allclose(field.loss(1.0, -0.1, law, Nodes(0.4, 100)).value, whole, rtol=1e-12)

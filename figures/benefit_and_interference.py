@@ -175,12 +175,29 @@ def judge(data: xr.Dataset) -> list[Verdict]:
                 f"{price:.4f} for cosines <= 0 and b <= 0; b > 0 would let b^3 / (3 |g|) through; with p = "
                 f"{DENSITIES[0]:g} an antipodal pair costs {dense:.4f} of an unrepresented feature",
                 bool(abs(price - PRICE_OF_NEGATIVE) < 1e-12)),
+        _pushed_below_zero(data["cosine"].values),
     )  # fmt: skip
     why = (
         "Centred independent features are uncorrelated, so that the linear loss is a sum of squares of couplings of "
         "either sign; the ReLU of a negative number is 0, whatever its size, until a second feature adds to it."
     )
     return [Verdict(3, findings, why)]
+
+
+def _pushed_below_zero(cosines: "ndarray") -> Finding:
+    """What positive interference costs beside the features' own errors, with a bias that pushes it below zero."""
+    costs = [
+        3 * (float(limit_loss(_embedding(c), np.full(2, b))) - 2 * float(limit_loss(np.ones((1, 1)), np.full(1, b))))
+        for c in cosines[cosines > 0]
+        for b in (-c, -c / 2)
+    ]
+    enough, half = max(costs[::2]), max(costs[1::2])
+    return Finding(
+        f"interference that a negative bias pushes below zero costs {PRICE_OF_NEGATIVE:g} in the one-sparse case",
+        f"{enough:.4f} for cosines > 0 and b = -cosine, {half:.4f} with half that bias, in units of an unrepresented "
+        "feature; what the bias costs the features themselves is apart",
+        bool(abs(enough - PRICE_OF_NEGATIVE) < 1e-12),
+    )
 
 
 def draw(data: xr.Dataset) -> "Figure":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from figures.shared.documents import CLAIMS, DOCUMENTS, Quote
 from figures.shared.pictures import FOLDER, gallery, store
-from figures.shared.verdicts import DEPENDS, FAILS, HOLDS, UNDECIDED, Finding, Verdict
+from figures.shared.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Finding, Verdict
 from theory.tools.command import (
     Parser,
     non_negative_count,
@@ -126,14 +126,13 @@ def page(results: Mapping[int, Mapping[str, Any]], shown: Collection[str] = SCRI
         Markdown (MyST).
     """
     verdicts = [result["verdict"] for result in results.values()]
-    others = len(verdicts) - sum(verdicts.count(outcome) for outcome in (HOLDS, FAILS, DEPENDS, UNDECIDED))
     counts = {
         "hold": verdicts.count(HOLDS),
-        "hold in part": others,
+        "hold in part": sum(verdict.startswith(PARTLY) for verdict in verdicts),
         "do not hold": verdicts.count(FAILS),
-        "depend on a choice": verdicts.count(DEPENDS),
         "cannot be decided": verdicts.count(UNDECIDED),
     }
+    counts["depend on a choice"] = len(verdicts) - sum(counts.values())
     words = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     lines = [_INTRODUCTION, f"Of {len(verdicts)} claims: {words}.", "", "| # | claim | verdict |", "|---|---|---|"]
     lines += [f"| {claim} | [{CLAIMS[claim].title}](#claim-{claim}) | {r['verdict']} |" for claim, r in results.items()]
@@ -270,8 +269,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, text in zip(names, texts, strict=True):
             write(folder / name, text)
             tell(folder / name)
+    wide = max(len(CLAIMS[claim].title) for claim in results) + 2
     for claim, result in results.items():
-        tell(f"{claim:>3}  {CLAIMS[claim].title:48}{result['verdict']}")
+        tell(f"{claim:>3}  {CLAIMS[claim].title:{wide}}{result['verdict']}")
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             (*pair_findings(data, CASES[1]), free, _at_optimum(data, 13)),
             "Of two opposite features only one is ever active, so that the ReLU removes all interference: the loss is "
             "0. The two other ways to pair four features cost only where both sets are active; descent from random "
-            "weights often stays in one of them, the more so the sparser the sets are.",
+            "weights often stays in one of them where the sets are sparse, and seldom where they are dense.",
         ),
         Verdict(
             14,

@@ -31,7 +31,8 @@ from theory.tools.threads import one_blas_thread
 
 # The slides: models "jump": more than half of them, through two levels at least. "Sticky": so many runs stay behind.
 _MOST, _LEVELS = 0.5, 2
-_STICKY = 0.1
+# Sticky: so many runs end in digons, or stay there.
+_STICKY = (0.1, 0.5)
 # A rest is at a level whose loss it has to this part. A jump changes a D_i by more than any window.
 _SAME_LOSS, _JUMP = 0.02, 0.05
 
@@ -56,7 +57,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         f"{SHOWN}, D_i within {WINDOWS[-1]:g}",
     )
     ends_of = {
-        f"{recipe}, {case}": (str(recipe), str(case))
+        f"{recipe}, {case}, sticky: {least:.0%}": (str(recipe), str(case), least)
+        for least in _STICKY
         for recipe in data["end_recipe"].values
         for case in data["case"].values
     }
@@ -64,10 +66,11 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         "from digon to pentagon is sticky: runs end in digons though pentagons cost less",
         lambda choice: _stay(data, *choice),
         ends_of,
-        f"{SHOWN}, {_middle(data)}",
+        f"{SHOWN}, {_middle(data)}, sticky: {_STICKY[0]:.0%}",
     )
     lives = {
-        f"{noise}, p = {p:g}": (str(noise), float(p))
+        f"{noise}, p = {p:g}, sticky: {least:.0%}": (str(noise), float(p), least)
+        for least in _STICKY
         for noise in data["noise"].values
         for p in data["life_density"].values
     }
@@ -75,13 +78,13 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         "from digon to pentagon is sticky: models put into the digons stay there",
         partial(_last, data),
         lives,
-        f"{data['noise'].values[0]}, p = 0.05",
+        f"{data['noise'].values[0]}, p = 0.05, sticky: {_STICKY[0]:.0%}",
     )
     why = (
-        "Gradient descent passes from one stationary point of the exact loss to the next, and each has its own D_i: "
-        "features that share a direction of growth come apart one at a time. The digons with the fifth feature beside "
-        "one of them are a minimum of their own, so that a run may end there; but the wall around it falls with about "
-        "the cube of the density, and the noise of training carries most models over it."
+        "Descent from small weights passes from one stationary point of the exact loss to another, each with its own "
+        "D_i; from Xavier's it mostly rests at the last one only. The digons with the fifth feature beside one of them "
+        "are a minimum of their own, so that a run may end there; but the wall around it falls with about the cube of "
+        "the density, and the noise of training carries models over it where features are sparse or rates are large."
     )
     return [Verdict(34, (jumps, _optimum(data), stay, last, _stations(data), _wall(data)), why)]
 
@@ -137,18 +140,18 @@ def levels_visited(data: xr.Dataset, k: int, window: float) -> list[list[int]]:
     return visited
 
 
-def _stay(data: xr.Dataset, recipe: str, case: str) -> tuple[str, bool]:
+def _stay(data: xr.Dataset, recipe: str, case: str, least: float) -> tuple[str, bool]:
     share = float(data["digon_share"].sel(end_recipe=recipe, case=case))
-    return f"{share:.0%} of {data.attrs['end_runs']} runs end with a feature in a digon", bool(share >= _STICKY)
+    return f"{share:.0%} of {data.attrs['end_runs']} runs end with a feature in a digon", bool(share >= least)
 
 
-def _last(data: xr.Dataset, choice: tuple[str, float]) -> tuple[str, bool]:
-    noise, p = choice
+def _last(data: xr.Dataset, choice: tuple[str, float, float]) -> tuple[str, bool]:
+    noise, p, least = choice
     still = data["still"].sel(noise=noise, life_density=p)
     share, steps = float(still[-1]), data["life_step"].values
     gone = steps[(still.values < _MOST)]
     when = f", half of them gone by step {gone[0]}" if len(gone) else ""
-    return f"{share:.0%} of {data.attrs['life_runs']} are still there after {steps[-1]} steps{when}", share > _MOST
+    return f"{share:.0%} of {data.attrs['life_runs']} are still there after {steps[-1]} steps{when}", share >= least
 
 
 def _optimum(data: xr.Dataset) -> Finding:

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 # A basis is privileged if rotating it changes the loss by more than this factor; without one, nothing changes.
 ROTATION_CHANGES = 1.0
-# W can be read if at one density at least so many of the five neurons stand for one feature.
-_MANY = 3
+# W can be read if more than this part of the neurons stand for one feature.
+_MOST = 0.5
 
 
 def compute(settings: Settings) -> xr.Dataset:
@@ -140,14 +140,14 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             f"density), without that ReLU by {np.abs(data['rotated'].values[1]).max():.6f} at most",
             bool(factor[0].min() > ROTATION_CHANGES and np.allclose(data["rotated"].values[1], 1, rtol=1e-6)),
         ),
-        weighed("W becomes directly interpretable: neurons stand for features", _readable(data), _CHOICES, _USUAL),
+        _readable(data),
         weighed("mono- and polysemantic neurons occur", _both_kinds(data), _CHOICES, _USUAL),
     )
     why = (
         "The hidden ReLU acts on each neuron by itself and so tells the basis of neurons from every other. Dense "
-        "features are then best served by one neuron each; sparser ones share neurons, with inhibition (negative "
-        "weights) to tell them apart, because antipodal pairs would need neurons below zero. Descent finds the "
-        "solution with one neuron each in few runs, so that the best run shows more of it than the average one."
+        "features are then best served by one neuron each, which nearly every run finds; sparser ones share neurons, "
+        "with inhibition (negative weights) to tell them apart, because antipodal pairs would need neurons below zero: "
+        "where features are sparse, a privileged basis leaves hardly a neuron that stands for one of them."
     )
     return [Verdict(18, findings, why)]
 
@@ -174,23 +174,26 @@ def _counts(data: xr.Dataset, choice: _Choice) -> "ndarray":
     return np.take_along_axis(counts, runs, axis=2)[..., 0]
 
 
-def _readable(data: xr.Dataset) -> Callable[[_Choice], tuple[str, bool]]:
-    p = data["density"].values
+def _readable(data: xr.Dataset) -> Finding:
+    """Whether most neurons stand for one feature, at every density: the slide names none."""
+    p = [float(q) for q in data["density"].values]
+    chance = {
+        share: (data["rotated_share"].values[0] > share).sum(-1).mean((1, 2)) for share in (MONOSEMANTIC, *THRESHOLDS)
+    }
 
-    def measure(choice: _Choice) -> tuple[str, bool]:
-        with_relu, without = _counts(data, choice)
-        chance = (data["rotated_share"].values[0] > choice[1][0]).sum(-1).mean((1, 2))
-        clearest = int(with_relu.argmax())
+    def measure(choice: tuple[int, _Choice]) -> tuple[str, bool]:
+        k, reading = choice
+        with_relu, without = _counts(data, reading)[:, k]
+        by_chance = chance[reading[1][0]][k]
         told = (
-            f"{_row(with_relu)} of {M} neurons are monosemantic at p = {', '.join(f'{q:g}' for q in p)}, by chance "
-            f"{_row(chance)}; without that ReLU {_row(without)}"
+            f"{with_relu:.3g} of {M} neurons are monosemantic, by chance {by_chance:.3g}, without that ReLU "
+            f"{without:.3g}"
         )
-        beyond_chance = with_relu[clearest] - chance[clearest]
-        return told, bool(
-            with_relu[clearest] >= _MANY and beyond_chance > _MANY - 1 and without.max() < with_relu.max()
-        )
+        return told, bool(with_relu > _MOST * M and with_relu > max(by_chance, without))
 
-    return measure
+    choices = {f"p = {q:g}, {label}": (k, reading) for k, q in enumerate(p) for label, reading in _CHOICES.items()}
+    stated = "W becomes directly interpretable: most neurons stand for one feature"
+    return weighed(stated, measure, choices, f"p = {p[0]:g}, {_USUAL}")
 
 
 def _both_kinds(data: xr.Dataset) -> Callable[[_Choice], tuple[str, bool]]:

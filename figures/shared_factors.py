@@ -65,9 +65,7 @@ def unlikeness(data: xr.Dataset, values: np.ndarray) -> np.ndarray:
 
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Claim 35: where models are most like PCA, and what anticorrelated features share."""
-    findings = [_most(data), _between(data)]
-    findings += [_together(data, str(case)) for case in data["case"].values if _has_factors(data, str(case))]
-    findings += [_learned(data), *(_opposite(data, str(case)) for case in data["case"].values), _crowded(data)]
+    findings = [_most(data), _between(data), _together(data), _learned(data), _opposite(data), _crowded(data)]
     why = (
         "A dense pair is nearly always active as a whole, so that interference costs whatever its sign, and the ReLU "
         "cuts nothing off: what is left of the problem is linear. Two features that are never active together may be "
@@ -116,14 +114,17 @@ def _has_factors(data: xr.Dataset, case: str) -> bool:
     return bool((data["together"].sel(case=case, where="across") < 0.5).any())
 
 
-def _together(data: xr.Dataset, case: str) -> Finding:
-    here = data["together"].sel(case=case)
+def _together(data: xr.Dataset) -> Finding:
+    """Sets, sizes and dimensions are choices like the density: the slides name none."""
+    cases = [str(case) for case in data["case"].values if _has_factors(data, str(case))]
+    choices = {f"{case}, {label}": (case, p) for case in cases for label, p in _densities(data).items()}
 
-    def measure(p: float) -> tuple[str, bool]:
-        within, across = (float(here.sel(density=p, where=where)) for where in ("within", "across"))
+    def measure(choice: tuple[str, float]) -> tuple[str, bool]:
+        here = data["together"].sel(case=choice[0], density=choice[1])
+        within, across = (float(here.sel(where=where)) for where in ("within", "across"))
         return f"{within:.0%} of the pairs within sets share a factor, {across:.0%} of those across", within > across
 
-    return weighed(f"{case}: anticorrelated features share a tegum factor", measure, _densities(data), _drawn(data))
+    return weighed("anticorrelated features share a tegum factor", measure, choices, f"{cases[0]}, {_drawn(data)}")
 
 
 def _learned(data: xr.Dataset) -> Finding:
@@ -145,21 +146,22 @@ def _learned(data: xr.Dataset) -> Finding:
     )
 
 
-def _opposite(data: xr.Dataset, case: str) -> Finding:
+def _opposite(data: xr.Dataset) -> Finding:
+    cases = [str(case) for case in data["case"].values]
     choices = {
-        f"p = {p:g}, within {degrees:g} degrees": (float(p), float(degrees))
+        f"{case}, p = {p:g}, within {degrees:g} degrees": (case, float(p), float(degrees))
+        for case in cases
         for degrees in STRAIGHT
         for p in data["density"].values
     }
-    here = data["opposite"].sel(case=case)
 
-    def measure(choice: tuple[float, float]) -> tuple[str, bool]:
-        at = here.sel(density=choice[0], degrees=choice[1])
+    def measure(choice: tuple[str, float, float]) -> tuple[str, bool]:
+        at = data["opposite"].sel(case=choice[0], density=choice[1], degrees=choice[2])
         within, across = float(at.sel(where="within")), float(at.sel(where="across"))
         return f"{within:.0%} of the pairs within sets are opposite, {across:.0%} of those across", within > across
 
-    first = f"{_drawn(data)}, within {STRAIGHT[0]:g} degrees"
-    return weighed(f"{case}: anticorrelated features are antipodal", measure, choices, first)
+    first = f"{cases[0]}, {_drawn(data)}, within {STRAIGHT[0]:g} degrees"
+    return weighed("anticorrelated features are antipodal", measure, choices, first)
 
 
 def _crowded(data: xr.Dataset) -> Finding:

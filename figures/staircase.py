@@ -8,22 +8,22 @@ Equal features, n = 400 and m = 30: the average dimensionality m / sum of square
 No line is fitted to a trained model. Below stands the relaxed even frame, whose features share all dimensions: an
 estimate from below. Above stands the best arrangement known: a knapsack over the catalogue's polytopes and spherical
 codes, even frames found by minimising the exact loss, and mixtures of them. Grey dots are models trained from Xavier's
-weights, three at every density, and their features. Where features are dense, few of the named polytopes are
-found by training; where they are sparse, no product of small polytopes is the optimum: k features share all dimensions,
-each with D_i = m/k, at no value that belongs to a polytope.
+weights, three at every density, and their features; the verdicts also weigh a model by the paper's recipe at each.
+Where features are dense, few of the named polytopes are found by training; where they are sparse, no product of small
+polytopes is the optimum: k features share all dimensions, each with D_i = m/k, at no value that belongs to a polytope.
 """
 
 from figures.shared.script import Settings, main
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from figures.parts.staircase_findings import judge, share_at, summary
 from figures.parts.staircase_panels import NAMED, draw
-from numerics import train
+from figures.shared.training import PAPER_RECIPE, trained
 from theory import Problem, dimensionality, dimensions_per_feature, population_loss
 from theory.frames.prediction import predict_even_frame
 from theory.optimum.polytope import optimise_polytope
@@ -48,7 +48,11 @@ def compute(settings: Settings) -> xr.Dataset:
     jobs = [(n, m, float(p), polytopes, settings.seed) for p in densities]
     parts = progress(spread(_predicted, jobs, settings.workers), total=count, label="best arrangements")
     data = xr.concat(list(parts), xr.DataArray(densities, dims="density", name="density"))
-    data = data.assign(_learned(n, m, densities, models, steps, settings).variables)
+    recipe = {"steps": steps, "learning_rate": 1e-2, "init": "xavier"}
+    data = data.assign(_learned(n, m, densities, models, recipe, settings).variables)
+    paper = {**PAPER_RECIPE} | ({"steps": steps} if settings.quick else {})
+    by_paper = _learned(n, m, densities, 1, paper, settings).rename(model="paper_model")
+    data = data.assign({f"paper_{name}": values for name, values in by_paper.variables.items()})
     data["share"] = ("density", "value"), [share_at(data.isel(density=k)) for k in range(count)]
     data = data.assign_coords(value=list(NAMED), density=densities)
     data.attrs |= {"n": n, "m": m, "loss": "population loss, summed over features of importance 1", "steps": steps}
@@ -87,12 +91,12 @@ def _predicted(n: int, m: int, density: float, polytopes: Collection[str] | None
     )
 
 
-def _learned(n: int, m: int, densities: "ndarray", models: int, steps: int, settings: Settings) -> xr.Dataset:
+def _learned(
+    n: int, m: int, densities: "ndarray", models: int, recipe: Mapping[str, Any], settings: Settings
+) -> xr.Dataset:
     """Trained models: averages, norms and dimensionalities of their features, and their exact losses."""
     problem = Problem(n=n, m=m, density=np.repeat(densities[:, None], n, axis=1))
-    learned = train(problem, models, steps=steps, learning_rate=1e-2, init="xavier", seed=settings.seed,
-                    workers=settings.workers, snapshots=())  # fmt: skip
-    W, b = learned["W"].values.astype(float), learned["b"].values.astype(float)
+    W, b, _ = (values.reshape(-1, *values.shape[2:]) for values in trained(problem, models, settings, **recipe))
     each = np.repeat(densities, models)
     jobs = spread(_exact_loss, [(W[k], b[k], m, float(p)) for k, p in enumerate(each)], settings.workers)
     losses = np.array(list(progress(jobs, total=len(each), label="exact losses")))

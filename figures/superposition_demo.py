@@ -264,7 +264,7 @@ def _relu_findings(data: xr.Dataset) -> Iterator[Finding]:
         above, below = ((sign * models.couplings > _COUPLED).sum((1, 2)) // 2 for sign in (1, -1))
         told = (
             f"{above[-1]} pairs with a coupling above {_COUPLED} and {below[-1]} below -{_COUPLED} {at}; {above[k]} "
-            f"and {below[k]} where pairs begin"
+            f"and {below[k]} where pairs begin{_first(above)}"
         )
         return told, bool(above[-1] > 0 and above[k] == 0)
 
@@ -273,6 +273,7 @@ def _relu_findings(data: xr.Dataset) -> Iterator[Finding]:
         count = (models.stored & (models.b < _NEGATIVE)).sum(1)
         told = (
             f"{count[-1]} of {kept[-1]} represented features have one {at}, {count[k]} of {kept[k]} where pairs begin"
+            f"{_first(count)}"
         )
         return told, bool(2 * count[-1] > kept[-1] and count[k] == 0)
 
@@ -282,8 +283,13 @@ def _relu_findings(data: xr.Dataset) -> Iterator[Finding]:
     yield finding("represented features: all in superposition", shared)
     yield finding(f"all {STATED['sparsest']} features in superposition", everything)
     yield finding("models continue packing more", packing)
-    yield finding("positive interference appears only then", positive)
-    yield finding("negative biases appear only then", negative)
+    yield finding("positive interference appears later than pairs", positive)
+    yield finding("negative biases appear later than pairs", negative)
+
+
+def _first(counts: "ndarray") -> str:
+    """From which density on, from dense to sparse, there are any."""
+    return f"; the first at density {DENSITIES[int(np.argmax(counts > 0))]:.3f}" if counts.any() else ""
 
 
 def _begin(models: _Models) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from figures.shared.pictures import FOLDER, gallery, store, told
+from figures.shared.pictures import FOLDER, SECTIONS, gallery, store, told
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -44,6 +44,10 @@ def test_pages_show_stored_pictures_only_and_every_one() -> None:
 
 def test_every_figure_has_its_picture() -> None:
     assert {path.stem for path in STORED} == set(SCRIPTS)
+
+
+def test_every_figure_stands_in_one_section() -> None:
+    assert sorted(name for scripts in SECTIONS.values() for name in scripts) == sorted(SCRIPTS)
 
 
 def test_the_gallery_is_what_the_stored_pictures_say() -> None:

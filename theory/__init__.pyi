@@ -65,11 +65,11 @@ from .packing.staircase import predicted_staircase as predicted_staircase
 from .phase_diagram.diagram import exact_phase_diagram as exact_phase_diagram
 from .phase_diagram.instability import instability_threshold as instability_threshold
 from .phase_diagram.picture import draw_phase_diagram as draw_phase_diagram
-from .search.global_search import GlobalOptimum as GlobalOptimum
-from .search.global_search import Minimum as Minimum
 from .search.global_search import global_optimum as global_optimum
 from .search.model_report import ModelReport as ModelReport
 from .search.model_report import report as report
+from .search.solution import GlobalOptimum as GlobalOptimum
+from .search.solution import Minimum as Minimum
 from .symbolic import CandidateLoss as CandidateLoss
 from .symbolic import Formula as Formula
 from .symbolic import derive_boundaries as derive_boundaries

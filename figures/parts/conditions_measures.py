@@ -39,7 +39,7 @@ _CROSSING_NAMES = {"three": "triangle_crossing", "six": "hexagon_crossing"}
 def plane(settings: Settings, n: int, geometries: Sequence[str], name: str) -> xr.Dataset:
     """Exact losses of geometries of n equal features in the plane, in units of the zero model's, by density."""
     p = np.geomspace(0.01, 0.95, 7 if settings.quick else 33)
-    p = np.unique(np.append(p, [0.1, 0.3, 0.6, 0.9]))
+    p = np.unique(np.append(p, [0.1, 0.3, 0.6, 0.9, 1.0]))
     loss = np.empty((len(p), len(geometries)))
     for k, density in enumerate(p):
         problem = Problem(n=n, m=2, density=density)

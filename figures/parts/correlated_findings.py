@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy import ndarray
 
-from figures.parts.correlated_cases import CASES, DRAWN, Case, cosines
+from figures.parts.correlated_cases import CASES, DRAWN, Case, cosines, side_by_side
 from figures.shared.verdicts import ANGLES, PAPER, Finding, weighed
 from numerics.agreement.basins import wilson_interval
 
@@ -174,6 +174,11 @@ def three_set_findings(data: xr.Dataset) -> Iterator[Finding]:
         count = int(here["best_side_by_side"].sel(density=density, method="nearest"))
         return f"{count} of {len(case.members)} sets", count == STATED_SIDE_BY_SIDE
 
+    def learned(choice: tuple[str, float]) -> tuple[str, bool]:
+        W = _embeddings(data, *choice)
+        share = float(np.mean([side_by_side(w, case.members) == STATED_SIDE_BY_SIDE for w in W]))
+        return f"{share:.0%} of {len(W)} runs", share > _MOST
+
     def collapses(choice: tuple[str, float, float]) -> tuple[str, bool]:
         name, density, angle = choice
         if name == _NO_ANGLE:
@@ -195,6 +200,12 @@ def three_set_findings(data: xr.Dataset) -> Iterator[Finding]:
         f"density {DRAWN:g}",
     )
     sources = {"": "run_W_14", f"{PAPER}, ": "paper_W_14"}
+    yield weighed(
+        f"training: models prefer all {STATED_SIDE_BY_SIDE} sets side by side",
+        learned,
+        {f"{recipe}density {p:g}": (name, p) for recipe, name in sources.items() for p in densities},
+        f"density {DRAWN:g}",
+    )
     by_angle = {
         f"{recipe}density {p:g}, less than {angle:g} degrees apart": (name, p, angle)
         for recipe, name in sources.items()

@@ -2,15 +2,21 @@
 
 from figures.shared.script import Settings
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy import ndarray
 
-from numerics import Parameters, loss_and_gradient, train
+from figures.shared.training import PAPER_RECIPE, trained
+from numerics import Parameters, loss_and_gradient
 from numerics.training.descent import learning_rates, make_optimiser
 from theory import Problem, population_loss
+from theory.tools.command import progress
 
-__all__ = ["FRESH", "IMPORTANCE", "MODELS", "SPARSITIES", "M", "N", "empirical_loss", "learn", "make_data", "run_all"]
+__all__ = ["FRESH", "IMPORTANCE", "MODELS", "RECIPE", "SPARSITIES", "M", "N", "empirical_loss", "learn", "make_data",
+           "run_all"]  # fmt: skip
 
 # The post's experiment.
 N, M = 40, 5
@@ -19,7 +25,10 @@ IMPORTANCE = np.linspace(1.0, 0.1, N)
 MODELS = {"linear": "linear", "relu": "ReLU output", "relu_hidden": "ReLU output and hidden"}
 # What the post does not say: sizes of the data set, and how it trains.
 _SIZES, _QUICK_SIZES = (30, 100, 300, 1000, 3000, 10_000), (100, 1000)
-_STEPS, _QUICK_STEPS, _BATCH, _RATE = 2000, 600, 512, 1e-2
+_QUICK_STEPS = 600
+RECIPE: Mapping[str, Any] = {
+    "optimiser": "adam", "learning_rate": 1e-2, "schedule": "cosine", "steps": 2000, "batch": 512,
+}  # fmt: skip
 # Column of the results for fresh samples at every step: no data set at all.
 FRESH = 0
 # Samples, never trained on, for the loss of models that have no exact one.
@@ -56,20 +65,20 @@ def first_weights(runs: int, seed: int) -> ndarray:
     return np.random.default_rng([seed, 1]).standard_normal((runs, M, N)) * np.sqrt(1 / N)
 
 
-def learn(data: ndarray, model: str, steps: int, seed: int) -> tuple[ndarray, ndarray]:
+def learn(data: ndarray, model: str, seed: int, recipe: Mapping[str, Any] = RECIPE) -> tuple[ndarray, ndarray]:
     """
     Train one model on each data set, as ``numerics.train`` does on fresh samples.
 
     Parameters
     ----------
     data : ndarray of float32, shape (runs, samples, n)
-        Data sets; batches of 512 are drawn from them at random, or all of a smaller one is taken at every step.
+        Data sets; batches are drawn from them at random, or all of one that is no larger is taken at every step.
     model : {"linear", "relu", "relu_hidden"}
         Which model.
-    steps : int
-        Steps of Adam, at a rate that falls from 1e-2 to 0 along a cosine.
     seed : int
         Of initial weights and of batches.
+    recipe : mapping
+        Optimiser, learning rate, schedule, steps and batch.
 
     Returns
     -------
@@ -84,10 +93,10 @@ def learn(data: ndarray, model: str, steps: int, seed: int) -> tuple[ndarray, nd
     W[:] = first_weights(runs, seed)
     importance = np.broadcast_to(IMPORTANCE.astype(np.float32), (runs, n))
     rng = np.random.default_rng([seed, 2])
-    optimiser = make_optimiser("adam", theta.size, theta.dtype, 0.9, 0.0)
-    slope = np.empty_like(theta)
-    for rate in learning_rates("cosine", _RATE, steps).tolist():
-        x = data if samples <= _BATCH else data[:, rng.integers(0, samples, _BATCH)]
+    optimiser = make_optimiser(recipe["optimiser"], theta.size, theta.dtype)
+    slope, batch = np.empty_like(theta), recipe["batch"]
+    for rate in learning_rates(recipe["schedule"], recipe["learning_rate"], recipe["steps"]).tolist():
+        x = data if samples <= batch else data[:, rng.integers(0, samples, batch)]
         _, gradient = loss_and_gradient(Parameters(W, b), x, importance, model)
         slope[: W.size], slope[W.size :] = gradient.W.ravel(), gradient.b.ravel()
         optimiser.step(theta, slope, rate)
@@ -131,27 +140,34 @@ def _true_loss(W: ndarray, b: ndarray, sparsity: float, model: str, held_out: nd
 
 
 def run_all(settings: Settings) -> xr.Dataset:
-    """Every model at every sparsity and size: weights, loss on the data set, and loss on everything."""
-    sizes = _QUICK_SIZES if settings.quick else _SIZES
-    runs, steps = (2, _QUICK_STEPS) if settings.quick else (4, _STEPS)
+    """Every model at every sparsity and size, by this figure's recipe and by the paper's (variables ``paper_...``)."""
+    shorter = {"steps": _QUICK_STEPS} if settings.quick else {}
+    own, paper = ({**recipe, **shorter} for recipe in (RECIPE, PAPER_RECIPE))
+    by_paper = _by_recipe(paper, settings)
+    data = _by_recipe(own, settings).assign({f"paper_{name}": values for name, values in by_paper.items()})
+    return data.assign_attrs(own | {"held_out": _HELD_OUT})
+
+
+def _by_recipe(recipe: Mapping[str, Any], settings: Settings) -> xr.Dataset:
+    """Weights, loss on the data set, and loss on everything."""
+    sizes, runs = (_QUICK_SIZES, 2) if settings.quick else (_SIZES, 4)
     columns = (*sizes, FRESH)
     shape = (len(MODELS), len(SPARSITIES), len(columns), runs)
     W, b = np.zeros((*shape, M, N)), np.zeros((*shape, N))
     seen, true = np.zeros(shape), np.zeros(shape)
-    for k, sparsity in enumerate(SPARSITIES):
+    for k, sparsity in enumerate(progress(SPARSITIES, label="sparsities")):
         held_out = make_data(_HELD_OUT, sparsity, 1, settings.seed + 1)[0]
         problem = Problem(n=N, m=M, density=1 - sparsity, importance=IMPORTANCE)
         for i, model in enumerate(MODELS):
             for j, samples in enumerate(columns):
                 here = i, k, j
                 if samples == FRESH:
-                    learned = train(problem, runs, init=first_weights(runs, settings.seed), model=model, steps=steps,
-                                    batch=_BATCH, learning_rate=_RATE, seed=settings.seed, snapshots=(),
-                                    progress=False, workers=settings.workers)  # fmt: skip
-                    W[here], b[here] = learned["W"].values, learned["b"].values
+                    start = first_weights(runs, settings.seed)
+                    learned = trained(problem, runs, settings, init=start, model=model, progress=False, **recipe)
+                    W[here], b[here] = learned.W[0], learned.b[0]
                 else:
                     data = make_data(samples, sparsity, runs, settings.seed)
-                    W[here], b[here] = learn(data, model, steps, settings.seed)
+                    W[here], b[here] = learn(data, model, settings.seed, recipe)
                     seen[here] = empirical_loss(W[here], b[here], data, model)
                 true[here] = _true_loss(W[here], b[here], sparsity, model, held_out)
                 if samples == FRESH:
@@ -165,5 +181,4 @@ def run_all(settings: Settings) -> xr.Dataset:
             "true_loss": (dims, true),
         },
         coords={"model": list(MODELS), "sparsity": list(SPARSITIES), "samples": list(columns)},
-        attrs={"steps": steps, "batch": _BATCH, "learning_rate": _RATE, "held_out": _HELD_OUT},
     )

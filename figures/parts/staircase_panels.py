@@ -24,7 +24,7 @@ NAMED = {
     0: "unrepresented",
 }
 # Features with shorter columns are unrepresented.
-SHORT = 0.2
+SHORT = 0.25
 _LEARNED, _BEST, _BELOW = "0.35", COLOURS[0], COLOURS[5]
 
 

@@ -14,12 +14,32 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-__all__ = ["FOLDER", "compressed", "gallery", "made_by", "store", "told"]
+__all__ = ["FOLDER", "SECTIONS", "compressed", "gallery", "made_by", "store", "told"]
 
 # Where in the documentation the pictures are.
 FOLDER = "pictures"
 # Colours of a stored picture: drawings have few, and shades that differ less are not told apart.
 _COLOURS = 256
+# The gallery's sections: every script stands in one.
+SECTIONS = {
+    "What is stored, and when": (
+        "superposition_demo",
+        "linear_against_relu",
+        "benefit_and_interference",
+        "conditions",
+        "nonuniform_sparsity",
+    ),
+    "Geometries": ("staircase", "polytopes", "polygons"),
+    "Phases and transitions": ("phase_diagram", "loss_crossover", "pca_collapse"),
+    "Correlated and anticorrelated features": ("correlated_features", "shared_factors"),
+    "What gradient descent learns": ("basins", "learning_dynamics", "energy_levels", "finite_data"),
+    "Other networks, and how many directions fit": (
+        "privileged_basis",
+        "absolute_value",
+        "almost_orthogonal",
+        "compressed_sensing",
+    ),
+}
 _HEAD = """# Gallery
 
 Written by `python -m figures.claims`; do not edit.
@@ -145,26 +165,34 @@ def gallery(folder: Path, names: Sequence[str], claims: Mapping[int, str]) -> st
     folder : Path
         Folder of the pictures.
     names : sequence of str
-        The scripts, in the order of their sections; without a picture they have none.
+        The scripts to show; without a picture they are left out.
     claims : mapping from int to str
         The script that judges each claim.
 
     Returns
     -------
     str
-        Markdown (MyST): a section per figure.
+        Markdown (MyST): sections by subject, in each a part per figure.
     """
     lines = [_HEAD]
+    for section, scripts in SECTIONS.items():
+        shown = [name for name in scripts if name in names and (folder / f"{name}.png").exists()]
+        if shown:
+            lines += [f"## {section}", "", *_shown(folder, shown, claims)]
+    return "\n".join(lines)
+
+
+def _shown(folder: Path, names: Sequence[str], claims: Mapping[int, str]) -> list[str]:
+    """The lines of a section of the gallery."""
+    lines = []
     for name in names:
-        if not (folder / f"{name}.png").exists():
-            continue
         made = told(folder / f"{name}.png")
         script = (import_module(f"figures.{name}").__doc__ or "").strip().split("\n\n", 1)
         judged = [claim for claim, judge in sorted(claims.items()) if judge == name]
         links = ", ".join(f"[{CLAIMS[claim].title}](claims.md#claim-{claim})" for claim in judged)
         lines += [
             f"(figure-{name})=",
-            f"## {_plain(made['title'])}",
+            f"### {_plain(made['title'])}",
             "",
             f"![{_plain(made['title'])}]({FOLDER}/{name}.png)",
             "",
@@ -172,7 +200,7 @@ def gallery(folder: Path, names: Sequence[str], claims: Mapping[int, str]) -> st
             f"Claims: {links}. Made by `python figures/{name}.py --seed {made['seed']}`, {made['software']}.",
             "",
         ]
-    return "\n".join(lines)
+    return lines
 
 
 def _plain(text: str) -> str:

@@ -125,7 +125,7 @@ def outcome_of(claim: int, findings: Sequence[Finding]) -> str:
     -------
     str
         Of those findings that judge a document's words and can be decided: "holds" if all agree, "does not hold" if
-        none does, else in how many it holds and how many depend on a choice.
+        none does, else in how many it holds, or does not, and how many depend on a choice.
     """
     judging = [finding for finding in findings if CLAIMS[claim].quote_of(finding.stated)]
     decided = [finding.agrees for finding in judging if finding.agrees is not None]
@@ -136,7 +136,8 @@ def outcome_of(claim: int, findings: Sequence[Finding]) -> str:
         return HOLDS
     if not open_ and not any(decided):
         return FAILS
-    share = f"{PARTLY}{sum(decided) or 'none'} of {len(decided) + open_} comparisons"
+    told = f"{PARTLY}{sum(decided)}" if any(decided) else f"{FAILS} in {len(decided)}"
+    share = f"{told} of {len(decided) + open_} comparisons"
     return f"{share}, {open_} depend{'s' if open_ == 1 else ''} on a choice" if open_ else share
 
 

@@ -27,6 +27,7 @@ from theory.model.values import UNIFORM
 from theory.optimum.local_minima import searching_errors
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, spread
+from theory.tools.seeds import Seed
 
 __all__ = ["descend_exactly", "initial_parameters", "train_exactly"]
 
@@ -42,7 +43,7 @@ _DIVERGED = 1e3
 
 
 def initial_parameters(
-    problem: Problem, instances: int = 8, seed: int = 0, init: str = "xavier"
+    problem: Problem, instances: int = 8, seed: Seed = 0, init: str = "xavier"
 ) -> tuple[Float[ndarray, "runs m n"], Float[ndarray, "runs n"], Float[ndarray, "runs n m"] | None]:
     """
     Give the initial parameters that ``numerics.train`` starts from with the same arguments.
@@ -53,7 +54,7 @@ def initial_parameters(
         One problem or a batch of them.
     instances : int
         Runs per problem.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed.
     init : {"xavier", "small"}
         Rule for the initial weights.

@@ -12,6 +12,7 @@ from numpy import ndarray
 from numerics.agreement.weights import Layout, Weights, read_weights
 from theory.model.problem import Problem
 from theory.model.variant import Variant
+from theory.tools.seeds import Seed, seed_number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -144,7 +145,7 @@ def per_instance(
     return np.array(np.broadcast_to(axis, (models, n)))
 
 
-def judge_each(given: GivenModels, seed: int = 0) -> "tuple[xr.Dataset, str]":
+def judge_each(given: GivenModels, seed: Seed = 0) -> "tuple[xr.Dataset, str]":
     """
     Put models beside the exact theory of their own problems.
 
@@ -152,7 +153,7 @@ def judge_each(given: GivenModels, seed: int = 0) -> "tuple[xr.Dataset, str]":
     ----------
     given : GivenModels
         Models with their problems; where biases are missing, the best for every W are taken.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the searches for the optima.
 
     Returns
@@ -181,9 +182,10 @@ def judge_each(given: GivenModels, seed: int = 0) -> "tuple[xr.Dataset, str]":
         note = "the file holds no b: every model has the best biases for its W\n"
     elif not b.any():
         note = "all biases are zero\n"
-    groups = _groups(given.problems)
+    groups, number = _groups(given.problems), seed_number(seed)
     done = [
-        judge(given.problems[rows[0]], W[rows], b[rows], seed, W_out=None if V is None else V[rows]) for rows in groups
+        judge(given.problems[rows[0]], W[rows], b[rows], number, W_out=None if V is None else V[rows])
+        for rows in groups
     ]
     if len(groups) == 1:
         return done[0].assign_attrs(best_bias=int(given.weights.b is None)), note + describe_runs(done[0])
@@ -198,7 +200,7 @@ def judge_each(given: GivenModels, seed: int = 0) -> "tuple[xr.Dataset, str]":
                 for name in ("density", "importance")}  # fmt: skip
         parts.append(data.drop_vars(["branch", "branch_loss"]).assign(attrs | laws).drop_attrs(deep=False))
     joined = xr.concat(parts, dim="instance").isel(instance=np.argsort(np.concatenate(groups)))
-    kept = {name: done[0].attrs[name] for name in ("n", "m", "verdicts")}
+    kept = {name: done[0].attrs[name] for name in ("n", "m", "verdicts", "seed")}
     return joined.assign_attrs(kept, best_bias=int(given.weights.b is None)), note + "\n\n".join(texts)
 
 

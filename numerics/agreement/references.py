@@ -15,6 +15,7 @@ from theory.loss.population import population_loss
 from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, refine
 from theory.search.global_search import global_optimum
+from theory.tools.seeds import Seed
 
 __all__ = ["Reference", "exact_losses", "nearest_minima", "reference_minima"]
 
@@ -114,7 +115,7 @@ def nearest_minima(
     return replace(found, loss=exact_losses(problem, found.W, found.b, found.W_out))
 
 
-def reference_minima(problem: Problem, seed: int = 0, learned: tuple[ndarray | None, ...] | None = None) -> Reference:
+def reference_minima(problem: Problem, seed: Seed = 0, learned: tuple[ndarray | None, ...] | None = None) -> Reference:
     """
     Give the exact solutions that models of a problem are compared with.
 
@@ -122,7 +123,7 @@ def reference_minima(problem: Problem, seed: int = 0, learned: tuple[ndarray | N
     ----------
     problem : Problem
         A single problem.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the search.
     learned : tuple of ndarray, optional
         W (k, m, n) and b (k, n) of minima that are known already, and W_out (k, n, m) where decoders are free.

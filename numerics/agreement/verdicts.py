@@ -15,6 +15,7 @@ from theory.geometry.recognition import recognise_many
 from theory.loss.terms import checked_parameters
 from theory.model.problem import Problem
 from theory.optimum.with_terms import balanced
+from theory.tools.seeds import Seed, seed_number
 
 if TYPE_CHECKING:
     from theory.optimum.local_minima import LocalMinima
@@ -36,7 +37,7 @@ def judge(
     problem: Problem,
     W: ArrayLike,
     b: ArrayLike,
-    seed: int = 0,
+    seed: Seed = 0,
     reference: Reference | None = None,
     W_out: ArrayLike | None = None,
 ) -> xr.Dataset:
@@ -51,7 +52,7 @@ def judge(
         Embeddings; column i is feature i's direction.
     b : array_like, shape (k, n) or (n,)
         Output biases, added before the ReLU.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the search for the optimum.
     reference : Reference, optional
         Exact solutions to compare with, if they are known; see ``reference_minima``.
@@ -89,10 +90,11 @@ def judge(
     if problem.batch_shape:
         raise ValueError(f"judge takes a single problem, got a batch of shape {problem.batch_shape}")
     W, b, V = _batch(problem, W, b, W_out)
+    number = seed_number(seed)
     batch = problem.repeated(len(W))
     minima = nearest_minima(batch, W, b, V)
     learned = (minima.W, minima.b, minima.W_out)
-    known = reference_minima(problem, seed, learned) if reference is None else reference
+    known = reference_minima(problem, number, learned) if reference is None else reference
     loss = exact_losses(batch, W, b, V)
     if V is not None:
         minima = replace(minima, W=balanced(minima.W, minima.W_out))
@@ -134,6 +136,7 @@ def judge(
             "optimum_geometry": str(names[0]),
             "optimum_kind": known.kind,
             "terms": repr(problem.terms),
+            "seed": number,
             "verdicts": "; ".join(VERDICTS),
         },
     )

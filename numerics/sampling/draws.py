@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from theory.model.features import FeatureDistribution
 from theory.model.values import ValueLaw
+from theory.tools.seeds import Seed, generator
 
 __all__ = ["SPARSE_DENSITY", "draw_values", "sample", "sample_sparse", "sparse_hits"]
 
@@ -26,7 +27,7 @@ SPARSE_DENSITY = 0.2
 def sample(
     features: FeatureDistribution,
     size: int,
-    rng: np.random.Generator,
+    rng: Seed = None,
     dtype: type[np.floating] = np.float64,
 ) -> Float[ndarray, "*batch size n"]:
     """
@@ -38,8 +39,8 @@ def sample(
         What to draw from: independent, correlated or anticorrelated features.
     size : int
         Number of samples of each distribution in the batch, >= 0.
-    rng : numpy.random.Generator
-        Source of randomness; equal states give equal draws.
+    rng : Generator, BitGenerator, SeedSequence, int or None
+        Source of randomness, as ``numpy.random.default_rng`` takes it; a generator moves on, None differs every time.
     dtype : type
         Either numpy.float32 or numpy.float64. In float32 densities are resolved to 2**-24.
 
@@ -56,6 +57,7 @@ def sample(
            [1., 1.],
            [0., 1.]])
     """
+    rng = generator(rng)
     p = (features.feature_density if features.independent else features.density).astype(dtype)[..., None, :]
     u = rng.random((*features.batch_shape, size, p.shape[-1]), dtype=dtype)
     if features.independent:
@@ -141,7 +143,7 @@ def sparse_hits(
 def sample_sparse(
     features: FeatureDistribution,
     size: int,
-    rng: np.random.Generator,
+    rng: Seed = None,
     dtype: type[np.floating] = np.float64,
 ) -> Float[ndarray, "*batch size n"]:
     """
@@ -153,8 +155,8 @@ def sample_sparse(
         Independent features; densities below 1; worth it below about 0.2.
     size : int
         Number of samples of each distribution in the batch, >= 0.
-    rng : numpy.random.Generator
-        Source of randomness; equal states give equal draws.
+    rng : Generator, BitGenerator, SeedSequence, int or None
+        Source of randomness, as ``numpy.random.default_rng`` takes it; a generator moves on, None differs every time.
     dtype : type
         Either numpy.float32 or numpy.float64.
 
@@ -183,6 +185,6 @@ def sample_sparse(
         raise TypeError(f"only independent features can be drawn sparsely, got {features.name} ones")
     batch, n = features.batch_shape, features.n
     x = np.zeros((math.prod(batch), size, n), dtype)
-    cell, v = sparse_hits(features.feature_density.reshape(-1, n), size, rng)
+    cell, v = sparse_hits(features.feature_density.reshape(-1, n), size, generator(rng))
     x.reshape(-1)[cell] = draw_values(v, features.values)
     return x.reshape(*batch, size, n)

@@ -19,6 +19,7 @@ from numerics.models import Model, Parameters, find_model, forward
 from numerics.sampling.draws import draw_values
 from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
+from theory.tools.seeds import Seed, generator
 
 __all__ = ["active_count_probability", "stratified_loss"]
 
@@ -37,7 +38,7 @@ def stratified_loss(
     b: Float[ndarray, " n"],
     problem: Problem,
     samples: int = 200_000,
-    seed: int = 0,
+    seed: Seed = 0,
     model: str | Model | None = None,
 ) -> tuple[float, float]:
     """
@@ -53,7 +54,7 @@ def stratified_loss(
         A single problem with independent features.
     samples : int
         Number of samples over all strata, >= 1000.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the samples, >= 0.
     model : {"relu", "linear", "relu_hidden"} or Model, optional
         Which model; see ``numerics.models.find_model``. By default the one with the problem's activation.
@@ -86,7 +87,7 @@ def stratified_loss(
         raise ValueError(f"a stratified estimate needs a model with tied weights, not {kind.name!r}")
     if samples < 1000:
         raise ValueError(f"samples must be at least 1000, got {samples}")
-    draw = _ConditionalDraw(features, np.random.default_rng(seed))
+    draw = _ConditionalDraw(features, generator(seed))
     parameters = Parameters(*problem.checked(W, b))
 
     def losses(x: Float[ndarray, "rows n"]) -> Float[ndarray, " rows"]:

@@ -22,6 +22,7 @@ from numerics.training.settings import Settings, model_of
 from theory.model.problem import Problem
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, check_workers, open_pool
+from theory.tools.seeds import Seed, seed_number
 from theory.tools.storage import check_output, discard_parts, is_damaged, load_result, results_folder, save_result
 
 __all__ = ["run_sweep"]
@@ -78,7 +79,7 @@ def _train_piece(piece: _Piece) -> xr.Dataset:
 def run_sweep(
     problem: Problem,
     output: str | os.PathLike[str],
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[Seed] = (0,),
     workers: Workers = 1,
     progress: bool = True,
     overwrite: bool = False,
@@ -95,7 +96,7 @@ def run_sweep(
         NetCDF file to write. Until it is complete, pieces are kept in a folder of that name with ".cache"
         appended.
     seeds : sequence of int
-        Seeds at which the whole grid is trained.
+        Seeds at which the whole grid is trained, numbers or what else NumPy takes for one.
     workers : int or str
         Local processes, or the address of a Dask scheduler.
     progress : bool
@@ -140,13 +141,14 @@ def run_sweep(
     """
     checked = Settings(**settings)
     model = model_of(problem, checked.model)
-    if any(seed >= 2**31 for seed in seeds):
-        raise ValueError(f"the seeds of a sweep must lie below 2**31, as far as its file can count, got {max(seeds)}")
+    numbers = [seed_number(seed) for seed in seeds]
+    if any(number >= 2**31 for number in numbers):
+        raise ValueError(f"the seeds of a sweep must lie below 2**31, as far as its file can count, got {max(numbers)}")
     workers = check_workers(workers)
     plain = checked.as_attributes() | {"snapshots": list(checked.snapshots or ())}
     plain.pop("seed")
     plain["model"] = model  # the problem's own, unless the settings name another
-    pieces = [piece for seed in seeds for piece in _pieces(problem, int(seed), checked.instances, plain)]
+    pieces = [piece for number in numbers for piece in _pieces(problem, number, checked.instances, plain)]
     keys = [piece.key for piece in pieces]
     sweep_key = key_of({"pieces": keys})
     target = check_output(output, overwrite=True)

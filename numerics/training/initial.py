@@ -11,6 +11,7 @@ from numerics.training.constraints import Held
 from numerics.training.kernels import unstack
 from numerics.training.settings import Settings
 from theory.model.problem import Problem
+from theory.tools.seeds import seed_number
 
 __all__ = ["initial_parameters"]
 
@@ -53,7 +54,7 @@ def initial_parameters(
         deviation = {"xavier": np.sqrt(2 / (n + m)), "small": _SMALL}
         if init not in deviation:
             raise ValueError(f"init must be 'xavier', 'small' or an array of weights, got {init!r}")
-        rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(0,)))
+        rng = np.random.default_rng(np.random.SeedSequence(seed_number(settings.seed), spawn_key=(0,)))
         weights[...] = deviation[init] * rng.standard_normal(weights.shape)
     else:
         bias = problem.terms.bias_of(n)

@@ -24,6 +24,7 @@ from theory.model.problem import Problem
 from theory.model.terms import Terms
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, check_workers, spread
+from theory.tools.seeds import seed_number
 from theory.tools.storage import results_folder, save_result
 
 __all__ = ["train"]
@@ -142,7 +143,7 @@ def _tasks(
     """Cut the runs into chunks, in a way that does not depend on the number of workers."""
 
     def seed(purpose: int, chunk: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence(settings.seed, spawn_key=(purpose, chunk))
+        return np.random.SeedSequence(seed_number(settings.seed), spawn_key=(purpose, chunk))
 
     return [
         Task(

@@ -14,6 +14,7 @@ from numerics.training.descent import OPTIMISERS, SCHEDULES
 from theory.model.activations import RELU
 from theory.model.problem import Problem
 from theory.tools.choices import choose
+from theory.tools.seeds import Seed, seed_number
 
 __all__ = ["PRECISIONS", "Settings", "log_spaced", "model_of", "settled"]
 
@@ -31,8 +32,9 @@ class Settings:
         Trained models per problem, >= 1.
     steps : int
         Gradient steps, >= 1.
-    seed : int
-        Seed of initial parameters and samples, >= 0.
+    seed : None, int, SeedSequence, BitGenerator or Generator
+        Seed of initial parameters and samples. Kept as the number that repeats the training: from a generator one is
+        drawn, and None draws one from the operating system.
     batch : int
         Fresh samples per step and instance, >= 1.
     optimiser : {"adam", "adamw", "sgd"}
@@ -61,7 +63,7 @@ class Settings:
 
     instances: int = 8
     steps: int = 10_000
-    seed: int = 0
+    seed: Seed = 0
     batch: int = 1024
     optimiser: str = "adam"
     learning_rate: float = 3e-3
@@ -73,7 +75,8 @@ class Settings:
     snapshots: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("instances", 1), ("steps", 1), ("seed", 0), ("batch", 1)):
+        object.__setattr__(self, "seed", seed_number(self.seed))
+        for name, least in (("instances", 1), ("steps", 1), ("batch", 1)):
             object.__setattr__(self, name, _whole(name, getattr(self, name), least))
         if not (_is_number(self.learning_rate) and 0 < self.learning_rate < math.inf):
             raise ValueError(f"learning_rate must be finite and > 0, got {self.learning_rate!r}")
@@ -155,7 +158,7 @@ def settled(settings: Settings | None, changes: Mapping[str, Any], **defaults: A
     settings : Settings, optional
         Settings that were made before.
     changes : mapping from str to object
-        Fields of ``Settings`` by name; None leaves a field as it is.
+        Fields of ``Settings`` by name; None leaves a field as it is, except that a seed of None is a new one.
     **defaults
         Fields that differ from the trainer's own where no settings are given.
 
@@ -170,7 +173,7 @@ def settled(settings: Settings | None, changes: Mapping[str, Any], **defaults: A
         If a setting is out of its range or unknown; the message names the nearest.
     """
     known = {f.name: f for f in fields(Settings)}
-    given = {name: value for name, value in changes.items() if value is not None}
+    given = {name: value for name, value in changes.items() if value is not None or name == "seed"}
     for name in given:
         choose("setting", name, known)
     if settings is None:

@@ -22,8 +22,8 @@ _JOBS = {
     "sweep": ["-m", "numerics.sweep", "--resolution", "4", "--instances", "16", "--steps", "1500", "--workers", "2"],
     "phase diagram": ["-m", "theory.phase_diagram", "--n", "2", "--m", "1", "--resolution", "6", "--workers", "2"],
 }
-_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-_CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
+_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "its terminal was closed"}
+_CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 @dataclass
@@ -79,7 +79,7 @@ def _completed(outcome: Outcome, folder: Path, whole: dict[str, bytes]) -> None:
 def strike(kills: int, signals: int, seed: int) -> list[Outcome]:
     """Strike so many times; the moments follow from the seed and from how long the jobs take."""
     rng = np.random.default_rng(seed)
-    numbers = [signal.SIGKILL] * kills + [(signal.SIGINT, signal.SIGTERM)[k % 2] for k in range(signals)]
+    numbers = [signal.SIGKILL] * kills + [(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[k % 3] for k in range(signals)]
     outcomes = []
     with tempfile.TemporaryDirectory() as place:
         whole, seconds = {}, {}
@@ -125,7 +125,7 @@ def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description="Kill and interrupt commands at random moments.")
     parser.add_argument("--kills", type=int, default=50, help="how often kill -9")
-    parser.add_argument("--signals", type=int, default=30, help="how often Ctrl-C or SIGTERM, by turns")
+    parser.add_argument("--signals", type=int, default=30, help="how often Ctrl-C, SIGTERM or SIGHUP, by turns")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     options = parser.parse_args()
     outcomes = strike(options.kills, options.signals, options.seed)

@@ -31,7 +31,7 @@ def start(arguments: Sequence[str], folder: Path, *flags: str, **environment: st
 
 
 def _usual_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # a shell's background job would ignore Ctrl-C
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,11 @@ WORKING = {
     "phase diagram": ["-m", "theory.phase_diagram", "--n", "5", "--m", "2", "--workers", "2"],
     "figures": ["-m", "figures", "--only", "polygons", "--workers", "2"],
 }
-ENDS = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated")}
+ENDS = {
+    signal.SIGINT: (130, "interrupted"),
+    signal.SIGTERM: (143, "terminated"),
+    signal.SIGHUP: (129, "its terminal was closed"),
+}
 
 
 @pytest.mark.parametrize("command", ["numerics.sweep", "theory.derive", "figures", "numerics.agreement"])
@@ -40,6 +45,29 @@ def test_a_signal_during_the_imports_of_a_script_is_one_line(tmp_path: Path) -> 
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert ended(process) == (130, "", "figures/polygons.py: interrupted\n")
+
+
+CONSOLE = Path(sys.executable).with_name("superposition")
+STARTS = {
+    "console script": ([str(CONSOLE), "phase-diagram"], [], "superposition phase-diagram"),
+    "a figure by the console script": ([str(CONSOLE), "polygons"], [], "superposition polygons"),
+    "attached module": (["-mtheory.derive"], [], "python -m theory.derive"),
+    "among other options": (["-m", "theory.derive"], ["-W", "error::SyntaxWarning", "-OO"], "python -m theory.derive"),
+}
+
+
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("way", STARTS)
+def test_a_signal_is_one_line_however_the_command_was_started(way: str, number: signal.Signals, tmp_path: Path) -> None:
+    arguments, flags, name = STARTS[way]
+    if arguments[0] == str(CONSOLE) and not CONSOLE.exists():
+        pytest.skip("the package is not installed")
+    process = start([*arguments, "--output", "new"], tmp_path, *flags)
+    assert wait_for(lambda: is_guarded(process))
+    time.sleep(0.05)
+    process.send_signal(number)
+    code, word = ENDS[number]
+    assert ended(process) == (code, "", f"{name}: {word}\n")
 
 
 @pytest.mark.slow
@@ -115,6 +143,15 @@ def test_importing_the_packages_leaves_the_signals_of_other_programs_alone(tmp_p
     assert ended(start(["-c", program], tmp_path)) == (0, "SIG_DFL\n", "")
 
 
+def test_a_package_that_imports_these_keeps_its_signals(tmp_path: Path) -> None:
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users" / "__init__.py").write_text("import theory, numerics, figures")
+    (tmp_path / "users" / "__main__.py").write_text(
+        "import signal; print(*(signal.getsignal(n).__class__.__name__ for n in (signal.SIGTERM, signal.SIGHUP)))"
+    )
+    assert ended(start(["-m", "users"], tmp_path)) == (0, "Handlers Handlers\n", "")
+
+
 def test_a_job_in_the_background_of_a_shell_goes_on_ignoring_ctrl_c(tmp_path: Path) -> None:
     ignoring = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.executable, "
     process = start(["-c", f"{ignoring}[sys.executable, '-m', 'theory.derive', '--n', '2', '--m', '1'])"], tmp_path)
@@ -125,7 +162,7 @@ def test_a_job_in_the_background_of_a_shell_goes_on_ignoring_ctrl_c(tmp_path: Pa
 
 def test_a_signal_after_the_work_changes_nothing(tmp_path: Path) -> None:
     program = (
-        "import atexit, sys, time; sys.argv = ['-m']\n"
+        "import atexit, sys, time; sys.orig_argv = ['python', '-m', 'theory.nothing']\n"
         "import theory; from theory.tools.command import run_command\n"
         "atexit.register(lambda: (print('ending', flush=True), time.sleep(1)))\n"
         "run_command(lambda argv: None, 'nothing')\n"

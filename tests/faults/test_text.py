@@ -7,11 +7,15 @@ import pytest
 import sympy
 
 from theory import Formula, derive_boundaries, derive_expansion
+from theory.model.discrete_values import Discrete
+from theory.model.value_families import Affine, Gamma, HalfNormal, Normal
+from theory.model.values import Binary, Symmetrised, Uniform
 from theory.symbolic.active_sets import derive_output
 from theory.symbolic.algebra.formula import exact
 from theory.symbolic.algebra.intervals import where
 from theory.symbolic.algebra.regions import on_region, shortest
 from theory.symbolic.algebra.symbols import ReLU
+from theory.symbolic.derivation.typeset import condition_plain
 from theory.symbolic.moments import expect_polynomial, expect_value, feature_moment
 from theory.symbolic.one_sparse import derive_one_sparse_loss
 from theory.symbolic.outputs import derive_outputs
@@ -42,6 +46,18 @@ CALLS: dict[str, Callable[[str], object]] = {
 }
 
 
+VALUES = (Uniform(), Binary(), Gamma(2), Normal(), HalfNormal(), Affine(Uniform(), 0.5, 0.5), Symmetrised(Uniform()),
+          Discrete((1.0, 2.0)))  # fmt: skip
+# What else takes expressions: formulas as they are made, and the public records of value laws.
+LAWS: dict[str, Callable[[str], object]] = {
+    "a formula itself": lambda text: Formula(text),  # type: ignore[arg-type]
+    "a formula's condition": lambda text: Formula(P, text),  # type: ignore[arg-type]
+    "a condition in plain text": condition_plain,  # type: ignore[dict-item]
+    **{f"an integrand of {law.name} values": lambda text, law=law: law.expect(text, U) for law in VALUES},  # type: ignore[misc]
+    **{f"the value of {law.name} values": lambda text, law=law: law.expect(U, text) for law in VALUES},  # type: ignore[misc]
+}  # fmt: skip
+
+
 class _Column(list):
     """A column that is no SymPy matrix, which would have read its text before."""
 
@@ -51,7 +67,7 @@ class _Column(list):
 
 
 @pytest.mark.usefixtures("without_type_checks")
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+@pytest.mark.parametrize("call", [*CALLS.values(), *LAWS.values()], ids=[*CALLS, *LAWS])
 def test_text_is_refused_and_not_executed(call: Callable[[str], object], tmp_path: Path) -> None:
     trace = tmp_path / "executed"
     with pytest.raises(TypeError, match="text is not executed"):
@@ -61,3 +77,19 @@ def test_text_is_refused_and_not_executed(call: Callable[[str], object], tmp_pat
         call("9**9**9**9")  # which would take forever, and more memory than there is
     with pytest.raises(TypeError, match="text is not executed"):
         call("1/2")
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize(
+    "wrapped",
+    [lambda text: (text,), lambda text: ((text, 1),), lambda text: {"p": text}],
+    ids=["tuple", "pairs", "dict"],
+)
+@pytest.mark.parametrize("call", [*CALLS.values(), *LAWS.values()], ids=[*CALLS, *LAWS])
+def test_text_inside_a_container_is_not_executed(
+    call: Callable[[object], object], wrapped: Callable[[str], object], tmp_path: Path
+) -> None:
+    trace = tmp_path / "executed"
+    with pytest.raises(TypeError):
+        call(wrapped(f"__import__('pathlib').Path({str(trace)!r}).touch()"))
+    assert not trace.exists()

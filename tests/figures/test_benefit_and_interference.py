@@ -39,12 +39,20 @@ def test_a_wrong_formula_leaves_a_remainder_and_does_not_agree(
     rest = benefit_formulas.remainders()
     assert rest["saxe"] != 0
     (verdict,) = judge(data.assign_attrs(remainder_saxe=str(rest["saxe"])))
-    assert [finding.agrees for finding in verdict.findings] == [False, True, True, True, True]
+    assert [finding.agrees for finding in verdict.findings] == [False, True, True, True, True, True]
 
 
 def test_a_wrong_stated_price_does_not_agree(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script, "PRICE_OF_NEGATIVE", 0.01)
-    assert judge(data)[0].findings[-1].agrees is False
+    assert [finding.agrees for finding in judge(data)[0].findings[-2:]] == [False, False]
+
+
+def test_positive_interference_is_free_only_with_bias_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    cosines = np.array([-0.5, 0.25, 1.0])
+    assert script._pushed_below_zero(cosines).agrees is True
+    plain = script.limit_loss
+    monkeypatch.setattr(script, "limit_loss", lambda W, b: plain(W, np.asarray(b) / 2))
+    assert script._pushed_below_zero(cosines).agrees is False
 
 
 def test_the_linear_pair_pays_twice_the_squared_cosine(data: xr.Dataset) -> None:

@@ -26,12 +26,29 @@ def data(at_full_speed: None) -> xr.Dataset:
 def test_claim_20_only_sparse_signals_are_recovered(data: xr.Dataset) -> None:
     (verdict,) = judge(data)
     assert (verdict.claim, verdict.outcome) == (20, HOLDS)
+    dense, sparse = verdict.findings[:2]
+    assert {choice.label.split(", ")[1] for choice in dense.choices} == {"random W", "trained W"}
+    assert len(dense.choices) == len(sparse.choices) == 2, "on this coarse grid one number is sparse and one dense"
+
+
+def test_a_share_that_falls_early_makes_the_verdict_depend_on_what_is_sparse() -> None:
+    active = np.arange(1, 31)
+    early = np.where(active < 4, 1.0, 0.0)
+    data = xr.Dataset(
+        {"recovered": (("projection", "active"), [early, early])},
+        coords={"projection": ["random", "trained"], "active": active},
+        attrs={"m": 30},
+    )
+    found = script._share_recovered(data, "sparse", script.STATED_SPARSE, script.SPARSE)
+    assert found.depends
+    assert [choice.agrees for choice in found.choices] == [True, True, False] * 2
+    assert script._share_recovered(data, "dense", script.STATED_DENSE, script.DENSE).agrees
 
 
 def test_wrong_stated_numbers_do_not_agree(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script, "STATED_DENSE", 0.3)
     monkeypatch.setattr(script, "STATED_SPARSE", 0.7)
-    assert [finding.agrees for finding in judge(data)[0].findings] == [False, False, True]
+    assert [finding.agrees for finding in judge(data)[0].findings] == [False, False, None, None, True]
 
 
 def test_shares_recovered_are_those_of_the_theory(data: xr.Dataset) -> None:

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from figures import conditions as script
 from figures.conditions import compute, draw, judge
 from figures.parts import conditions_measures
-from figures.shared.verdicts import FAILS, HOLDS, Verdict
+from figures.shared.verdicts import DEPENDS, FAILS, HOLDS, Verdict
 from theory import Problem, global_optimum, optimise, population_loss
 
 
@@ -28,7 +28,7 @@ def test_what_holds_and_what_does_not(data: xr.Dataset) -> None:
     assert outcomes == {
         27: "holds in 1 of 2 comparisons",
         28: FAILS,
-        29: "holds in 1 of 4 comparisons",
+        29: DEPENDS,
         30: FAILS,
         31: HOLDS,
         32: HOLDS,
@@ -44,6 +44,21 @@ def test_a_triangle_of_features_that_are_nearly_always_active_costs_less_than_le
     triangle = float(problem.zero_loss * data["three_loss"].sel(three_density=0.9, three_geometry="triangle"))
     assert_allclose(best.loss, triangle, rtol=1e-9)
     assert triangle < 0.0963
+
+
+def test_without_any_sparsity_a_triangle_still_costs_less(data: xr.Dataset) -> None:
+    assert data["three_density"][-1] == 1
+    triangle, out = (
+        float(data["three_loss"].sel(three_density=1, three_geometry=name)) for name in ("triangle", "2 dedicated")
+    )
+    assert_allclose(out, 1 / 12, rtol=1e-9)  # one feature's variance, 1/3 - 1/4, of a zero model's 3 x 1/3
+    assert triangle < 0.998 * out
+    assert "at p = 1" in verdicts(data)[27].findings[0].found
+    sparse = data.isel(three_density=slice(0, -1))
+    assert verdicts(sparse)[27].findings[0].agrees is False
+    changed = data.copy(deep=True)
+    changed["three_loss"].loc[{"three_density": 1.0}] = 1.0
+    assert verdicts(changed)[27].findings[0].agrees is True, "what counts is the end of the range"
 
 
 def test_the_crossings_are_where_two_losses_are_equal(data: xr.Dataset) -> None:
@@ -94,6 +109,10 @@ def test_other_numbers_would_be_judged_otherwise(data: xr.Dataset) -> None:
     assert outcomes[27] == HOLDS
     assert outcomes[37] == HOLDS
     assert outcomes[32] == FAILS
+    changed["transfer_excess"][:] = 0.07
+    assert verdicts(changed)[32].outcome == DEPENDS
+    changed["importance_norm"][:] = [*([1.135] * (changed["importance_norm"].size - 1)), 0.4]
+    assert verdicts(changed)[33].findings[0].agrees is False, "a step as large as the snap is none"
 
 
 def test_six_panels(data: xr.Dataset) -> None:

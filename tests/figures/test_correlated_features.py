@@ -106,9 +106,22 @@ def test_the_verdicts_over_all_densities() -> None:
     assert [verdict.outcome for verdict in judge(data)] == [
         HOLDS,
         f"{PARTLY}1 of 2 comparisons, 1 depends on a choice",
-        f"{PARTLY}2 of 3 comparisons, 1 depends on a choice",
+        f"{PARTLY}3 of 4 comparisons, 1 depends on a choice",
         DEPENDS,
     ]
+
+
+def test_what_is_learned_of_three_sets_is_judged_too(data: xr.Dataset) -> None:
+    learned = "training: models prefer all 3 sets side by side"
+    found = {finding.stated: finding for finding in judge(data)[2].findings}
+    assert {choice.label.startswith("the paper") for choice in found[learned].choices} == {True, False}
+    hexagon = np.deg2rad([0, 120, 60, 240, 180, 300])  # no set side by side
+    changed = data.copy(deep=True)
+    for name in ("run_W_14", "paper_W_14"):
+        changed[name][:] = np.array([np.cos(hexagon), np.sin(hexagon)])
+    found = {finding.stated: finding for finding in judge(changed)[2].findings}
+    assert found[learned].agrees is False
+    assert found["all 3 sets side by side at the best solution"].agrees is True
 
 
 def test_a_feature_between_two_of_a_set_separates_them() -> None:

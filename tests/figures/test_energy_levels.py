@@ -85,6 +85,13 @@ def test_other_numbers_would_be_judged_otherwise(data: xr.Dataset) -> None:
     assert [finding.agrees for finding in findings(changed)[:4]] == [False, False, True, True]
 
 
+def test_sticky_is_a_tenth_or_half_of_the_runs(data: xr.Dataset) -> None:
+    changed = data.copy(deep=True)
+    changed["digon_share"][:] = 0.3
+    changed["still"][:] = 0.3
+    assert all(finding.depends for finding in findings(changed)[2:4])
+
+
 def test_six_panels_with_a_finding_as_the_title(data: xr.Dataset) -> None:
     figure = draw(data)
     assert len(figure.axes) == 6

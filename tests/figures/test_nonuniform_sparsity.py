@@ -109,7 +109,7 @@ def test_verdicts_are_taken_over_norms_densities_and_recipes(computed: xr.Datase
     assert len(by_norm) == len(NORMS) + 1
     assert not by_norm["p 1 to 1/20, norm above 0.1"], "with all that is not zero, all five are represented"
     assert by_norm["p 1 to 1/20, norm above 0.9"], "with nearly full norms only, never"
-    assert [finding.agrees for finding in norms.findings] == [True, True, False, None]
+    assert [finding.agrees for finding in norms.findings] == [True, True, True, False, None]
     assert left_out.findings[0].depends
     assert dedicated.outcome == HOLDS
 
@@ -120,8 +120,35 @@ def test_other_stated_numbers_would_be_judged_otherwise(computed: xr.Dataset, mo
     monkeypatch.setattr("figures.parts.nonuniform_findings.STATED_LEFT_OUT", 20)
     counts, norms, left_out, _ = judge(computed)
     assert counts.findings[0].agrees is True
-    assert norms.findings[1].agrees is False
+    assert norms.findings[2].agrees is False
     assert left_out.findings[0].agrees is False
+
+
+def test_about_three_is_asked_case_by_case(computed: xr.Dataset) -> None:
+    changed = computed.copy(deep=True)
+    for name in ("five_learned", "five_paper"):
+        by_case = changed[name].transpose("case", "five", ...)
+        # 1, 1, 3 and 3 features: two on average, but three in two of the four cases.
+        values = np.zeros(by_case.shape)
+        for case, count in enumerate((1, 1, 3, 3)):
+            values[case, :count] = 1
+        changed[name] = by_case.copy(data=values)
+    usual = judge(changed)[0].findings[1]
+    assert usual.depends
+    assert all(choice.agrees == choice.label.endswith("2 cases or more") for choice in usual.choices)
+
+
+def test_one_dedicated_feature_is_an_exception_in_case_2(computed: xr.Dataset) -> None:
+    changed = computed.copy(deep=True)
+    for name in ("eighty", "paper"):
+        overlap = changed[f"{name}_overlap"].transpose("scenario", "eighty", ...)
+        first = overlap["scenario"].values.tolist().index("case 2")
+        stored = changed[f"{name}_learned"].transpose("scenario", "eighty", ...).values[first]
+        values = overlap.values.copy()
+        values[first, int(stored.reshape(len(stored), -1).min(1).argmax())] = 0
+        changed[f"{name}_overlap"] = overlap.copy(data=values)
+    found = {finding.stated: finding.agrees for finding in judge(changed)[3].findings}
+    assert found["case 2: all represented features are in superposition"] is not True
 
 
 def test_claim_36_turns_if_the_cases_are_exchanged(computed: xr.Dataset) -> None:

@@ -59,11 +59,22 @@ def test_claim_8_holds_and_claim_9_depends_on_what_a_lot_is(data: xr.Dataset, tm
         assert [(verdict.claim, verdict.outcome) for verdict in verdicts] == [(8, HOLDS), (9, DEPENDS)]
 
 
+def test_these_shapes_are_those_of_the_slides_or_the_best_solutions_not_those_drawn_here(data: xr.Dataset) -> None:
+    thomson = polytopes.judge(data)[1]
+    by_label = {choice.label: choice for choice in thomson.findings[0].choices}
+    words = by_label["the shapes that words name, at least 75% of them"]
+    assert words.agrees
+    assert words.found.endswith("not pentagon")
+    assert not any(choice.agrees for label, choice in by_label.items() if "best of 4" in label and "75%" in label)
+    assert not any("drawn" in label for label in by_label)
+
+
 def test_wrong_statements_are_found_wrong(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(polytopes.STATED_FACTORS, "triangle + digon", {3 / 5: 5})
     monkeypatch.setattr(polytopes, "STATED_SHARES", (0.9,))
     products, thomson = polytopes.judge(data)
     assert products.outcome.startswith(PARTLY)
+    assert len(thomson.findings[0].choices) == len(polytopes.NAMED) + data.sizes["compared"]
     assert thomson.outcome == FAILS
 
 

@@ -38,10 +38,19 @@ def test_claim_18_the_hidden_relu_makes_neurons_readable(data: xr.Dataset) -> No
     assert verdict.claim == 18
     assert verdict.outcome.startswith(PARTLY)
     readable, both = verdict.findings[1:]
-    assert readable.choices[2].label == "the best run, share above 0.9"
-    assert readable.choices[2].agrees, "the best run of several at density 1"
-    assert readable.depends, "the mean of all runs has fewer"
+    by_label = {choice.label: choice.agrees for choice in readable.choices}
+    assert by_label["p = 1, the best run, share above 0.9"], "dense features have neurons of their own"
+    assert not any(agrees for label, agrees in by_label.items() if label.startswith("p = 0.03")), "sparse ones share"
     assert both.agrees
+
+
+def test_neurons_that_can_be_read_at_every_density_would_agree(data: xr.Dataset) -> None:
+    changed = data.copy(deep=True)
+    for name in ("W", "paper_W"):
+        changed[name].loc[{"model": "relu_hidden"}] = np.eye(M, N)
+    assert judge(changed)[0].findings[1].agrees is True
+    changed["rotated_share"][:] = 1
+    assert judge(changed)[0].findings[1].agrees is False, "no more than by chance"
 
 
 def test_a_wrong_stated_number_does_not_agree(data: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from theory.frames.prediction import even_frame
 from theory.loss.certified import loss_estimate
 from theory.model.problem import Problem
 from theory.model.values import ValueLaw
+from theory.tools.seeds import Seed, generator
 
 __all__ = ["DescendedFrame", "descend_frame"]
 
@@ -48,7 +49,7 @@ class DescendedFrame:
 
 
 def descend_frame(
-    k: int, m: int, density: float, seed: int = 0, steps: int = 300, values: ValueLaw | str = "uniform"
+    k: int, m: int, density: float, seed: Seed = 0, steps: int = 300, values: ValueLaw | str = "uniform"
 ) -> DescendedFrame:
     """
     Minimise the exact loss of k equal features from random directions of the predicted norm and bias.
@@ -61,7 +62,7 @@ def descend_frame(
         Dimensions, >= 2.
     density : float
         Density of the features, in (0, 1].
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the directions.
     steps : int
         Most steps of L-BFGS.
@@ -75,7 +76,7 @@ def descend_frame(
     """
     start = even_frame(k, m, density, values=values)
     problem = Problem(n=k, m=m, density=density, values=values)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     U = rng.standard_normal((m, k))
     x = np.r_[(start.norm * U / np.linalg.norm(U, axis=0)).ravel(), np.full(k, start.bias)]
     scale = float(problem.zero_loss)

@@ -32,8 +32,9 @@ __all__ = ["active_patterns", "expected_squared_error", "max_features", "own_fir
 # Filled boxes cost 3^n states, constants 2^n; beyond this, quadrature (theory.loss.quadrature) is faster.
 _MOST_FILLED, _MOST_CONSTANT = 6, 16
 
-# Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache.
-_STATE_ELEMENTS = 6_000
+# Rows (problem and output) handled at once: keeps one array of 3^n states near the size of the L2 cache. A multiple of
+# four is as wide as vector instructions: 12 rows of six features take two thirds of the time of 8, per row.
+_STATE_ELEMENTS, _ROWS = 9_000, 4
 
 
 def max_features(values: ValueLaw) -> int:
@@ -345,5 +346,5 @@ def _straight(
 def _blocks(c: Float[ndarray, "r n"], box: Box) -> list[slice]:
     """Cut the rows into blocks whose states fit the cache."""
     states = (3 if box.filled else 2) ** c.shape[1]
-    size = max(1, _STATE_ELEMENTS // states)
+    size = max(1, _STATE_ELEMENTS // states // _ROWS) * _ROWS
     return [slice(start, start + size) for start in range(0, len(c), size)]

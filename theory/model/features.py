@@ -137,7 +137,7 @@ class FeatureDistribution(Locked):
                 "to FeatureDistribution instead of a subclass"
             )
 
-    @property
+    @cached_property
     def n(self) -> int:
         """Number of features."""
         return sum(len(members) for members in self.sets)
@@ -158,7 +158,7 @@ class FeatureDistribution(Locked):
         """How results and messages call the distribution."""
         return "Independent" if self.independent else type(self).__name__
 
-    @property
+    @cached_property
     def independent(self) -> bool:
         """Whether every set has a single feature."""
         return all(len(members) == 1 for members in self.sets)
@@ -230,6 +230,9 @@ class FeatureDistribution(Locked):
 
     def pattern_probability(self, active: Bool[ndarray, "patterns n"]) -> Float[ndarray, "*batch patterns"]:
         """Probability that the active features are exactly those of each pattern."""
+        if self.independent:
+            p = self.feature_density[..., None, :]
+            return np.asarray(np.where(active, p, 1 - p).prod(-1))
         probability = np.ones((*self.batch_shape, len(active)))
         for s, (members, law) in enumerate(self.groups):
             p = self.density[..., s, None]

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from theory.model.discrete_values import discrete_from
 from theory.model.value_protocol import ValueLaw
+from theory.tools.expressions import expression
 from theory.tools.locking import sealed
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ class Numerical(ValueLaw):
             return None
         import sympy
 
+        u = expression(u)
         a, b = (sympy.nsimplify(x) for x in self.parameters)
         return u ** (a - 1) * (1 - u) ** (b - 1) / sympy.beta(a, b)
 

@@ -10,6 +10,7 @@ W_d the rows of W. The penalty on hidden values is on W x, before the noise. Bia
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class Terms:
         """The terms that differ from the default, by name."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether there are none."""
         return not self.given
@@ -136,6 +137,8 @@ class Terms:
         ValueError
             If there is another.
         """
+        if self.plain:
+            return
         unknown = [f"{name} = {value!r}" for name, value in self.given.items() if name not in set(honoured)]
         if unknown:
             raise ValueError(f"{caller} does not know the problem's terms {', '.join(unknown)}; leave them out")

@@ -14,6 +14,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.value_protocol import Box, ValueLaw
+from theory.tools.expressions import expression
 from theory.tools.locking import sealed
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Gamma(ValueLaw):
         """Give the density."""
         import sympy
 
+        u = expression(u)
         k, s = sympy.nsimplify(self.shape), sympy.nsimplify(self.scale)
         return u ** (k - 1) * sympy.exp(-u / s) / (sympy.gamma(k) * s**k)
 
@@ -179,6 +181,7 @@ class Normal(ValueLaw):
         """Give the density."""
         import sympy
 
+        u = expression(u)
         centre, deviation = sympy.nsimplify(self.centre), sympy.nsimplify(self.deviation)
         return sympy.exp(-((u - centre) ** 2) / (2 * deviation**2)) / (deviation * sympy.sqrt(2 * sympy.pi))
 
@@ -273,6 +276,7 @@ class HalfNormal(ValueLaw):
         """Give the density."""
         import sympy
 
+        u = expression(u)
         s = sympy.nsimplify(self.scale)
         return sympy.sqrt(2 / sympy.pi) / s * sympy.exp(-(u**2) / (2 * s**2))
 
@@ -384,6 +388,7 @@ class Affine(ValueLaw):
         """Give that of v at (u - shift) / scale, over the scale."""
         import sympy
 
+        u = expression(u)
         density = self.law.sympy_density(u)
         shift, scale = sympy.nsimplify(self.shift), sympy.nsimplify(self.scale)
         return None if density is None else density.subs(u, (u - shift) / scale) / scale
@@ -392,5 +397,6 @@ class Affine(ValueLaw):
         """Average over v."""
         import sympy
 
+        integrand, u = expression(integrand), expression(u)
         shift, scale = sympy.nsimplify(self.shift), sympy.nsimplify(self.scale)
         return self.law.expect(sympy.expand(integrand.subs(u, shift + scale * u)), u)

@@ -14,6 +14,8 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.tools.expressions import expression
+
 if TYPE_CHECKING:
     import sympy
 
@@ -153,9 +155,12 @@ class ValueLaw(ABC):
         ------
         ValueError
             If the law has neither a density with a formula nor only atoms.
+        TypeError
+            If it is text, which is not executed.
         """
         import sympy
 
+        integrand, u = expression(integrand), expression(u)
         density = self.sympy_density(u)
         if density is not None:
             low, high = (sympy.nsimplify(end) for end in self.support)

@@ -16,6 +16,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.value_protocol import Box, Triple, ValueLaw
+from theory.tools.expressions import expression
 from theory.tools.locking import sealed
 
 if TYPE_CHECKING:
@@ -289,6 +290,7 @@ class Symmetrised(ValueLaw):
 
     def expect(self, integrand: "sympy.Expr", u: "sympy.Symbol") -> "sympy.Expr":
         """Average over both signs."""
+        integrand, u = expression(integrand), expression(u)
         return (self.law.expect(integrand, u) + self.law.expect(integrand.subs(u, -u), u)) / 2
 
 

@@ -20,6 +20,7 @@ from theory.geometry.polytopes import POLYTOPES
 from theory.optimum.polytope import optimise_polytope
 from theory.packing.best_product import factor_losses
 from theory.packing.knapsack import Factor, pack_factors
+from theory.tools.seeds import Seed, seed_number
 
 __all__ = ["Mixture", "best_mixture", "frames_of_parts"]
 
@@ -72,7 +73,7 @@ def frames_of_parts(
     m: int,
     density: float,
     parts: Sequence[float] = _PARTS,
-    seed: int = 0,
+    seed: Seed = 0,
     steps: int = 200,
     stored: int | None = None,
 ) -> list[DescendedFrame]:
@@ -89,7 +90,7 @@ def frames_of_parts(
         Density of the features, in (0, 1].
     parts : sequence of float
         Dimensions of the frames in units of m, each in (0, 1]; rounded, and at least 2.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the directions that descents start from.
     steps : int
         Most steps of a descent.
@@ -106,11 +107,11 @@ def frames_of_parts(
     whole = predict_even_frame(n, m, density).k if stored is None else stored
     if whole <= 2 * m:
         return []
-    found = []
+    number, found = seed_number(seed), []
     for d in sorted({max(2, round(part * m)) for part in (parts if whole < n else (1,))}):
         k = whole if d == m else predict_even_frame(n, d, density).k
         if k > 2 * d:
-            found.append(descend_frame(k, d, density, seed, steps))
+            found.append(descend_frame(k, d, density, number, steps))
     return found
 
 

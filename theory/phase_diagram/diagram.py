@@ -11,6 +11,7 @@ import numpy as np
 
 from theory.model.variant import STANDARD, Variant
 from theory.tools.parallel import Workers, check_workers
+from theory.tools.seeds import Seed, seed_number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,7 +52,7 @@ def exact_phase_diagram(
     resolution: int | None = None,
     density: tuple[float, float] = (0.01, 1.0),
     importance: tuple[float, float] = (0.1, 10.0),
-    seed: int = 0,
+    seed: Seed = 0,
     workers: Workers = 1,
     variant: Variant = STANDARD,
 ) -> "xr.Dataset":
@@ -70,7 +71,7 @@ def exact_phase_diagram(
         Range of the density p = 1 - S of every feature, within (0, 1].
     importance : (float, float)
         Range of the extra feature's importance, the others having 1; > 0.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the search's random starts.
     workers : int or str
         Processes to use, or the address of a Dask scheduler; the result does not depend on it.
@@ -107,6 +108,7 @@ def exact_phase_diagram(
     resolution = default_resolution(n) if resolution is None else resolution
     check_axes(n, m, resolution, density, importance)
     check_workers(workers)
+    number = seed_number(seed)
     variant.terms.refuse("the phase diagram, in which a feature may be left out,", ("bias", "noise", "decay", "l1"))
     variant.check(n, density[1])
     from theory.geometry.phases import phase_of
@@ -117,9 +119,9 @@ def exact_phase_diagram(
 
     p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
     with one_blas_thread():  # matrices of a few columns: BLAS threads would only get in each other's way
-        grid = search_grid(n, m, p, r, seed, workers, **_effort(n), variant=variant)
+        grid = search_grid(n, m, p, r, number, workers, **_effort(n), variant=variant)
         phase = phase_of(grid.W)
-        return assemble(grid, phase, find_boundaries(grid, phase, workers), seed)
+        return assemble(grid, phase, find_boundaries(grid, phase, workers), number)
 
 
 def _effort(n: int) -> dict[str, int]:

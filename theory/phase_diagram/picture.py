@@ -265,18 +265,23 @@ def _name_regions(
             continue
         at = (float(p[place[0]]), float(r[place[1]]))
         drawn = sketches and W.shape[-2] <= 2
+        inward = 1 if at[1] ** 2 > r[0] * r[-1] else -1  # names are nearer to the middle than their sketches
+        aside = 6 if np.log(p[-1] / at[0]) < 0.12 * np.log(p[-1] / p[0]) else 0  # off the left edge
         if drawn:
-            _sketch(axes, W[place], at, _SKETCH if wide else 0.75 * _SKETCH, 10 if wide else 0)
+            _sketch(axes, W[place], at, _SKETCH if wide else 0.75 * _SKETCH, (aside, 10 * inward) if wide else (0, 0))
         which = int(phase[place])
         if wide and which not in named:  # the regions of one phase have one colour
             named.add(which)
             text = {"superposition": "in superposition"}.get(names[which], names[which]).replace(" ", "\n", 1)
-            axes.annotate(text, at, (0, 10 - _SKETCH / 2 - 1 if drawn else 0), textcoords="offset points", ha="center",
-                          va="top" if drawn else "center", fontsize=9, zorder=6,
+            side = ("top" if inward > 0 else "bottom") if drawn else "center"
+            axes.annotate(text, at, (aside, inward * (9 - _SKETCH / 2) if drawn else 0), textcoords="offset points",
+                          ha="center", va=side, fontsize=9, zorder=6,
                           color="white" if names[which] == "dedicated" else "black")  # fmt: skip
 
 
-def _sketch(axes: "Axes", W: Float[ndarray, "m n"], at: tuple[float, float], size: float, raised: float) -> None:
+def _sketch(
+    axes: "Axes", W: Float[ndarray, "m n"], at: tuple[float, float], size: float, moved: tuple[float, float]
+) -> None:
     """Draw the columns of W as lines from the origin, the extra feature to the right; what is not stored is a ring."""
     from matplotlib.lines import Line2D
     from matplotlib.offsetbox import AnnotationBbox, DrawingArea
@@ -296,7 +301,7 @@ def _sketch(axes: "Axes", W: Float[ndarray, "m n"], at: tuple[float, float], siz
             Line2D([x], [y], color=colour, marker="o", ms=4.5 if stored else 6.5, mfc=colour if stored else "none")
         )
     style = {"boxstyle": "round,pad=0.02", "fc": "white", "ec": "none", "alpha": 0.92}
-    box = AnnotationBbox(area, at, (0, raised), boxcoords="offset points", pad=0.0, bboxprops=style)
+    box = AnnotationBbox(area, at, moved, boxcoords="offset points", pad=0.0, bboxprops=style)
     box.set_zorder(5)
     axes.add_artist(box)
 

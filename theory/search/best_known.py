@@ -24,6 +24,7 @@ from theory.tools.command import (
     writable_directory,
 )
 from theory.tools.parallel import Workers
+from theory.tools.seeds import Seed, seed_number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +78,7 @@ CASES = (
 )
 
 
-def best_known(case: Case, seed: int = 0, workers: Workers = 1, known: "xr.Dataset | None" = None) -> "xr.Dataset":
+def best_known(case: Case, seed: Seed = 0, workers: Workers = 1, known: "xr.Dataset | None" = None) -> "xr.Dataset":
     """
     Search for one problem's best solution.
 
@@ -85,7 +86,7 @@ def best_known(case: Case, seed: int = 0, workers: Workers = 1, known: "xr.Datas
     ----------
     case : Case
         The problem.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the search.
     workers : int or str
         Processes that share its starts, or the address of a Dask scheduler.
@@ -103,8 +104,9 @@ def best_known(case: Case, seed: int = 0, workers: Workers = 1, known: "xr.Datas
 
     from theory.search.global_search import global_optimum
 
-    seeds = sorted({seed, *([] if known is None else np.atleast_1d(known.attrs["seeds"]).tolist())})
-    best = global_optimum(case.problem, seed, workers=workers)
+    number = seed_number(seed)
+    seeds = sorted({number, *([] if known is None else np.atleast_1d(known.attrs["seeds"]).tolist())})
+    best = global_optimum(case.problem, number, workers=workers)
     if known is not None and float(known["loss"]) <= best.loss:
         return known.assign_attrs(seeds=seeds)
     assert best.record is not None
@@ -125,7 +127,7 @@ def best_known(case: Case, seed: int = 0, workers: Workers = 1, known: "xr.Datas
             "density": case.density,
             "geometry": best.geometry,
             "status": best.status,
-            "seed": seed,
+            "seed": number,
             "seeds": seeds,
         },
     )

@@ -18,6 +18,7 @@ from theory.model.problem import Problem
 from theory.optimum.local_minima import random_starts, refine, revive
 from theory.packing.pairing import best_pairing
 from theory.tools.command import Parser, count, non_negative_count, progress, run_command, tell
+from theory.tools.seeds import Seed, seed_number
 
 __all__ = ["Agreement", "check_criterion", "main", "optimised_pair_pays"]
 
@@ -122,7 +123,7 @@ class Agreement:
         return (self.stored + self.left_out) / 2
 
 
-def check_criterion(n: int, m: int, problems: int = 200, starts: int = 30, seed: int = 0) -> Agreement:
+def check_criterion(n: int, m: int, problems: int = 200, starts: int = 30, seed: Seed = 0) -> Agreement:
     """
     Compare the criterion with exact optima of random problems.
 
@@ -136,7 +137,7 @@ def check_criterion(n: int, m: int, problems: int = 200, starts: int = 30, seed:
         How many random problems: densities log-uniform in [0.01, 1], importances log-uniform in [0.1, 1].
     starts : int
         Starts of the search for each problem's global optimum.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the problems and of the search.
 
     Returns
@@ -151,14 +152,15 @@ def check_criterion(n: int, m: int, problems: int = 200, starts: int = 30, seed:
     """
     if not 2 <= n <= 6 or not 1 <= m < n:
         raise ValueError(f"the check needs 2 <= n <= 6 and 1 <= m < n, got n = {n}, m = {m}")
-    rng = np.random.default_rng(seed)
+    number = seed_number(seed)
+    rng = np.random.default_rng(number)
     p, weight = 10 ** rng.uniform(-2, 0, (problems, n)), 10 ** rng.uniform(-1, 0, (problems, n))
     right, kept, gains = (np.empty((problems, n), dtype=bool) for _ in range(3))
     size = max(1, _BATCH // starts)
     for start in progress(range(0, problems, size), total=-(-problems // size), label="problems"):
         rows = slice(start, start + size)
-        W, _, _ = _global_optima(Problem(m=m, density=p[rows], importance=weight[rows]), starts, seed + start)
-        gains[rows] = _gains_alone(p[rows], weight[rows], m, starts, seed + start)
+        W, _, _ = _global_optima(Problem(m=m, density=p[rows], importance=weight[rows]), starts, number + start)
+        gains[rows] = _gains_alone(p[rows], weight[rows], m, starts, number + start)
         represented = np.linalg.norm(W, axis=1) > _REPRESENTED
         for k, stored in enumerate(represented, start=start):
             left_out = best_pairing(Problem(m=m, density=p[k], importance=weight[k])).unrepresented

@@ -7,14 +7,13 @@ says how often (``record``), and whether that was enough (``status``).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.geometry.pictures import solution_html
 from theory.geometry.recognition import recognise
 from theory.model.problem import Problem
 from theory.model.terms import PLAIN
@@ -24,12 +23,14 @@ from theory.optimum.with_terms import recognised
 from theory.search.exchanges import climb, try_all
 from theory.search.large_search import Found, Start, search_large
 from theory.search.minima import Pool, settle
-from theory.search.record import SearchRecord, Status, certainty
+from theory.search.record import SearchRecord, certainty
+from theory.search.solution import CLOSE, GlobalOptimum, Minimum
 from theory.search.starts import product_starts, random_points, subset_points
 from theory.tools.locking import locked
 from theory.tools.parallel import Workers, check_workers
+from theory.tools.seeds import Seed, seed_number
 
-__all__ = ["GlobalOptimum", "Minimum", "global_optimum", "searched"]
+__all__ = ["global_optimum", "searched"]
 
 _MAX_FEATURES = 12
 # Rounds at most, and starts of a round: random ones, and random ones of some features.
@@ -38,104 +39,17 @@ _ROUNDS, _RANDOM, _SUBSET = 12, 8, 6
 _POLISHED, _RTOL = 1e-9, 1e-9
 # Losses that are enumerated are known to this part of the zero model's.
 _ROUNDING = 1e-13
-# Competitors that are looked at again with the full accuracy: minima whose losses, known to 1e-7, are this close to the
-# best, relative.
-_CLOSE, _CLOSEST = 1e-5, 3
+# Competitors at most that are looked at again with the full accuracy.
+_CLOSEST = 3
 # Gradient, in the same units, at which a result counts as converged.
 _FLAT = 1e-6
 # Minima that are listed in the result.
 _LISTED = 40
 
 
-@dataclass(frozen=True, eq=False)
-class Minimum:
-    """
-    A local minimum that the search met.
-
-    Attributes
-    ----------
-    W : ndarray, shape (m, n)
-        Embedding.
-    b : ndarray, shape (n,)
-        Biases.
-    loss : float
-        Population loss.
-    geometry : str
-        What it looks like (``recognise``).
-    hits : int
-        How many starts led there, by descent alone or by exchanges of features as well; 0 where that is not counted.
-    W_out : ndarray, shape (n, m), or None
-        Decoder, where the problem's terms make it free.
-
-    Examples
-    --------
-    >>> import theory
-    >>> best = theory.global_optimum(theory.Problem(n=2, m=1, density=0.1))
-    >>> best.minima[0].geometry, best.minima[0].hits > 0
-    ('digon', True)
-    """
-
-    W: Float[ndarray, "m n"]
-    b: Float[ndarray, " n"]
-    loss: float
-    geometry: str
-    hits: int
-    W_out: Float[ndarray, "n m"] | None = None
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        known = {"geometry": self.geometry, "loss": f"{self.loss:.10g}", "starts that led there": self.hits}
-        return solution_html(self.W, known)
-
-
-@dataclass(frozen=True, eq=False)
-class GlobalOptimum(Optimum):
-    """
-    The best solution found, with the fields of an ``Optimum``, its competitors, and how sure it is.
-
-    Attributes
-    ----------
-    minima : tuple of Minimum
-        Distinct local minima, the best first; at most 40.
-    loss_error : float
-        What is known of the error of ``loss``, absolute.
-    record : SearchRecord
-        How often, and from where, the solution was found.
-    status : {"proved", "repeated", "best known"}
-        How sure it is that no better one exists.
-
-    Examples
-    --------
-    >>> import theory
-    >>> best = theory.global_optimum(theory.Problem(n=2, m=1, density=0.1))
-    >>> best.geometry, best.status, [other.geometry for other in best.minima]
-    ('digon', 'repeated', ['digon', '2 in 1'])
-    """
-
-    minima: tuple[Minimum, ...] = ()
-    record: SearchRecord | None = None
-    status: Status = "best known"
-
-    def _facts(self) -> dict[str, object]:
-        """How sure it is, and the next best minimum."""
-        others = [other for other in self.minima if other.loss > self.loss * (1 + _CLOSE)]
-        second = {"next best": f"{others[0].geometry}, {others[0].loss:.6g}"} if others else {}
-        return {**super()._facts(), "status": self.status, **second}
-
-    @property
-    def certain(self) -> bool:
-        """Whether the solution is proved or was found again often enough."""
-        return self.status != "best known"
-
-    def tied(self, other: "GlobalOptimum | Minimum") -> bool:
-        """Whether another solution's loss is the same within the sum of their errors."""
-        error = self.loss_error + getattr(other, "loss_error", self.loss_error)
-        return abs(self.loss - other.loss) <= error
-
-
 def global_optimum(
     problem: Problem,
-    seed: int = 0,
+    seed: Seed = 0,
     starts: int | None = None,
     given: Sequence[tuple[ArrayLike, ...]] = (),
     progress: bool = False,
@@ -148,8 +62,9 @@ def global_optimum(
     ----------
     problem : Problem
         A single problem, of any distribution.
-    seed : int
-        Seed of the random starts; the result is a function of problem, seed and starts.
+    seed : None, int, SeedSequence, BitGenerator or Generator
+        Seed of the random starts; the result is a function of problem, seed and starts, and keeps the
+        number that repeats it.
     starts : int, optional
         Random starts. By default rounds of 14 follow one another until the best solution has been found often enough
         (``SearchRecord.repeated``), at most twelve. Up to 12 features only.
@@ -192,6 +107,20 @@ def global_optimum(
     if starts is not None and starts < 0:
         raise ValueError(f"starts must not be negative, got {starts}")
     check_workers(workers)
+    number = seed_number(seed)
+    found = _found(problem, number, starts, given, progress, workers)
+    return replace(found, seed=number)
+
+
+def _found(
+    problem: Problem,
+    seed: int,
+    starts: int | None,
+    given: Sequence[tuple[ArrayLike, ...]],
+    progress: bool,
+    workers: Workers,
+) -> GlobalOptimum:
+    """The search that fits the problem."""
     if not problem.terms.plain:
         return _with_terms(problem, seed, starts, given, workers)
     points = [problem.checked(W, b) for W, b in given]
@@ -337,7 +266,7 @@ def _reported(search: _Search) -> GlobalOptimum:
     """Polish the minima that may be the best, certify the winner, and name it and its competitors."""
     pool, landscape = search.pool, search.landscape
     order = np.argsort(pool.value, kind="stable")
-    close = [int(k) for k in order[:_CLOSEST] if pool.value[k] <= pool.value[order[0]] * (1 + _CLOSE) + _ROUNDING]
+    close = [int(k) for k in order[:_CLOSEST] if pool.value[k] <= pool.value[order[0]] * (1 + CLOSE) + _ROUNDING]
     polished = [_polished(landscape, pool.x[k]) for k in close]
     best, error = min(polished, key=lambda found: found[0].loss)
     record = search.record()

@@ -17,6 +17,7 @@ from theory.loss.population import population_loss
 from theory.model.problem import Problem
 from theory.optimum.biases import best_bias
 from theory.tools.arrays import detached
+from theory.tools.seeds import Seed, seed_number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +137,7 @@ def report(
     b: ArrayLike | None,
     problem: Problem | Sequence[Problem],
     W_out: ArrayLike | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> ModelReport:
     """
     Judge models that were trained anywhere.
@@ -152,7 +153,7 @@ def report(
     W_out : array_like, shape (n, m) or (k, n, m), optional
         Decoders of their own. The theory of optima is that of tied weights: such a model is compared with it, and parts
         of its loss other than the total are NaN.
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the search for the optimum.
 
     Returns
@@ -177,6 +178,7 @@ def report(
     """
     import xarray as xr
 
+    number = seed_number(seed)
     matrices = np.asarray(detached(W), dtype=float)
     matrices = matrices[None] if matrices.ndim == 2 else matrices
     models = len(matrices)
@@ -188,10 +190,10 @@ def report(
     for k in range(models):
         one = problems[k]
         if one.key not in best:
-            best[one.key] = _best(one, seed)
+            best[one.key] = _best(one, number)
         bias = best_bias(matrices[k], one, decoders[k]) if biases[k] is None else biases[k]
         parts.append(_judged(matrices[k], np.asarray(bias), one, decoders[k], best[one.key]))
-    return ModelReport(xr.concat(parts, dim="instance").assign_attrs(best_bias=int(b is None)))
+    return ModelReport(xr.concat(parts, dim="instance").assign_attrs(best_bias=int(b is None), seed=number))
 
 
 def _each(values: ArrayLike | None, models: int, axes: int) -> list[Any]:

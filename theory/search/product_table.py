@@ -25,6 +25,7 @@ from theory.tools.command import (
     writable_directory,
 )
 from theory.tools.parallel import Workers, spread
+from theory.tools.seeds import Seed, seed_number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,7 +40,7 @@ _NAMELESS = re.compile(r"\d+ in \d+")
 
 
 def compare_products(
-    n_max: int = 9, m_max: int = 3, densities: Sequence[float] = DENSITIES, seed: int = 0, workers: Workers = 1
+    n_max: int = 9, m_max: int = 3, densities: Sequence[float] = DENSITIES, seed: Seed = 0, workers: Workers = 1
 ) -> "xr.Dataset":
     """
     Compare the global optimum with the best product of named polytopes.
@@ -52,7 +53,7 @@ def compare_products(
         Most hidden dimensions; only m < n is compared.
     densities : sequence of float
         Densities of all features, in (0, 1].
-    seed : int
+    seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the searches.
     workers : int or str
         Processes to use, or the address of a Dask scheduler; the result does not depend on it.
@@ -75,7 +76,8 @@ def compare_products(
     density_array(densities)
     _check_sizes(n_max, m_max)
     cases = [(n, m, p) for n, m, p in product(range(2, n_max + 1), range(1, m_max + 1), densities) if m < n]
-    jobs = spread(_compare, [(n, m, float(p), seed) for n, m, p in cases], workers)
+    number = seed_number(seed)
+    jobs = spread(_compare, [(n, m, float(p), number) for n, m, p in cases], workers)
     rows = list(progress(jobs, total=len(cases), label="optima"))
     names, product_loss, optima, optimal_loss = (list(column) for column in zip(*rows, strict=True))
     return xr.Dataset(
@@ -89,7 +91,7 @@ def compare_products(
             "optimal_loss": ("case", optimal_loss),
             "gain": ("case", 1 - np.array(optimal_loss) / np.array(product_loss)),
         },
-        attrs={"seed": seed},
+        attrs={"seed": number},
     )
 
 

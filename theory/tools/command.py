@@ -1,7 +1,7 @@
 """What every command of the project shares: its options, clear refusals, and exit codes.
 
 0 for success; 2 with one line on stderr for bad input; 1 with one line where the environment fails during the work (a
-full disk, a lost worker) or the program does (an internal error); 130 and 143 after Ctrl-C and SIGTERM.
+full disk, a lost worker) or the program does (an internal error); 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP.
 """
 
 import argparse

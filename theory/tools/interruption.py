@@ -16,6 +16,10 @@ from types import FrameType
 __all__ = ["guard_command", "inherited_block", "release_command", "uninterrupted"]
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+if hasattr(signal, "SIGHUP"):  # Windows has none
+    _WORDS[signal.SIGHUP] = "its terminal was closed"
+_PACKAGES = ("theory", "numerics", "figures", "tests")
+_CONSOLE = "superposition"
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -36,20 +40,40 @@ def guard_command() -> None:
 
 
 def _is_command() -> bool:
-    """Whether the process was started as ``python -m`` one of the packages, or with a script of the figures."""
-    if sys.argv[:1] == ["-m"]:  # so it stands there while Python looks for the module, of which we are the package
-        return True
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    return bool(script) and os.path.dirname(os.path.abspath(str(script))) == os.path.join(_ROOT, "figures")
+    """Whether the process is ``python -m`` one of our modules, a script of the figures, or the console script."""
+    if module := _module():
+        return module.partition(".")[0] in _PACKAGES
+    folder, name = os.path.split(os.path.abspath(_script()))
+    return folder == os.path.join(_ROOT, "figures") or name == _CONSOLE
+
+
+def _module() -> str:
+    """What Python was started with -m for; nothing if it was not."""
+    words = iter(sys.orig_argv[1:])
+    for word in words:
+        if not word.startswith("-"):
+            break
+        for k, letter in enumerate(word[1:], 2):  # such as -OOm
+            if letter == "m":
+                return word[k:] or next(words, "")
+            if letter in "cWX-":  # these take the rest, or the next word
+                if letter in "WX" and not word[k:]:
+                    next(words, "")
+                break
+    return ""
+
+
+def _script() -> str:
+    return str(getattr(sys.modules.get("__main__"), "__file__", None) or "")
 
 
 def command_name() -> str:
     """How the command was started, without its arguments."""
-    words = sys.orig_argv
-    if "-m" in words[:-1]:
-        return f"python -m {words[words.index('-m') + 1]}"
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    return os.path.relpath(str(script), _ROOT) if script else "python"
+    if module := _module():
+        return f"python -m {module}"
+    if os.path.basename(_script()) == _CONSOLE:
+        return " ".join((_CONSOLE, *(word for word in sys.orig_argv[2:3] if not word.startswith("-"))))
+    return os.path.relpath(_script(), _ROOT) if _script() else "python"
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -8,6 +8,7 @@ import sympy
 from sympy.logic.boolalg import Boolean
 
 from theory.symbolic.algebra.shown import Shown, typeset
+from theory.tools.expressions import expression
 
 __all__ = ["Formula", "exact", "expression"]
 
@@ -33,39 +34,6 @@ def exact(number: Any) -> sympy.Expr:
     """
     value = expression(number)
     return sympy.Rational(value) if value.is_Float else value
-
-
-def expression(value: Any) -> sympy.Expr:
-    """
-    Read a number or a SymPy expression; text is refused, for SymPy would execute it.
-
-    Parameters
-    ----------
-    value : number or Expr
-        What to read.
-
-    Returns
-    -------
-    Expr
-        The same as SymPy's own.
-
-    Raises
-    ------
-    TypeError
-        If it is anything else.
-
-    Examples
-    --------
-    >>> expression(2) / 3
-    2/3
-    """
-    try:
-        read = sympy.sympify(value, strict=True)
-    except sympy.SympifyError:
-        read = None
-    if not isinstance(read, sympy.Expr):
-        raise TypeError(f"a number or a SymPy expression is needed, got {value!r}; text is not executed")
-    return read
 
 
 @dataclass(frozen=True)
@@ -94,6 +62,14 @@ class Formula(Shown):
 
     expression: sympy.Expr
     holds: Boolean = field(default=sympy.true)
+
+    def __post_init__(self) -> None:
+        """Refuse text, which SymPy would execute later."""
+        if not isinstance(self.expression, sympy.Basic) or not isinstance(self.holds, Boolean):
+            raise TypeError(
+                f"a formula is a SymPy expression and a condition, got {self.expression!r} and {self.holds!r}; "
+                "text is not executed"
+            )
 
     @property
     def symbols(self) -> tuple[sympy.Symbol, ...]:

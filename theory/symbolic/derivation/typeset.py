@@ -137,6 +137,8 @@ def _relations(condition: Boolean, write: Callable[[sympy.Basic], str], words: d
     """Write the relations of a conjunction, a lower and an upper limit of one symbol as one chain."""
     if condition == sympy.true:
         return []
+    if not isinstance(condition, Boolean):
+        raise TypeError(f"a condition of SymPy is needed, got {condition!r}; text is not executed")
     if isinstance(condition, sympy.Or):
         return [words["or"].join(", ".join(_relations(part, write, words)) for part in condition.args)]
     parts = sorted(sympy.And.make_args(condition), key=sympy.default_sort_key)

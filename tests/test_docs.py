@@ -1,0 +1,35 @@
+"""Pages that must not fall behind the code: every work that a docstring cites is in the bibliography."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# First author and year of "Welch 1974", "Cohn and Kumar 2007", "Elhage et al. 2022", "Loshchilov and Hutter (2019)".
+CITED = re.compile(r"\b([A-Z]\w+)(?:,? [A-Z]\w+)*(?:,? and [A-Z]\w+| et al\.)? \(?((?:19|20)\d\d)\b")
+
+
+def cited() -> set[tuple[str, str]]:
+    """First authors and years in the sections "References" of all docstrings."""
+    found = set()
+    for folder in ("theory", "numerics", "figures"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for section in re.findall(r"References\n +-+\n(.*?)(?:\n *\n|\"\"\")", path.read_text("utf-8"), re.DOTALL):
+                found |= set(CITED.findall(" ".join(section.split())))
+    return found
+
+
+def test_the_bibliography_has_every_work_that_is_cited() -> None:
+    page = (ROOT / "docs/bibliography.md").read_text("utf-8")
+    entries = [" ".join(entry.split()) for entry in page.split("\n- ")[1:]]
+    assert len(cited()) > 15
+    for author, year in cited():
+        assert any(author in entry.split('"')[0] and year in entry for entry in entries), (author, year)
+
+
+def test_the_glossary_is_in_order_and_has_the_words_of_the_pages() -> None:
+    page = (ROOT / "docs/glossary.md").read_text("utf-8")
+    terms = re.findall(r"\n(\S[^\n]*)\n  \S", page)
+    assert {"tegum product", "digon", "spinodal", "7 in 3", "zero model", "even frame"} <= set(terms)
+    assert terms[:-1] == sorted(terms[:-1], key=str.lower)  # the one that begins with a number is last
+    for name in set(re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]*)>?`", page)):
+        assert name in terms, name

@@ -59,6 +59,26 @@ def test_a_real_arrangement_has_its_own_loss_and_fulfils_the_inequalities() -> N
     assert np.linalg.eigvalsh(search.matrices(GroupState(state.coupling, b, state.stored, broken))[0]).min() < -0.01
 
 
+def test_a_digon_beside_a_triangle_is_two_groups_that_share_three_dimensions() -> None:
+    """Groups of several features: the laws are known, and a common subspace would be one dimension too many."""
+    angle = 2 * np.pi * np.arange(3) / 3
+    W = np.zeros((3, 5))
+    W[0, :2], W[1:, 2:] = (1.1, -1.1), 1.2 * np.array([np.cos(angle), np.sin(angle)])
+    b, p, weight = np.r_[-0.1, -0.1, -0.2, -0.2, -0.2], np.r_[0.3, 0.3, 0.05, 0.05, 0.05], np.r_[1, 1, 0.5, 0.5, 0.5]
+    groups = Groups(np.array([0.3, 0.05]), [weight[:2], weight[2:]], 3, UNIFORM)
+    search, one = _Search(groups, 6), np.ones(1)
+    laws = [CosineLaw(np.array([c]), one) for c in (-1.0, 0.0, -0.5)]
+    state = GroupState(np.array([1.21, 1.44]), np.array([-0.1, -0.2]), np.array([2.0, 3.0]), laws)
+    problem = theory.Problem(n=5, m=3, density=p, importance=weight)
+    found = search.value(state, search.nodes(state))[0]
+    assert_allclose(found, theory.population_loss(W, b, problem), atol=2e-4 * problem.zero_loss)
+    S = search.matrices(state)[0]
+    assert np.linalg.eigvalsh(S).min() > -1e-9
+    assert_allclose(np.linalg.det(S[1]), 0, atol=1e-9)
+    narrow = _Search(Groups(groups.density, groups.weights, 2, UNIFORM), 6)
+    assert np.linalg.eigvalsh(narrow.matrices(state)[0][1]).min() < -0.1
+
+
 def test_derivatives_of_loss_and_barrier() -> None:
     groups = Groups(np.array([0.1, 0.02]), [np.array([1.0, 0.9, 0.8]), np.full(10, 0.5)], 4, UNIFORM)
     search, nodes, h = _Search(groups, 6), [Nodes(2.0, 120)] * 2, 1e-5

@@ -47,6 +47,8 @@ _DEAD_NORM = 0.1
 PRINCIPAL, _SAME_DIRECTION = np.array([1.0, 1.0]) / np.sqrt(2), 0.1
 # A stated range is right if most of it is, of its length in log density.
 _MOST = 0.5
+# Densities of trained models beside those evenly spaced.
+_WITHIN_TWO = (0.165, 0.18, 0.195)
 # Where a transition is bracketed this closely, relative to the density, bisection ends.
 _BRACKET, _QUICK_BRACKET = 1e-6, 1e-3
 # Solutions are shaken by so much before descent, lest they rest on saddle points.
@@ -209,6 +211,9 @@ def _learned(settings: Settings) -> xr.Dataset:
     """Trained models: exact losses, collapsed sets of the minima they belong to, and angles within their sets."""
     points, runs, steps = (4, 4, 400) if settings.quick else (11, 16, 2000)
     p = np.geomspace(LOW, HIGH, points)
+    if not settings.quick:  # only one of these lies in the shortest range of the slides
+        p = np.sort([*p, *_WITHIN_TWO])
+        points = len(p)
     W, b = _trained(p, runs, {"steps": steps, "learning_rate": 1e-2}, settings)
     by_paper, _ = _trained(p, runs // 2, PAPER_RECIPE, settings)
     batch = problems(np.repeat(p, runs))

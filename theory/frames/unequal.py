@@ -98,8 +98,9 @@ def predict_uneven_frame(problem: Problem, groups: int = _GROUPS) -> UnevenFrame
     -----
     An estimate. For given groups and numbers stored no arrangement costs less in which the features of a group have
     equal densities, norms, biases and laws of cosines to every group, provided that the minimum found is the global
-    one. Features that differ within their group are treated as equal, which may err to either side. Losses came out
-    30 % too low for a power law at n = 400, m = 30, and up to 14 % too high at n = 20, m = 5 (docs/derivations.md).
+    one. Features that differ within their group are treated as equal, which may err to either side. A descent ended
+    30 % above the prediction for a power law at n = 400, m = 30; at n = 20, m = 5 predictions were up to 29 % too high
+    (docs/derivations.md).
     """
     _check(problem, groups)
     parts = _grouped(problem, groups)

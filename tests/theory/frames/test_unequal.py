@@ -1,5 +1,7 @@
 """Features in groups: losses of real arrangements, derivatives, inequalities, and the equal features' own theory."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -31,7 +33,7 @@ def test_an_output_that_sees_unequal_features_costs_what_it_does(values: ValueLa
         other = np.arange(n) != i
         field = OutputField(p[i], p[other], values, noise, float(np.prod(1 - p)))
         total += field.loss(G[i, i], b[i], G[i, other], np.ones(n - 1)).value
-    assert_allclose(total, exact.value, atol=exact.error + 1e-6 * problem.zero_loss)
+    assert_allclose(total, exact.value, atol=exact.error + 1e-6 * float(problem.zero_loss))
 
 
 def state_of(W: np.ndarray, b: np.ndarray) -> GroupState:
@@ -51,7 +53,7 @@ def test_a_real_arrangement_has_its_own_loss_and_fulfils_the_inequalities() -> N
     search, state = _Search(groups, 6), state_of(W, b)
     value = search.value(state, search.nodes(state))[0]
     problem = theory.Problem(n=n, m=m, density=p, importance=weight)
-    assert_allclose(value, theory.population_loss(W, b, problem), atol=2e-4 * problem.zero_loss)
+    assert_allclose(value, theory.population_loss(W, b, problem), atol=2e-4 * float(problem.zero_loss))
     S = search.matrices(state)[0]
     assert np.linalg.eigvalsh(S).min() > -1e-9
     wrong = state.laws[1]
@@ -71,7 +73,7 @@ def test_a_digon_beside_a_triangle_is_two_groups_that_share_three_dimensions() -
     state = GroupState(np.array([1.21, 1.44]), np.array([-0.1, -0.2]), np.array([2.0, 3.0]), laws)
     problem = theory.Problem(n=5, m=3, density=p, importance=weight)
     found = search.value(state, search.nodes(state))[0]
-    assert_allclose(found, theory.population_loss(W, b, problem), atol=2e-4 * problem.zero_loss)
+    assert_allclose(found, theory.population_loss(W, b, problem), atol=2e-4 * float(problem.zero_loss))
     S = search.matrices(state)[0]
     assert np.linalg.eigvalsh(S).min() > -1e-9
     assert_allclose(np.linalg.det(S[1]), 0, atol=1e-9)
@@ -87,14 +89,19 @@ def test_derivatives_of_loss_and_barrier() -> None:
     def state(x: np.ndarray) -> GroupState:
         return GroupState(x[:2], x[2:4], x[4:6], [CosineLaw(x[k : k + 2], x[k + 6 : k + 8]) for k in (6, 8, 10)])
 
-    def flat(slope: dict) -> np.ndarray:
+    def flat(slope: dict[str, Any]) -> np.ndarray:
         return np.r_[slope.get("g", np.zeros(2)), slope.get("b", np.zeros(2)), slope["k"], *slope["c"], *slope["w"]]
 
-    for function in (
-        lambda x: (lambda v: (v[0], flat(v[2])))(search.value(state(x), nodes)),
-        lambda x: (lambda v: (v[0], flat(v[1])))(search.barrier(state(x), 0.5)),
-    ):
-        numeric = [(function(x + h * e)[0] - function(x - h * e)[0]) / (2 * h) for e in np.eye(len(x))]
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, _, slope = search.value(state(x), nodes)
+        return value, flat(slope)
+
+    def barrier(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = search.barrier(state(x), 0.5)
+        return value, flat(slope)
+
+    for function in (loss, barrier):
+        numeric = np.array([(function(x + h * e)[0] - function(x - h * e)[0]) / (2 * h) for e in np.eye(len(x))])
         assert_allclose(function(x)[1], numeric, rtol=1e-5, atol=1e-7)
 
 

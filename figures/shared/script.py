@@ -192,7 +192,7 @@ def load(folder: Path, name: str, settings: Settings) -> "xr.Dataset | None":
     try:
         data = storage.load_result(path)
         made = json.loads(data.attrs["settings"])
-        same = (made["quick"], made["seed"]) == (settings.quick, settings.seed)
+        same = (made["quick"], made["seed"]) == (settings.quick, settings.seed) and data.attrs["figure"] == name
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return data if same and data.attrs.get("version") == version("superposition-theory") else None

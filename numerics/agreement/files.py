@@ -4,6 +4,7 @@ A file is opened as its names and a function that reads one array, so that nothi
 is read is ever executed: pickled objects are refused.
 """
 
+import io
 import math
 import zipfile
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ __all__ = ["SUFFIXES", "Arrays", "open_arrays"]
 
 # More than any toy model has; what claims to be larger is damaged, or made to fill the memory.
 _LARGEST = 2**30
+# The header of an array takes a hundred bytes; NumPy would read as many as it says that it has.
+_LONGEST_HEADER = 2**16
 _TORCH = (".pt", ".pth", ".ckpt")
 SUFFIXES = (".npz", ".npy", ".safetensors", *_TORCH)
 
@@ -117,8 +120,12 @@ def _npz(path: Path) -> Arrays:
 def _read_array(name: str, file: _Readable) -> ndarray:
     """Read an array, once its header says that it is of a size that weights have."""
     version = np.lib.format.read_magic(file)
+    begin = file.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(begin, "little")
+    if length > _LONGEST_HEADER:
+        raise _RefusedError(f"{name} has a header of {length} bytes; the limit is {_LONGEST_HEADER}")
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, in_columns, dtype = header(file)
+    shape, in_columns, dtype = header(io.BytesIO(begin + file.read(length)))
     if dtype.hasobject:
         raise ValueError("pickled objects are not read")
     _check_size(name, shape, dtype.itemsize)
@@ -130,6 +137,8 @@ def _read_array(name: str, file: _Readable) -> ndarray:
 
 
 def _check_size(name: str, shape: tuple[int, ...], itemsize: int) -> None:
+    if min(shape, default=0) < 0:  # a negative number of bytes would be all that there are
+        raise _RefusedError(f"{name} has the shape {shape}, with a negative length")
     size = math.prod(shape) * itemsize
     if size > _LARGEST:
         raise _RefusedError(f"{name} of shape {shape} would take {size / 2**30:.3g} GiB; the limit is 1 GiB")
@@ -158,6 +167,10 @@ def _torch(path: Path) -> Arrays:
     path.open("rb").close()
     if path.stat().st_size > _LARGEST:
         raise _RefusedError("the file takes more than 1 GiB")
+    if zipfile.is_zipfile(path):  # torch packs nothing, but unpacks what somebody else has
+        with zipfile.ZipFile(path) as archive:
+            if sum(packed.file_size for packed in archive.infolist()) > _LARGEST:
+                raise _RefusedError("the file takes more than 1 GiB when it is unpacked")
     try:
         import torch
     except ImportError:

@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 import numpy as np
 
@@ -22,6 +23,8 @@ _JOBS = {
     "sweep": ["-m", "numerics.sweep", "--resolution", "4", "--instances", "16", "--steps", "1500", "--workers", "2"],
     "phase diagram": ["-m", "theory.phase_diagram", "--n", "2", "--m", "1", "--resolution", "6", "--workers", "2"],
 }
+# Seconds that a machine on which many others work may take for a job of a few.
+_LONG = 600.0
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "its terminal was closed"}
 _CODES = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -66,7 +69,11 @@ def _struck(job: str, number: signal.Signals, share: float, seconds: float, fold
 
 
 def _completed(outcome: Outcome, folder: Path, whole: dict[str, bytes]) -> None:
-    code, _, err = run([*_JOBS[outcome.job], "--output", str(folder)], folder.parent)
+    try:
+        code, _, err = ended(start([*_JOBS[outcome.job], "--output", str(folder)], folder.parent), _LONG)
+    except TimeoutExpired:
+        outcome.complaints.append(f"the same command again is not done after {_LONG:.0f} s")
+        return
     if code or err:
         outcome.complaints.append(f"the same command again: exit code {code}, {err!r}")
     found = _files(folder)
@@ -104,7 +111,10 @@ def strike(kills: int, signals: int, seed: int) -> list[Outcome]:
             _completed(outcome, folder, whole[job])
             outcomes.append(outcome)
             if outcome.complaints:
-                print(f"{k}: {job}, {number.name} after {outcome.moment:.2f} s: {'; '.join(outcome.complaints)}")
+                print(
+                    f"{k}: {job}, {number.name} after {outcome.moment:.2f} s: {'; '.join(outcome.complaints)}",
+                    flush=True,
+                )
     return outcomes
 
 

@@ -35,10 +35,10 @@ def _usual_signals() -> None:
         signal.signal(number, signal.SIG_DFL)  # a shell's background job would ignore Ctrl-C
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> tuple[int, str, str]:
     """Wait for the end: exit code, stdout, stderr."""
     try:
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=patience)
     finally:
         clear(process)
     return process.returncode, out, err

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from numerics.agreement.weights import read_weights
 from numerics.sweep.cache import Cache, checksum
@@ -18,6 +19,7 @@ from numerics.sweep.grid import run_sweep
 from tests.faults.processes import ended, run, start, wait_for
 from theory.model.extra_feature import extra_feature_problem
 from theory.tools.command import run_command
+from theory.tools.storage import load_result, save_result
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
 
@@ -197,6 +199,81 @@ def test_what_is_packed_beside_weights_is_not_unpacked(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert W.shape == (1, 2, 5)
+
+
+def header(shape: tuple[int, ...]) -> bytes:
+    """What a .npy file begins with, checked by nobody."""
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("begin", "reason"),
+    [
+        (header((-1, 2, 5)), "a negative length"),
+        (b"\x93NUMPY\x02\x00" + (2**27).to_bytes(4, "little"), "a header of 134217728 bytes"),
+    ],
+    ids=["negative shape", "long header"],
+)
+def test_an_array_that_does_not_say_how_long_it_is_is_not_unpacked(begin: bytes, reason: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("W.npy", begin + bytes(2**25))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=reason):
+            read_weights(tmp_path / "model.npz", 5, 2)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_packed_file_of_torch_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("numerics.agreement.files._LARGEST", 2**20)
+    path = tmp_path / "model.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/data/0", bytes(2**21))
+    assert path.stat().st_size < 2**14
+    with pytest.raises(ValueError, match="when it is unpacked"):
+        read_weights(path, 5, 2)
+
+
+@pytest.mark.filterwarnings("ignore")  # what xarray thinks of such files
+def test_no_bit_of_a_result_changes_unnoticed(tmp_path: Path) -> None:
+    path = tmp_path / "result.nc"
+    whole = xr.Dataset(
+        {"a": ("x", np.arange(3.0)), "k": ("x", [1, 2, 3])}, {"name": ("x", ["a", "bb", "c"])}, {"seed": 1, "by": "me"}
+    )
+    save_result(whole, path)
+    content = path.read_bytes()
+    assert load_result(path).identical(whole.assign(k=whole["k"].astype("int32")))
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        with pytest.raises(OSError, match=r"damaged|no NetCDF"):
+            load_result(path)
+
+
+def test_a_result_of_an_older_version_is_read(tmp_path: Path) -> None:
+    old = xr.Dataset({"a": ("x", np.arange(3.0))}, attrs={"by": "me"})
+    old.to_netcdf(tmp_path / "old.nc", engine="scipy", format="NETCDF3_64BIT")
+    assert load_result(tmp_path / "old.nc").identical(old)
+
+
+def test_a_flipped_bit_of_a_sweep_is_trained_again(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.nc"
+    run_sweep(GRID, path, **QUICK)
+    content = path.read_bytes()
+    path.write_bytes(content[:-40] + bytes([content[-40] ^ 1]) + content[-39:])
+    with pytest.warns(RuntimeWarning, match="is damaged; computing it again"):
+        run_sweep(GRID, path, **QUICK)
+    assert path.read_bytes() == content
+
+
+def test_the_result_of_another_figure_is_not_taken_for_this_one(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "polygons.nc").write_bytes((made / "polytopes.nc").read_bytes())
+    assert load(made, "polytopes", Settings(quick=True)) is not None
+    assert load(tmp_path, "polygons", Settings(quick=True)) is None
 
 
 @pytest.mark.parametrize("name", ["W", "b"])

@@ -17,6 +17,7 @@ from theory.loss.enumeration import active_patterns, max_features
 from theory.loss.outputs import ENUMERATION_ROUNDING, Model, alike, output_errors
 from theory.model.activations import activation_of
 from theory.model.problem import Problem
+from theory.tools.arrays import detached
 
 __all__ = ["Value", "checked_parameters", "hidden_l1", "loss_with_terms"]
 
@@ -87,6 +88,7 @@ def checked_parameters(
             else 'the problem\'s decoder is tied: leave out W_out, or give the problem Terms(decoder="untied")'
         )
     if W_out is not None:
+        W_out = detached(W_out)
         if np.shape(W_out)[-2:] != (problem.n, problem.m):
             raise ValueError(f"W_out must have shape (n, m) = {(problem.n, problem.m)}, got {np.shape(W_out)}")
         raw = np.ma.asanyarray(W_out) if np.ma.isMaskedArray(W_out) else np.asarray(W_out)

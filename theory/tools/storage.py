@@ -1,6 +1,7 @@
 """Results on disk: written whole or not at all, never over what is somebody else's, and refused before the work."""
 
 import glob
+import hashlib
 import io
 import os
 import platform
@@ -32,6 +33,10 @@ __all__ = [
 _NETCDF = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 # As much of a text as is searched for the name of the command that wrote it.
 _HEAD = 4096
+# The attribute of a NetCDF file with the digest of its bytes, and what stands in the digest's place for that.
+# Either of its name and "sha256:" says that there is one, should the other be damaged.
+_DIGEST, _KIND = "content_digest", "sha256:"
+_PLACE = _KIND + hashlib.sha256(b"in place of the digest").hexdigest()
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False, made_by: str | None = None) -> Path:
@@ -183,7 +188,7 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 def save_result(dataset: "xr.Dataset", path: str | os.PathLike[str]) -> None:
     """
-    Write a dataset to NetCDF 3 through SciPy: the file appears complete or not at all.
+    Write a dataset to NetCDF 3 through SciPy: the file appears complete or not at all, and knows its digest.
 
     Parameters
     ----------
@@ -204,7 +209,13 @@ def save_result(dataset: "xr.Dataset", path: str | os.PathLike[str]) -> None:
     """
     # NetCDF 3 holds integers of 32 bits only.
     long = {name: str(value) for name, value in dataset.attrs.items() if isinstance(value, int) and abs(value) >= 2**31}
-    write(path, bytes(dataset.assign_attrs(long).to_netcdf(engine="scipy", format="NETCDF3_64BIT")))
+    told = dataset.assign_attrs({**long, _DIGEST: _PLACE})
+    content = bytes(told.to_netcdf(engine="scipy", format="NETCDF3_64BIT"))
+    write(path, content.replace(_PLACE.encode(), _digest(content).encode()))
+
+
+def _digest(content: bytes) -> str:
+    return _KIND + hashlib.sha256(content).hexdigest()
 
 
 def save_picture(figure: "Figure", path: str | os.PathLike[str]) -> None:
@@ -277,7 +288,7 @@ def load_result(path: str | os.PathLike[str]) -> "xr.Dataset":
     Raises
     ------
     OSError
-        If there is no such file, or it is damaged or of another kind.
+        If there is no such file, or it is damaged, a single bit changed, or of another kind.
 
     Examples
     --------
@@ -292,7 +303,14 @@ def load_result(path: str | os.PathLike[str]) -> "xr.Dataset":
     import xarray as xr
 
     try:
-        return xr.load_dataset(path, engine="scipy")
+        content = Path(path).read_bytes()
+        dataset = xr.load_dataset(io.BytesIO(content), engine="scipy")
+        digest = dataset.attrs.pop(_DIGEST, "")
+        if not any(mark.encode() in content for mark in (_DIGEST, _KIND)):  # of an older version, or somebody else
+            return dataset
+        if not digest or _digest(content.replace(digest.encode(), _PLACE.encode())) != digest:
+            raise ValueError("it is not as it was written")
+        return dataset
     except OSError:
         raise
     except Exception as damage:  # readers raise errors of many types; the file is at fault, whatever the type

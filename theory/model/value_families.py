@@ -1,4 +1,4 @@
-"""Families of value laws with closed forms: gamma (exponential), normal, half-normal, and any law shifted and scaled."""
+"""Families of value laws with closed forms: gamma (exponential), normal, half-normal, and any law shifted, scaled."""
 
 import math
 from collections.abc import Sequence

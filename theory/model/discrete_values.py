@@ -128,8 +128,9 @@ def discrete_from(frozen: Any) -> Discrete:
     ValueError
         If it has no second moment, or more than 256 values that are not negligible.
     """
-    low, high = frozen.ppf([1e-15, 1 - 1e-15])
-    few = math.isfinite(frozen.var()) and high - low < _MOST_LISTED
+    few = math.isfinite(frozen.var())  # else SciPy looks for its quantiles without end
+    low, high = frozen.ppf([1e-15, 1 - 1e-15]) if few else (0.0, 0.0)
+    few = few and high - low < _MOST_LISTED
     values = np.arange(low - 1, high + 2) if few else np.empty(0)
     share = frozen.pmf(values)
     kept = share > _NEGLIGIBLE

@@ -1,7 +1,4 @@
-"""Families of value laws with closed forms: gamma (exponential), normal, half-normal, and any law shifted and scaled.
-
-U[a, b] is U[0, 1] shifted and scaled, and so is a Laplace law, an exponential of either sign.
-"""
+"""Families of value laws with closed forms: gamma (exponential), normal, half-normal, and any law shifted, scaled."""
 
 import math
 from collections.abc import Sequence

@@ -52,7 +52,7 @@ def write_explorer(app, exception):  # type: ignore[no-untyped-def]
     if exception is None and app.builder.format == "html":
         from figures.explorer import page
 
-        (Path(app.outdir) / "explorer.html").write_text(page(), encoding="utf-8")
+        (Path(app.outdir) / "interactive.html").write_text(page(), encoding="utf-8")
 
 
 def write_notebooks(app, exception):  # type: ignore[no-untyped-def]

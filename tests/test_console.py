@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,17 @@ def test_every_subcommand_has_its_help(
     assert "--traceback" in capsys.readouterr().out
 
 
+def test_every_command_of_the_packages_is_a_subcommand() -> None:
+    root = Path(__file__).parents[1]
+    commands = {
+        ".".join(path.relative_to(root).with_suffix("").parts)
+        for folder in ("theory", "numerics", "figures")
+        for path in (root / folder).rglob("*.py")
+        if "\n    run_command(main" in path.read_text("utf-8")
+    }
+    assert commands == {module for module, _ in COMMANDS.values()}
+
+
 def test_a_subcommand_works_and_a_wrong_one_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,16 +58,23 @@ def fails_in_an_operation(argv: object) -> None:
     np.ones(2) @ np.ones(3)
 
 
+def fails_with_a_key(argv: object) -> None:
+    {}["density"]  # type: ignore[index]
+
+
 def refuses(argv: object) -> None:
     raise ValueError("density must lie in (0, 1]")
 
 
-@pytest.mark.parametrize(("work", "code"), [(fails_in_a_library, 1), (fails_in_an_operation, 1), (refuses, 2)])
+@pytest.mark.parametrize(("work", "code"), [(fails_in_a_library, 1), (fails_in_an_operation, 1), (fails_with_a_key, 1),
+                                             (refuses, 2)])  # fmt: skip
 def test_a_slip_of_the_program_is_no_bad_input(work: object, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         run_command(work, "command", [])  # type: ignore[arg-type]
     assert leaving.value.code == code
-    assert ("internal error, ValueError" in capsys.readouterr().err) == (code == 1)
+    told = capsys.readouterr().err
+    assert ("internal error, " in told) == (code == 1)
+    assert told.count("\n") == 1
 
 
 def test_traceback_shows_where(capsys: pytest.CaptureFixture[str]) -> None:

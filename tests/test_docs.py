@@ -33,3 +33,10 @@ def test_the_glossary_is_in_order_and_has_the_words_of_the_pages() -> None:
     assert terms[:-1] == sorted(terms[:-1], key=str.lower)  # the one that begins with a number is last
     for name in set(re.findall(r"\{term\}`(?:[^`<]*<)?([^`>]*)>?`", page)):
         assert name in terms, name
+
+
+def test_the_link_to_the_explorer_is_to_the_page_that_the_build_writes_beside_the_others() -> None:
+    written = re.findall(r'Path\(app\.outdir\) / "(\w+)\.html"', (ROOT / "docs/conf.py").read_text("utf-8"))
+    linked = re.findall(r'href="(\w+)\.html"', (ROOT / "docs/explorer.md").read_text("utf-8"))
+    assert written == linked
+    assert not (ROOT / f"docs/{written[0]}.md").exists()  # no page of the documentation is overwritten

@@ -163,8 +163,6 @@ def _weights(options: argparse.Namespace) -> _Work:
     from numerics.agreement.instances import judge_each
 
     given = _given(options)
-    if options.output is not None and not variant_of(options).terms.plain:
-        raise ValueError("reports know no terms such as noise or penalties; leave out --output, or those")
 
     def work() -> "tuple[xr.Dataset, str]":
         data, text = judge_each(given, options.seed)
@@ -195,7 +193,10 @@ def _save_report(options: argparse.Namespace, data: "xr.Dataset", folder: Path, 
     from theory.search.model_report import report
 
     problems = list(_given(options).problems)
-    return report(data["W"].values, data["b"].values, problems, seed=options.seed).save(folder, f"{stem}_report")
+    decoders = data["W_out"].values if "W_out" in data else None
+    return report(data["W"].values, data["b"].values, problems, decoders, seed=options.seed).save(
+        folder, f"{stem}_report"
+    )
 
 
 def _names(pairs: list[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from numerics.models import Model, Parameters, find_model, forward
 from numerics.sampling.draws import draw_values
@@ -34,8 +35,8 @@ _BLOCK_CELLS = 1_000_000
 
 
 def stratified_loss(
-    W: Float[ndarray, "m n"],
-    b: Float[ndarray, " n"],
+    W: ArrayLike,
+    b: ArrayLike,
     problem: Problem,
     samples: int = 200_000,
     seed: Seed = 0,
@@ -46,9 +47,9 @@ def stratified_loss(
 
     Parameters
     ----------
-    W : ndarray, shape (m, n)
+    W : array_like, shape (m, n)
         Embedding.
-    b : ndarray, shape (n,)
+    b : array_like, shape (n,)
         Output bias.
     problem : Problem
         A single problem with independent features.

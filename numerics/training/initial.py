@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from numerics.models import Parameters
 from numerics.training.constraints import Held
 from numerics.training.kernels import unstack
 from numerics.training.settings import Settings
 from theory.model.problem import Problem
+from theory.tools.arrays import detached
 from theory.tools.seeds import seed_number
 
 __all__ = ["initial_parameters"]
@@ -21,7 +23,7 @@ _HELD = 1e-5
 
 
 def initial_parameters(
-    problem: Problem, settings: Settings, init: str | ndarray | Sequence[ndarray]
+    problem: Problem, settings: Settings, init: str | ArrayLike | Sequence[ArrayLike]
 ) -> Float[ndarray, "runs rows n"]:
     """
     Stack the initial parameters of every run; those of a run do not depend on how many others there are.
@@ -59,7 +61,11 @@ def initial_parameters(
     else:
         bias = problem.terms.bias_of(n)
         start = np.zeros(n) if bias is None else bias
-        given = Parameters(*init) if isinstance(init, tuple) else Parameters(np.asarray(init), start)
+        given = (
+            Parameters(*map(detached, init))
+            if isinstance(init, tuple)
+            else Parameters(np.asarray(detached(init)), start)
+        )
         if (given.W_out is None) != tied:
             raise ValueError(
                 f"init must give {'W or (W, b)' if tied else '(W, b, W_out)'}; model is {settings.kind.name!r}"

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from numerics.sampling.draws import SPARSE_DENSITY
 from numerics.training.initial import initial_parameters
@@ -38,7 +39,7 @@ def train(
     problem: Problem,
     instances: int | None = None,
     settings: Settings | None = None,
-    init: str | ndarray | Sequence[ndarray] = "xavier",
+    init: str | ArrayLike | Sequence[ArrayLike] = "xavier",
     workers: Workers = 1,
     output: str | os.PathLike[str] | None = None,
     progress: bool = True,

@@ -6,7 +6,8 @@ from numpy import ndarray
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from tests.laws.measure import SETS, VALUES, enumerated_loss, model, pair_problem, sampled_loss, status
+from tests.laws.__main__ import page
+from tests.laws.measure import PAIRS, SETS, VALUES, Status, enumerated_loss, model, pair_problem, sampled_loss, status
 from theory import Problem, loss_estimate, population_loss, population_loss_and_gradient
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.rows import Features, Rows
@@ -21,6 +22,29 @@ SAMPLE = [(values, SETS[(3 * k + 2) % len(SETS)]) for k, values in enumerate(VAL
 def test_pairs_of_laws_are_exact_and_trainable(values: str, sets: str) -> None:
     found = status(values, sets)
     assert found.good, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", [*[pair for pair in PAIRS if pair[2]][3::20], ("binary", "", "--l1 0.1")], ids=str)
+def test_pairs_with_terms_are_exact_and_trainable(pair: tuple[str, str, str]) -> None:
+    found = status(*pair)
+    assert found.good, found
+    runs_away = pair[2] == "--decoder untied --noise 0.2"
+    assert bool(found.no_optimum) == ("--l1" in pair[2] or runs_away)
+
+
+def test_the_page_counts_what_is_refused_and_what_does_not_hold() -> None:
+    good = {pair: Status(*pair, loss=0.1, gradient=0.1, hessian=0.1, trainer=0.1) for pair in PAIRS}
+    assert f"{len(PAIRS)} of {len(PAIRS)} pairs hold, 0 are refused; of 0 " in page(list(good.values()))
+    good[PAIRS[0]] = Status(*PAIRS[0], refused="no such law")
+    good[PAIRS[1]] = Status(*PAIRS[1], loss=3.0, gradient=0.1, hessian=0.1, trainer=0.1)
+    good[PAIRS[-1]] = Status(*PAIRS[-1], no_optimum="none", loss=0.1, gradient=0.1, hessian=0.1, trainer=0.1)
+    text = page(list(good.values()))
+    assert f"{len(PAIRS) - 2} of {len(PAIRS)} pairs hold, 1 are refused; of 1 " in text
+    assert "3.00 (too far)" in text
+    assert "refused 1" in text
+    assert "1. no such law" in text
+    assert "- a: none" in text
 
 
 @pytest.mark.parametrize("sets", SETS)

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from scipy.linalg import orthogonal_procrustes
 from scipy.optimize import linear_sum_assignment
 
+from theory.tools.arrays import detached
+
 __all__ = ["distance", "embedding_distance", "rotated_distance"]
 
 # First guesses that are looked at, and those of the smallest misfit that are followed to the end.
@@ -66,7 +68,7 @@ def embedding_distance(W: ArrayLike, target: ArrayLike, kinds: ArrayLike | None 
     >>> embedding_distance([[1.0, 0.0], [0.0, 0.5]], [[0.0, 1.0], [0.5, 0.0]])
     0.0
     """
-    A, B = np.asarray(W, float), np.asarray(target, float)
+    A, B = np.asarray(detached(W), float), np.asarray(detached(target), float)
     kind = np.zeros(A.shape[1], int) if kinds is None else np.asarray(kinds, int)
     cost = _FORBIDDEN * (kind[:, None] != kind)
     best = rotated_distance(A, B)

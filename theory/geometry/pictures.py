@@ -62,9 +62,9 @@ def draw_embedding(W: ArrayLike, ax: "Axes | None" = None) -> "Figure":
     return whole_figure(axes)
 
 
-def draw_couplings(W: ArrayLike, ax: "Axes | None" = None) -> "Figure":
+def draw_couplings(W: ArrayLike, ax: "Axes | None" = None, W_out: ArrayLike | None = None) -> "Figure":
     """
-    Draw the couplings W^T W: norms on the diagonal, interference beside it.
+    Draw the couplings W^T W: squared norms on the diagonal, interference beside it.
 
     Parameters
     ----------
@@ -72,6 +72,8 @@ def draw_couplings(W: ArrayLike, ax: "Axes | None" = None) -> "Figure":
         Column i is feature i's direction.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a figure of its own by default.
+    W_out : array_like or torch.Tensor, shape (n, m), optional
+        Decoder of its own, whose couplings W_out W are drawn instead.
 
     Returns
     -------
@@ -92,11 +94,11 @@ def draw_couplings(W: ArrayLike, ax: "Axes | None" = None) -> "Figure":
 
     V = _single(W)
     axes = axes_of(ax, *_SIZE)
-    G = V.T @ V
+    G = (V.T if W_out is None else _single(W_out)) @ V
     bound = max(1.0, float(np.abs(G).max()))
     image = axes.imshow(G, cmap="RdBu_r", vmin=-bound, vmax=bound, interpolation="nearest")
     axes.figure.colorbar(image, ax=axes, shrink=0.85)
-    axes.set_title("couplings  $W^T W$", fontsize=10, loc="left")
+    axes.set_title("couplings  $W^T W$" if W_out is None else "couplings  $W_{out} W$", fontsize=10, loc="left")
     axes.set_xlabel("feature $j$")
     axes.set_ylabel("output $i$")
     if len(G) <= _TICKS:

@@ -120,11 +120,7 @@ def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None 
     if b.ndim != 1:
         raise ValueError(f"decompose takes a single problem and model, got a batch of shape {b.shape[:-1]}")
     activation = problem.activation if model is None else activation_of(model)
-    G = W.T @ W
-    total = output_errors(G, b, problem, activation).value
-    slope = activation.left
-    parts = _bent_parts(G, b, problem, activation) if activation.kinks else _linear_parts(slope * G, slope * b, problem)
-    own, pairs, bias_miss = parts
+    own, pairs, bias_miss, total = parts_of_couplings(W.T @ W, b, problem, activation)
     importance, variance = problem.importance, problem.features.variance
     return Decomposition(
         loss=float(importance @ total),
@@ -135,6 +131,40 @@ def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None 
         benefit=importance * (variance - own),
         by_active=by_active_features(W, b, problem, activation),
     )
+
+
+def parts_of_couplings(
+    G: Float[ndarray, "n n"], b: Float[ndarray, " n"], problem: Problem, activation: Activation
+) -> tuple[Float[ndarray, " n"], Float[ndarray, "n n"], Float[ndarray, " n"], Float[ndarray, " n"]]:
+    """
+    Split the errors of outputs with any couplings, such as those of a decoder of its own.
+
+    Parameters
+    ----------
+    G : ndarray, shape (n, n)
+        Couplings W_out W; output i reads row i.
+    b : ndarray, shape (n,)
+        Output biases.
+    problem : Problem
+        A single problem without terms.
+    activation : Activation
+        Output activation.
+
+    Returns
+    -------
+    own : ndarray, shape (n,)
+        Error of every output with its own feature alone, not weighted by importance.
+    pairs : ndarray, shape (n, n)
+        What feature j adds to the error of output i.
+    bias_miss : ndarray, shape (n,)
+        What the bias of a linear model misses.
+    total : ndarray, shape (n,)
+        Errors of the outputs.
+    """
+    total = output_errors(G, b, problem, activation).value
+    slope = activation.left
+    parts = _bent_parts(G, b, problem, activation) if activation.kinks else _linear_parts(slope * G, slope * b, problem)
+    return *parts, total
 
 
 def _bent_parts(G: ndarray, b: ndarray, problem: Problem, activation: Activation) -> tuple[ndarray, ndarray, ndarray]:

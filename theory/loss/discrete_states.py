@@ -11,11 +11,13 @@ from theory.loss.lattice import active_patterns
 from theory.model.activations import Activation
 from theory.model.value_protocol import ValueLaw
 
-__all__ = ["discrete_error", "discrete_patterns", "is_discrete"]
+__all__ = ["discrete_error", "discrete_patterns", "discrete_size", "is_discrete"]
 
 # Numbers per array: near the size of the L2 cache.
 _ELEMENTS = 30_000
 _SUM = 1e-12
+# A sum of values times couplings counts as 0 below this part of its terms.
+_ZERO = 1e-14
 
 
 def is_discrete(values: ValueLaw) -> bool:
@@ -143,3 +145,34 @@ def discrete_error(
     ]
     value, dc, db = (np.concatenate(part) for part in zip(*found, strict=True))
     return value, dc, db
+
+
+def discrete_size(
+    c: Float[ndarray, "r n"], weight: Float[ndarray, "r patterns"], values: ValueLaw
+) -> tuple[Float[ndarray, " r"], Float[ndarray, "r n"]]:
+    """
+    Average |z|, z = sum_j c_j x_j, over all states.
+
+    Parameters
+    ----------
+    c : ndarray, shape (r, n)
+        Couplings of r sums.
+    weight : ndarray, shape (r, 2**n)
+        Probability of each pattern of ``active_patterns(n)``.
+    values : ValueLaw
+        A discrete law.
+
+    Returns
+    -------
+    value, dc : ndarray
+        E |z|, shape (r,), and its gradient in the couplings, (r, n); states with z = 0 have no part in it.
+    """
+    states = _states(_atoms(values), c.shape[1])
+    size = max(1, _ELEMENTS // len(states.share))
+    value, dc = np.empty(len(c)), np.empty_like(c)
+    for k in (slice(start, start + size) for start in range(0, len(c), size)):
+        z, terms = c[k] @ states.values.T, np.abs(c[k]) @ np.abs(states.values).T
+        z = np.where(np.abs(z) > _ZERO * terms, z, 0.0)
+        chance = weight[k][:, states.pattern] * states.share
+        value[k], dc[k] = (chance * np.abs(z)).sum(1), (chance * np.sign(z)) @ states.values
+    return value, dc

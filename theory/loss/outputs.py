@@ -22,7 +22,7 @@ from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 from theory.model.values import ValueLaw
 
-__all__ = ["Model", "OutputErrors", "alike", "enumerated_errors", "output_errors"]
+__all__ = ["ENUMERATION_ROUNDING", "Model", "OutputErrors", "alike", "enumerated_errors", "output_errors"]
 
 if TYPE_CHECKING:
     from theory.loss.engine.rows import Features
@@ -33,7 +33,7 @@ Model = Activation | Literal["relu", "linear"]
 # Couplings in a call of the engine from which on threads pay.
 _THREADED = 500_000
 # Rounding of an enumeration, in units of the largest square that is averaged: a few operations a state, weights <= 1.
-_ENUMERATION_ROUNDING = 16 * np.finfo(float).eps
+ENUMERATION_ROUNDING = 16 * np.finfo(float).eps
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ def output_errors(
     elif nodes is None and n <= enumeration.max_features(values):
         probability = _flat(problem.features.pattern_probability(enumeration.active_patterns(n)), batch)
         errors = enumerated_errors(G, b, probability, values, activation)
-        errors = replace(errors, error=_ENUMERATION_ROUNDING * (values.square + reach(G, b, problem.features) ** 2))
+        errors = replace(errors, error=ENUMERATION_ROUNDING * (values.square + reach(G, b, problem.features) ** 2))
     elif nodes is not None:
         features, importance = problem.features.reshaped(batch), _flat(problem.importance, batch)
         found = quadrature(G, b, features, importance, nodes=nodes, activation=activation)

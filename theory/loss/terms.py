@@ -12,9 +12,12 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.loss.outputs import Model, alike, output_errors
+from theory.loss.discrete_states import discrete_size, is_discrete
+from theory.loss.enumeration import active_patterns, max_features
+from theory.loss.outputs import ENUMERATION_ROUNDING, Model, alike, output_errors
 from theory.model.activations import activation_of
 from theory.model.problem import Problem
+from theory.tools.arrays import detached
 
 __all__ = ["Value", "checked_parameters", "hidden_l1", "loss_with_terms"]
 
@@ -85,6 +88,7 @@ def checked_parameters(
             else 'the problem\'s decoder is tied: leave out W_out, or give the problem Terms(decoder="untied")'
         )
     if W_out is not None:
+        W_out = detached(W_out)
         if np.shape(W_out)[-2:] != (problem.n, problem.m):
             raise ValueError(f"W_out must have shape (n, m) = {(problem.n, problem.m)}, got {np.shape(W_out)}")
         raw = np.ma.asanyarray(W_out) if np.ma.isMaskedArray(W_out) else np.asarray(W_out)
@@ -231,6 +235,8 @@ def hidden_l1(
     from theory.loss.engine.rows import Rows
 
     *batch, m, n = W.shape
+    if is_discrete(problem.features.values) and n <= max_features(problem.features.values):
+        return _enumerated_l1(W, problem)
     flat = W.reshape(-1, m, n)
     k, features = len(flat), problem.features.reshaped(tuple(batch))
     square = np.broadcast_to(features.value_square * features.feature_density, (k, n))
@@ -245,3 +251,15 @@ def hidden_l1(
         error[members], slope[members] = found.error.reshape(-1, m).sum(1), found.dG.reshape(-1, m, n)
         miss[members] = found.gradient_error.reshape(-1, m).max(1)
     return value.reshape(batch), error.reshape(batch), slope.reshape(W.shape), miss.reshape(batch)
+
+
+def _enumerated_l1(W: Float[ndarray, "*batch m n"], problem: Problem) -> tuple[ndarray, ndarray, ndarray, ndarray]:
+    """``hidden_l1`` of few features with discrete values, whose kinks lie everywhere, to rounding."""
+    *batch, m, n = W.shape
+    chance = problem.features.pattern_probability(active_patterns(n))
+    weight = np.repeat(np.broadcast_to(chance, (*batch, 2**n)).reshape(-1, 2**n), m, axis=0)
+    value, slope = discrete_size(W.reshape(-1, n), weight, problem.features.values)
+    largest = max(np.abs(problem.features.values.support))
+    error = np.asarray(ENUMERATION_ROUNDING * largest * np.abs(W).sum((-2, -1)))
+    miss = np.full(tuple(batch), ENUMERATION_ROUNDING * largest)
+    return np.asarray(value.reshape(*batch, m).sum(-1)), error, slope.reshape(W.shape), miss

@@ -16,6 +16,8 @@ __all__ = ["Discrete", "discrete_from"]
 
 # Shares that sum to 1 up to this are typed decimals.
 _SUM = 1e-9
+# Of a distribution of SciPy: probability that is left out, values that are kept, and that are looked through.
+_NEGLIGIBLE, _MOST_VALUES, _MOST_LISTED = 1e-14, 256, 1_000_000
 
 
 @sealed
@@ -127,9 +129,14 @@ def discrete_from(frozen: Any) -> Discrete:
         If it has no second moment, or more than 256 values that are not negligible.
     """
     low, high = frozen.ppf([1e-15, 1 - 1e-15])
-    values = np.arange(low - 1, high + 2)
+    few = math.isfinite(frozen.var()) and high - low < _MOST_LISTED
+    values = np.arange(low - 1, high + 2) if few else np.empty(0)
     share = frozen.pmf(values)
-    kept = share > 1e-14
-    if not math.isfinite(frozen.var()) or kept.sum() > 256:
-        raise ValueError(f"scipy.stats.{frozen.dist.name} has no second moment, or more than 256 values to tell apart")
+    kept = share > _NEGLIGIBLE
+    if not few or kept.sum() > _MOST_VALUES:
+        raise ValueError(
+            f"scipy.stats.{frozen.dist.name} has no second moment, or more than {_MOST_VALUES} values to tell apart"
+        )
+    if abs(share[kept].sum() - 1) > _SUM:
+        raise ValueError(f"the values of scipy.stats.{frozen.dist.name} do not lie one apart")
     return Discrete(tuple(values[kept].tolist()), tuple((share[kept] / share[kept].sum()).tolist()))

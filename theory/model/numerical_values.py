@@ -1,18 +1,13 @@
-"""Any continuous distribution of scipy.stats as a value law: its density as polynomials on panels, to rounding.
+"""Any distribution of scipy.stats as a value law; a continuous one's density as polynomials on panels, to rounding.
 
-On a panel of centre m and half width w, with P_l the Legendre polynomials, a density sum_l c_l P_l((u - m) / w) has the
-transform w exp(iam) sum_l 2 i^l c_l j_l(aw), at any frequency. Panels are halved until the last coefficients say
-nothing, at a singular end until its mass times its width does not. Moments and partial moments are integrals of the
-same polynomials, so that all members of the record belong to one law; only quantiles are SciPy's own.
-
-Where values have no bound, those are cut off that hold a part of 1e-13 of E u^2, or where that is too far away, of
-1e-10: what is left is the law.
+Moments, transform and partial moments come from the same panels (theory.model.panels), so that all members of the
+record belong to one law. Quantiles are SciPy's own, except where it looks for each by itself, which takes milliseconds:
+there they are roots of the integral of the polynomials.
 """
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import pairwise
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +16,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.discrete_values import discrete_from
+from theory.model.panels import TABLE_ERROR, Panels, fitted_panels
 from theory.model.value_protocol import ValueLaw
 from theory.tools.expressions import expression
 from theory.tools.locking import sealed
@@ -29,23 +25,6 @@ if TYPE_CHECKING:
     import sympy
 
 __all__ = ["Numerical"]
-
-# Degree of the polynomials, and nodes per panel; the coefficients beyond the degree tell the error.
-_DEGREE, _NODES = 23, 32
-# A panel is accepted when these, times its width, are below this part of all probability.
-_ACCURACY, _DEEPEST = 1e-15, 60
-# Arguments aw up to which nodes are summed instead of Bessel functions, whose upward recursion needs aw > degree.
-_SLOW = 26.0
-# What may be cut off of E u^2, and up to which distance in standard deviations.
-_CUTS = ((1e-13, 200.0), (1e-10, 20_000.0))
-# The transform is tabulated up to this frequency times the standard deviation, for interpolation from the values and
-# three derivatives at both ends of a cell, whose error is below E u^8 step^8 / (8! 2^8).
-_TABLE_END, _TABLE_ERROR, _MOST_CELLS = 1000.0, 1e-13, 400_000
-# Orders that are tabulated: four for each of the orders 0 ... 3.
-_ORDERS = 7
-_X, _W = np.polynomial.legendre.leggauss(_NODES)
-# Values at the nodes to Legendre coefficients.
-_TO_LEGENDRE = (np.arange(_NODES)[:, None] + 0.5) * np.polynomial.legendre.legvander(_X, _NODES - 1).T * _W
 
 
 @sealed
@@ -145,7 +124,7 @@ class Numerical(ValueLaw):
         return dist(*self.parameters)
 
     @property
-    def _panels(self) -> "_Panels":
+    def _panels(self) -> Panels:
         return _panels_of(self)
 
     @property
@@ -157,7 +136,7 @@ class Numerical(ValueLaw):
     @property
     def transform_error(self) -> float:
         """About what the density's polynomials, and the table, may be wrong by in the transform."""
-        return self._panels.error + _TABLE_ERROR
+        return self._panels.error + TABLE_ERROR
 
     def moment(self, k: int) -> float:
         """Give E u^k."""
@@ -165,21 +144,26 @@ class Numerical(ValueLaw):
 
     def transform(self, a: Float[ndarray, "*shape"], order: int = 0) -> Complex[ndarray, "*shape"]:
         """Give the derivative of that order of the transform."""
-        return _interpolated(self._panels, np.asarray(a, dtype=float), (order,))[0]
+        return self._panels.transforms(np.asarray(a, dtype=float), (order,))[0]
 
     def transforms(self, a: Float[ndarray, "*shape"], order: int) -> tuple[Complex[ndarray, "*shape"], ...]:
         """Give the transform and its derivatives."""
-        return _interpolated(self._panels, np.asarray(a, dtype=float), tuple(range(order + 1)))
+        return self._panels.transforms(np.asarray(a, dtype=float), tuple(range(order + 1)))
 
     def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""
         return self._panels.beyond(k, np.asarray(x, dtype=float))
 
     def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
-        """Give SciPy's quantile, between what was cut off."""
+        """Give the quantile, between what was cut off."""
+        import scipy.stats
+
+        frozen = self._frozen
+        if type(frozen.dist)._ppf is scipy.stats.rv_continuous._ppf:
+            return self._panels.quantile(q.astype(float)).astype(q.dtype)
         below, above = self._panels.cut
         share = below + (1 - below - above) * q.astype(float)
-        return np.clip(self._frozen.ppf(share), *self.support).astype(q.dtype)
+        return np.clip(frozen.ppf(share), *self.support).astype(q.dtype)
 
     def log_mgf(self, s: ArrayLike) -> ndarray:
         """Give a bound of log E exp(su): chords of a convex function, and beyond the table the largest exponent."""
@@ -200,197 +184,6 @@ class Numerical(ValueLaw):
         return u ** (a - 1) * (1 - u) ** (b - 1) / sympy.beta(a, b)
 
 
-@dataclass(frozen=True, eq=False)
-class _Panels:
-    """Panels, their nodes, and Legendre coefficients of u^r times the density."""
-
-    edges: ndarray  # (K+1,)
-    coefficients: ndarray  # (orders, K, degree+1)
-    nodes: ndarray  # (K, nodes)
-    weights: ndarray  # (K, nodes): probability at the nodes
-    cut: tuple[float, float]  # probability below and above
-    error: float
-
-    @cached_property
-    def middle(self) -> ndarray:
-        return (self.edges[1:] + self.edges[:-1]) / 2
-
-    @cached_property
-    def half(self) -> ndarray:
-        return np.diff(self.edges) / 2
-
-    @cached_property
-    def totals(self) -> ndarray:
-        """(orders, K): integrals of u^r over panels."""
-        return 2 * self.half * self.coefficients[:, :, 0]
-
-    @cached_property
-    def deviation(self) -> float:
-        zeroth, first, second = self.totals[:3].sum(1)
-        return math.sqrt(max(second / zeroth - (first / zeroth) ** 2, 1e-300))
-
-    def exact(self, a: Float[ndarray, " k"]) -> Complex[ndarray, "orders k"]:
-        """All tabulated derivatives of the transform at frequencies >= 0."""
-        out = np.zeros((_ORDERS, len(a)), dtype=complex)
-        for k, (m, w) in enumerate(zip(self.middle, self.half, strict=True)):
-            x = a * w
-            slow = x <= _SLOW
-            powers = self.weights[k] * self.nodes[k] ** np.arange(_ORDERS)[:, None]
-            part = np.empty_like(out)
-            part[:, slow] = powers @ np.exp(1j * _X[:, None] * x[slow])
-            part[:, ~slow] = w * _oscillating(self.coefficients[:, k], x[~slow])
-            out += part * np.exp(1j * a * m)
-        return out * 1j ** np.arange(_ORDERS)[:, None]
-
-    def beyond(self, k: int, x: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
-        """Integral of u^k times the density from x on."""
-        sums = np.append(np.cumsum(self.totals[k][::-1])[::-1], 0.0)
-        panel = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.half) - 1)
-        out = sums[panel + 1]
-        y = np.clip((x - self.middle[panel]) / self.half[panel], -1, 1)
-        for p in np.unique(panel):
-            here = panel == p
-            rising = np.polynomial.legendre.legint(self.coefficients[k, p], lbnd=1)
-            out[here] -= self.half[p] * np.polynomial.legendre.legval(y[here], rising)
-        return out
-
-    @cached_property
-    def table(self) -> tuple[float, Complex[ndarray, "orders cells"]]:
-        """Step, and derivatives of the transform at its multiples."""
-        eighth = float((self.weights * self.nodes**8).sum())
-        step = (_TABLE_ERROR * math.factorial(8) * 2**8 / eighth) ** (1 / 8)
-        cells = int(min(_TABLE_END / self.deviation / step, _MOST_CELLS)) + 2
-        blocks = np.array_split(step * np.arange(cells), -(-cells // 4000))
-        return step, np.concatenate([self.exact(block) for block in blocks], axis=1)
-
-    @cached_property
-    def log_mgf_table(self) -> tuple[ndarray, ndarray]:
-        """Exponents s, and log E exp(su) there."""
-        sizes = np.geomspace(1e-5, 1e3, 900) / self.deviation
-        s = np.concatenate([-sizes[::-1], [0.0], sizes])
-        exponents = s[:, None] * self.nodes.ravel()
-        top = exponents.max(1)
-        return s, top + np.log(np.exp(exponents - top[:, None]) @ self.weights.ravel())
-
-
-def _oscillating(c: Float[ndarray, "orders terms"], x: Float[ndarray, " k"]) -> Complex[ndarray, "orders k"]:
-    """Sum of 2 i^l c_l j_l(x) for x above the degree, where the upward recursion is stable."""
-    before, now = np.cos(x) / x, np.sin(x) / x
-    total = np.zeros((len(c), len(x)), dtype=complex)
-    for order in range(c.shape[1]):
-        total += (2 * 1j**order) * c[:, order, None] * now
-        before, now = now, (2 * order + 1) / x * now - before
-    return total
-
-
-def _interpolated(
-    panels: _Panels, a: Float[ndarray, "*shape"], orders: tuple[int, ...]
-) -> tuple[Complex[ndarray, "*shape"], ...]:
-    """Hermite interpolation from values and three derivatives at both ends; polynomials beyond the table."""
-    step, table = panels.table
-    size = np.abs(a).ravel()
-    cell = np.minimum((size / step).astype(int), table.shape[1] - 2)
-    far = size > step * (table.shape[1] - 1)
-    y = np.where(far, 0.0, size / step - cell)
-    beyond = panels.exact(size[far]) if far.any() else np.empty((_ORDERS, 0))
-    found = []
-    for order in orders:
-        value = np.zeros(size.shape, dtype=complex)
-        for d in range(4):
-            left, right = _hermite(y, d), (-1) ** d * _hermite(1 - y, d)
-            value += step**d * (left * table[order + d, cell] + right * table[order + d, cell + 1])
-        value[far] = beyond[order]
-        value = np.where(a.ravel() < 0, (-1) ** order * value.conj(), value)
-        found.append(value.reshape(a.shape))
-    return tuple(found)
-
-
-def _hermite(y: Float[ndarray, " k"], d: int) -> Float[ndarray, " k"]:
-    """Polynomial whose derivative d is 1 at 0, all others up to the third being 0 at both ends."""
-    series = sum(math.comb(3 + j, 3) * y**j for j in range(4 - d))
-    return np.asarray(y**d * (1 - y) ** 4 * series / math.factorial(d))
-
-
 @lru_cache(maxsize=32)
-def _panels_of(law: Numerical) -> _Panels:
-    """Fit the density."""
-    frozen = law._frozen
-    low, high, cut = _range(law, frozen)
-    inner = frozen.ppf([0.001, 0.03, 0.2, 0.5, 0.8, 0.97, 0.999])
-    edges = np.unique(np.concatenate([[low], inner[(inner > low) & (inner < high)], [high]]))
-    todo = [(a, b, 0) for a, b in pairwise(edges.tolist())]
-    done: list[tuple[float, float, ndarray]] = []
-    error, scale = 0.0, max(frozen.std(), 1e-300)
-    while todo:
-        a, b, depth = todo.pop()
-        m, w = (a + b) / 2, (b - a) / 2
-        with np.errstate(all="ignore"):
-            density = frozen.pdf(m + w * _X)
-            mass = float(frozen.cdf(b) - frozen.cdf(a))
-        c = _TO_LEGENDRE @ np.where(np.isfinite(density), density, 0.0)
-        miss = 2 * w * float(np.abs(c[_DEGREE + 1 :]).max()) if np.isfinite(density).all() else np.inf
-        tiny = mass * w / scale < _ACCURACY
-        if miss < _ACCURACY * 10 or tiny or depth >= _DEEPEST:
-            if tiny and miss >= _ACCURACY * 10:  # only its mass counts
-                c, miss = np.zeros(_NODES), mass * w / scale
-                c[0] = mass / (2 * w)
-            done.append((a, b, c[: _DEGREE + 1]))
-            error += miss
-        else:
-            todo += [(a, m, depth + 1), (m, b, depth + 1)]
-    done.sort(key=lambda panel: panel[0])
-    edges = np.array([panel[0] for panel in done] + [done[-1][1]])
-    if error > 1e-9:
-        raise ValueError(f"the density of {law.name} is too rough: polynomials miss it by {error:.1e}")
-    return _fitted(edges, np.array([panel[2] for panel in done]), cut, error)
-
-
-def _fitted(edges: ndarray, c: Float[ndarray, "K terms"], cut: tuple[float, float], error: float) -> _Panels:
-    """Coefficients of the powers of u times the density, of total probability 1."""
-    m, w = (edges[1:] + edges[:-1])[:, None] / 2, np.diff(edges)[:, None] / 2
-    nodes = m + w * _X
-    density = c @ np.polynomial.legendre.legvander(_X, c.shape[1] - 1).T
-    density /= (w * _W * density).sum()
-    powers = nodes ** np.arange(_ORDERS)[:, None, None]
-    return _Panels(edges, (powers * density) @ _TO_LEGENDRE.T, nodes, w * _W * density, cut, error)
-
-
-def _range(law: Numerical, frozen: Any) -> tuple[float, float, tuple[float, float]]:
-    """Where the law is cut off, and the probability beyond."""
-    from scipy.integrate import quad
-
-    low, high = (float(end) for end in frozen.support())
-    square, scale = float(frozen.var() + frozen.mean() ** 2), float(frozen.std())
-
-    def second(u: float) -> float:
-        return float(u * u * frozen.pdf(u))
-
-    def far(sign: int, part: float, limit: float) -> float:
-        """The nearest of a few distances beyond which less than that part of E u^2 lies; infinite if too far."""
-        for distance in 2.0 ** np.arange(2, 20, 0.5):
-            if distance > limit:
-                return math.inf
-            place = float(frozen.mean()) + sign * distance * scale
-            shares = frozen.sf(place) if sign > 0 else frozen.cdf(place)
-            if not (low < place < high) or shares * place**2 > part * square:
-                continue
-            ends = (place, high) if sign > 0 else (low, place)
-            if quad(second, ends[0], ends[1], limit=200)[0] <= part * square:
-                return distance * scale
-        return math.inf
-
-    ends = []
-    for end, sign in ((low, -1), (high, 1)):
-        if math.isfinite(end):
-            ends.append(end)
-            continue
-        distance = next((d for d in (far(sign, *cut) for cut in _CUTS) if math.isfinite(d)), math.inf)
-        if not math.isfinite(distance):
-            raise ValueError(
-                f"{law.name} values have too heavy a tail: more than {_CUTS[-1][0]:g} of E u^2 lies beyond "
-                f"{_CUTS[-1][1]:g} standard deviations; truncate the law"
-            )
-        ends.append(float(frozen.mean()) + sign * distance)
-    below = float(frozen.cdf(ends[0])) if ends[0] > low else 0.0
-    above = float(frozen.sf(ends[1])) if ends[1] < high else 0.0
-    return ends[0], ends[1], (below, above)
+def _panels_of(law: Numerical) -> Panels:
+    return fitted_panels(law.name, law._frozen)

@@ -1,6 +1,7 @@
 """The best biases of a given W: every output has one, and they do not depend on each other."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from theory.loss.population import AccuracyWarning, output_errors
 from theory.model.problem import Problem
+from theory.model.terms import PLAIN
+from theory.tools.arrays import detached
 
 __all__ = ["best_bias"]
 
@@ -35,17 +38,18 @@ def best_bias(W: ArrayLike, problem: Problem, W_out: ArrayLike | None = None) ->
     -------
     ndarray, shape (n,)
         The best bias of every output: of the minima seen from biases between minus the largest reach of the other
-        features and the largest value, the lowest, refined until it moves by less than 1e-9.
+        features and the largest value, the lowest, refined until it moves by less than 1e-9. Where the problem's terms
+        give the bias it is theirs.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, or the problem is a batch.
+        If shapes do not fit, the problem is a batch, or its decoder is untied and W_out is missing.
 
     Notes
     -----
     Output i reads b_i and no other bias, so that its error is a function of one number. At an output that reads nothing
-    (W_i = 0 and no overlaps) the best bias is the mean E x_i.
+    (W_i = 0 and no overlaps) the best bias is the mean E x_i. Decay and L1 penalty do not depend on biases.
 
     Examples
     --------
@@ -53,8 +57,15 @@ def best_bias(W: ArrayLike, problem: Problem, W_out: ArrayLike | None = None) ->
     array([0. , 0.1])
     """
     problem.single("best_bias")
-    W, _ = problem.checked(W, np.zeros(problem.n))
-    G = W.T @ W if W_out is None else np.asarray(W_out, float) @ W
+    W, _ = problem.checked(W, np.zeros(problem.n), terms=True)
+    if W_out is None and not problem.terms.tied:
+        raise ValueError("the problem's decoder is untied: give W_out, of shape (n, m)")
+    V = W.T if W_out is None else np.asarray(detached(W_out), float)
+    given, sigma = problem.terms.bias_of(problem.n), problem.terms.noise
+    if given is not None:
+        return np.array(given)
+    G, noise = V @ W, sigma**2 * (V**2).sum(1) if sigma else None
+    plain = replace(problem, terms=PLAIN)
     largest = float(np.abs(problem.features.values.support).max())
     largest = largest if np.isfinite(largest) else 8 * float(np.sqrt(problem.features.values.square))
     low = -(np.abs(G).sum(1) + 0.1) * largest
@@ -64,24 +75,26 @@ def best_bias(W: ArrayLike, problem: Problem, W_out: ArrayLike | None = None) ->
     # Most of the best biases lie near zero: steps grow away from it, and zero itself is one of them.
     share = np.linspace(-1, 1, tried) ** 3
     biases = np.where(share[:, None] < 0, -share[:, None] * low, share[:, None] * high)
-    values = np.array([_errors(G, one, problem)[0] for one in biases])
+    values = np.array([_errors(G, one, plain, noise)[0] for one in biases])
     best = values.argmin(0)
     rows = np.arange(n)
     a, c = biases[np.maximum(best - 1, 0), rows], biases[np.minimum(best + 1, tried - 1), rows]
-    return _refined(G, biases[best, rows], a, c, problem)
+    return _refined(G, biases[best, rows], a, c, plain, noise)
 
 
-def _refined(G: ndarray, b: ndarray, low: ndarray, high: ndarray, problem: Problem) -> Float[ndarray, " n"]:
+def _refined(
+    G: ndarray, b: ndarray, low: ndarray, high: ndarray, problem: Problem, noise: ndarray | None
+) -> Float[ndarray, " n"]:
     """Where the slope changes sign: secant steps, and halves of the bracket where they leave it or hardly shrink it."""
     low, high = low.copy(), high.copy()
-    slope_low, slope_high = (_errors(G, end, problem)[1] for end in (low, high))
+    slope_low, slope_high = (_errors(G, end, problem, noise)[1] for end in (low, high))
     for k in range(_ROUNDS):
         if k:
             rise = np.where(slope_high == slope_low, 1, slope_high - slope_low)
             secant = (low * slope_high - high * slope_low) / rise
             usable = (slope_high > 0) & (slope_low < 0) & (secant > low) & (secant < high) & (k % 3 > 0)
             b = np.where(usable, secant, (low + high) / 2)
-        slope = _errors(G, b, problem)[1]
+        slope = _errors(G, b, problem, noise)[1]
         falls = slope < 0
         low, slope_low = np.where(falls, b, low), np.where(falls, slope, slope_low)
         high, slope_high = np.where(falls, high, b), np.where(falls, slope_high, slope)
@@ -90,9 +103,11 @@ def _refined(G: ndarray, b: ndarray, low: ndarray, high: ndarray, problem: Probl
     return np.asarray(b)
 
 
-def _errors(G: ndarray, b: ndarray, problem: Problem) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
+def _errors(
+    G: ndarray, b: ndarray, problem: Problem, noise: ndarray | None
+) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
     """Error of every output and its slope in the output's own bias."""
     with warnings.catch_warnings():  # the loss at the end is certified by whoever reports it
         warnings.simplefilter("ignore", AccuracyWarning)
-        found = output_errors(G, b, problem, rtol=_ACCURACY)
+        found = output_errors(G, b, problem, rtol=_ACCURACY, noise=noise)
     return found.value, found.db

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike
 from theory.geometry.metrics import dimensionality, feature_norms, superposition
 from theory.geometry.recognition import recognise
 from theory.loss.certified import loss_estimate
-from theory.loss.decomposition import decompose
-from theory.loss.population import population_loss
 from theory.model.problem import Problem
 from theory.optimum.biases import best_bias
+from theory.optimum.with_terms import balanced
+from theory.search.report_parts import loss_parts
 from theory.tools.arrays import detached
 from theory.tools.seeds import Seed, seed_number
 
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelReport", "report"]
 
-# Up to so many features the optimum is searched for; beyond, the best tegum product stands in where features are equal.
-_SEARCHED = 20
-# Up to so many features the loss without each of them is computed; beyond, it is put together from pairs.
-_LEFT_OUT = 20
+# Up to so many features the optimum is searched for, with terms up to so many; beyond, the best tegum product stands in
+# where features are equal and there are no terms.
+_SEARCHED, _SEARCHED_WITH_TERMS = 20, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +40,16 @@ class ModelReport:
     Attributes
     ----------
     data : xarray.Dataset
-        Per ``instance``: ``loss``, its error ``loss_error`` and its parts ``own_error``, ``interference`` and
-        ``collective``; ``best_loss``, ``best_geometry``, ``status`` ("proved", "repeated", "best known" or "not
+        Per ``instance``: ``loss``, its error ``loss_error`` and its parts ``own_error``, ``interference``,
+        ``collective`` and, where the problem has such terms, ``noise``, ``decay`` and ``l1``, which sum to it;
+        ``best_loss``, ``best_geometry``, ``status`` ("proved", "repeated", "best known" or "not
         searched") and ``gap`` = loss / best_loss - 1; ``geometry`` and ``residual``. Per instance and ``feature``:
         ``norm``, ``bias``, ``dimensionality``, ``superposition``, ``polytope`` (the factor it belongs to), ``benefit``,
-        ``interference_received``, ``feature_loss``, and ``worth``, by how much the loss would rise if the feature were
-        left out (W_i = 0 and b_i = E x_i, the rest as it is): negative where leaving it out would gain. ``W``, ``b``.
+        ``interference_received``, ``feature_loss`` (they sum to the loss), and ``worth``, by how much the loss would
+        rise if the feature were left out (W_i = 0 and b_i = E x_i unless it is given, the rest as it is): negative
+        where leaving it out would gain. ``W``, and ``W_out`` where given. Of models with a decoder of their
+        own only the couplings W_out W matter: ``geometry``, ``dimensionality`` and ``superposition`` are those of
+        sqrt(S) V^T of their singular value decomposition U S V^T.
 
     Examples
     --------
@@ -151,8 +154,8 @@ def report(
     problem : Problem or sequence of Problem
         What the models were trained on: a single problem, a batch of k, or k single ones.
     W_out : array_like, shape (n, m) or (k, n, m), optional
-        Decoders of their own. The theory of optima is that of tied weights: such a model is compared with it, and parts
-        of its loss other than the total are NaN.
+        Decoders of their own. Where the problem's terms do not say that decoders are untied, the model is compared with
+        the optimum of tied weights.
     seed : None, int, SeedSequence, BitGenerator or Generator
         Seed of the search for the optimum.
 
@@ -164,12 +167,13 @@ def report(
     Raises
     ------
     ValueError
-        If shapes do not fit or a number is not finite.
+        If shapes do not fit, a number is not finite, or a model is not what the problem's terms prescribe.
 
     Notes
     -----
-    Up to 20 features losses are compared with ``global_optimum``; beyond, with ``best_tegum_product`` where features
-    are equal, and with nothing otherwise. Beyond 20 features ``worth`` is put together from pairs of features.
+    Up to 20 features (12 with terms) losses are compared with ``global_optimum``; beyond, with ``best_tegum_product``
+    where features are equal and there are no terms, and with nothing otherwise. Beyond 20 features ``worth`` is put
+    together from pairs of features.
 
     Examples
     --------
@@ -227,6 +231,8 @@ def _problems(problem: Problem | Sequence[Problem], models: int) -> list[Problem
 
 def _best(problem: Problem, seed: int) -> tuple[float, str, str]:
     """Loss, geometry and status of the best known solution."""
+    if not problem.terms.plain and (problem.n > _SEARCHED_WITH_TERMS or not _has_optimum(problem)):
+        return np.nan, "", "not searched"
     if problem.n <= _SEARCHED:
         from theory.search.global_search import global_optimum
 
@@ -241,6 +247,15 @@ def _best(problem: Problem, seed: int) -> tuple[float, str, str]:
     return packed.loss * float(problem.importance[0]), packed.product.name, "best known"
 
 
+def _has_optimum(problem: Problem) -> bool:
+    """Whether weights do not run away to escape a term."""
+    try:
+        problem.terms.require_optimum()
+    except ValueError:
+        return False
+    return True
+
+
 def _judged(
     W: Float[ndarray, "m n"],
     b: Float[ndarray, " n"],
@@ -252,34 +267,27 @@ def _judged(
     import xarray as xr
 
     found = loss_estimate(W, b, problem, W_out=W_out)
-    seen = recognise(W)
+    shape = balanced(W, W_out)
+    seen = recognise(shape)
     factor = np.full(problem.n, "", dtype=object)
     for part in seen.factors:
         factor[list(part.features)] = part.name
-    n = problem.n
-    nothing = np.full(n, np.nan)
-    own = received = collective = benefit = worth = nothing
-    if W_out is None:
-        split = decompose(W, b, problem)
-        own, received, benefit = split.own_error, split.interference.sum(1), split.benefit
-        collective = split.collective + split.bias_miss
-        worth = _worth(W, b, problem, found.value, split.interference, own + received + collective)
+    n, parts = problem.n, loss_parts(W, b, problem, W_out, found.value)
     unit = float(problem.zero_loss)
     best_loss = best[0]
     gap = found.value / best_loss - 1 if best_loss > 1e-12 * unit else (found.value - best_loss) / unit
     per = {
         "density": problem.density, "importance": problem.importance, "norm": feature_norms(W), "bias": b,
-        "dimensionality": dimensionality(W), "superposition": superposition(W), "polytope": factor.astype(str),
-        "benefit": benefit, "interference_received": received, "feature_loss": own + received + collective,
-        "worth": worth,
+        "dimensionality": dimensionality(shape), "superposition": superposition(shape),
+        "polytope": factor.astype(str), "benefit": parts.benefit, "interference_received": parts.interference,
+        "feature_loss": parts.feature_loss, "worth": parts.worth,
     }  # fmt: skip
     return xr.Dataset(
         {
             "loss": found.value,
             "loss_error": found.error,
-            "own_error": own.sum(),
-            "interference": received.sum(),
-            "collective": collective.sum(),
+            **{name: getattr(parts, name).sum() for name in ("own_error", "interference", "collective")},
+            **{name: getattr(parts, name).sum() for name in ("noise", "decay", "l1") if getattr(problem.terms, name)},
             "best_loss": best_loss,
             "best_geometry": best[1],
             "status": best[2],
@@ -288,20 +296,7 @@ def _judged(
             "residual": seen.residual,
             **{name: ("feature", values) for name, values in per.items()},
             "W": (("dimension", "feature"), W),
+            **({} if W_out is None else {"W_out": (("feature", "dimension"), W_out)}),
         },
         coords={"feature": np.arange(n)},
     )
-
-
-def _worth(
-    W: ndarray, b: ndarray, problem: Problem, loss: float, pairs: Float[ndarray, "n n"], own: Float[ndarray, " n"]
-) -> Float[ndarray, " n"]:
-    """By how much the loss rises if a feature is left out and the rest stays as it is."""
-    n, mean = problem.n, problem.features.mean
-    if n > _LEFT_OUT:
-        return np.asarray(problem.importance * problem.features.variance - own - pairs.sum(0))
-    without, biases = np.repeat(W[None], n, axis=0), np.repeat(b[None], n, axis=0)
-    rows = np.arange(n)
-    without[rows, :, rows] = 0
-    biases[rows, rows] = mean
-    return np.asarray(population_loss(without, biases, problem)) - loss

@@ -37,9 +37,10 @@ def summary_html(found: "ModelReport") -> str:
         HTML.
     """
     data = found.data
-    names = (
-        "loss", "loss_error", "own_error", "interference", "collective", "gap", "status", "best_geometry", "geometry",
-    )  # fmt: skip
+    names = [
+        "loss", "loss_error", "own_error", "interference", "collective",
+        *(name for name in ("noise", "decay", "l1") if name in data), "gap", "status", "best_geometry", "geometry",
+    ]  # fmt: skip
     rows = [[str(k), *(cell(data[name].values[k]) for name in names)] for k in range(data.sizes["instance"])]
     picture = image(found.draw(), "W, couplings, dimensionalities and balance of the models")
     return f"{table(['model', *(name.replace('_', ' ') for name in names)], rows)}<p>{picture}</p>"

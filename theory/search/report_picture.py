@@ -45,7 +45,7 @@ def draw_report(data: "xr.Dataset", first: int = 6) -> "Figure":
         axes = [figure.add_subplot(grid[k, column]) for column in range(4)]
         draw_embedding(one["W"].values, axes[0])
         axes[0].set_title(f"model {k}: {_short(str(one['geometry'].values))}", fontsize=10, loc="left")
-        draw_couplings(one["W"].values, axes[1])
+        draw_couplings(one["W"].values, axes[1], one["W_out"].values if "W_out" in one else None)
         _draw_dimensionality(axes[2], one)
         _draw_balance(axes[3], one)
     return figure
@@ -80,7 +80,7 @@ def _draw_balance(axes: "Axes", one: "xr.Dataset") -> None:
     axes.set(xlim=(-0.6, n - 0.4), xlabel="feature", ylabel="saved (+) and lost (−), of the loss")
     loss, gap, status = float(one["loss"]), float(one["gap"]), str(one["status"].values)
     word = "best known" if status == "best known" else "optimum"
-    told = "" if status == "not searched" else f", {word} {round(gap, 6) + 0.0:+.2%}"
+    told = "" if status == "not searched" else f", {round(gap, 6) + 0.0:+.2%} against {word}"
     axes.set_title(f"loss {loss:.5g}{told}", fontsize=10, loc="left")
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.38 * (high - low))

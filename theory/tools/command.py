@@ -306,7 +306,7 @@ def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: S
         _leave(name, failure, 1)
     except (ValueError, TypeError, OSError) as refusal:
         if not isinstance(refusal, OSError) and not _said(refusal):
-            _leave(name, f"internal error, {type(refusal).__name__}: {refusal} (--traceback shows where)", 1)
+            _leave(name, _slip(refusal), 1)
         # The system's own errors carry a number; those that say what is wrong with the input do not.
         _leave(name, refusal, 1 if getattr(refusal, "errno", None) else 2)
     except KeyboardInterrupt:
@@ -314,6 +314,8 @@ def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: S
     except SystemExit:
         _flush()
         raise
+    except Exception as slip:
+        _leave(name, _slip(slip), 1)
     finally:
         release_command()
 
@@ -328,6 +330,11 @@ def _called(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | 
 
             traceback.print_exc()
         raise
+
+
+def _slip(error: Exception) -> str:
+    """How an error of the program is told."""
+    return f"internal error, {type(error).__name__}: {error} (--traceback shows where)"
 
 
 def _said(error: Exception) -> bool:

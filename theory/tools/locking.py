@@ -7,6 +7,8 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.tools.arrays import detached
+
 __all__ = ["Locked", "locked", "sealed"]
 
 Class = TypeVar("Class", bound=type)
@@ -14,7 +16,7 @@ Class = TypeVar("Class", bound=type)
 
 def locked(values: ArrayLike) -> ndarray:
     """Copy an array as float64 and make the copy read-only."""
-    array = np.array(values, dtype=float)
+    array = np.array(detached(values), dtype=float)
     array.flags.writeable = False
     return array
 

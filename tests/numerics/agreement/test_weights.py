@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+import numerics
 import theory
 from numerics.agreement.__main__ import main
 from numerics.agreement.instances import GivenModels, given_models, judge_each, per_instance
 from numerics.agreement.weights import arrange_weights, read_weights
 from theory.optimum.biases import best_bias
 from theory.tools.command import run_command
+from theory.tools.storage import load_result
 
 FIXTURE = Path(__file__).parent / "data" / "features_first.pt"
 RNG = np.random.default_rng(0)
@@ -85,6 +87,74 @@ def test_tensors_are_taken_where_arrays_are() -> None:
     assert theory.population_loss(tensor, torch.tensor(B[0]), problem) == theory.population_loss(W[0], B[0], problem)
     assert_array_equal(theory.dimensionality(tensor), theory.dimensionality(W[0]))
     assert theory.recognise(tensor).name == theory.recognise(W[0]).name
+
+
+def test_tensors_are_taken_by_every_function_that_takes_arrays() -> None:
+    """Values, gradients and names of tensors that need a gradient are those of the arrays."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    problem = theory.Problem(n=5, m=2, density=0.1)
+    untied = problem.with_terms(decoder="untied")
+    V = RNG.standard_normal((5, 2))
+    calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
+        (theory.population_loss, (W[0], B[0], problem), {}),
+        (theory.population_loss, (W[0], B[0], untied), {"W_out": V}),
+        (theory.population_loss_and_gradient, (W, B, problem), {}),
+        (theory.loss_estimate, (W[0], B[0], problem), {"W_out": V}),
+        (theory.decompose, (W[0], B[0], problem), {}),
+        (theory.one_sparse_loss, (W[0], B[0], problem), {}),
+        (theory.hessian, (W[0], B[0], problem), {}),
+        (theory.best_bias, (W[0], problem), {}),
+        (theory.best_bias, (W[0], problem), {"W_out": V}),
+        (theory.stability_of, (W[0], B[0], problem), {}),
+        (theory.report, (W, B, problem), {}),
+        (theory.report, (W[0], None, problem), {"W_out": V}),
+        (theory.recognise_many, (W,), {}),
+        (theory.draw_couplings, (W[0],), {"W_out": V}),
+        (theory.draw_embedding, (W[0],), {}),
+        (numerics.judge, (problem, W[0], B[0]), {}),
+        (numerics.stratified_loss, (W[0], B[0], problem), {"samples": 1000}),
+        *((function, (W,), {}) for function in (theory.coherence, theory.frame_potential, theory.feature_norms,
+                                                theory.superposition, theory.dimensions_per_feature)),
+        (lambda p: theory.Problem(n=5, m=2, density=p).density, (np.full(5, 0.2),), {}),
+        (lambda i: theory.Problem(n=5, m=2, density=0.1, importance=i).importance, (np.full(5, 0.2),), {}),
+        (lambda start: numerics.train(problem, instances=1, steps=1, init=start)["W"], (W[0],), {}),
+        (lambda W_, b_: theory.global_optimum(problem, starts=0, given=[(W_, b_)]).loss, (W[0], B[0]), {}),
+    ]  # fmt: skip
+
+    def tensor(value: Any) -> Any:
+        is_array = isinstance(value, np.ndarray)
+        return torch.tensor(value, requires_grad=True) if is_array else value
+
+    for call, given, more in calls:
+        expected = call(*given, **more)
+        found = call(*map(tensor, given), **{name: tensor(value) for name, value in more.items()})
+        if hasattr(expected, "data") and hasattr(expected, "draw"):
+            expected, found = expected.data, found.data
+        if isinstance(expected, (float, np.ndarray, tuple)):
+            for one, two in zip(np.atleast_1d(expected), np.atleast_1d(found), strict=True) if not isinstance(
+                expected, tuple) else zip(expected, found, strict=True):  # fmt: skip
+                assert_array_equal(one, two)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["instances, features, hidden", "instances, hidden, features"])
+def test_models_of_the_torch_peer_are_judged_in_both_public_layouts(layout: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from tests.benchmarks.torch_peer import train_usual
+
+    torch.manual_seed(0)
+    model = train_usual(3, 5, 2, 0.1, steps=1500)
+    names = {"W": model.W.detach(), "b_final": model.b.detach()}
+    if layout.endswith("features"):
+        names["W"] = names["W"].transpose(1, 2).contiguous()
+    torch.save(names, tmp_path / "model.pt")
+    data, text = judge_each(given_models(tmp_path / "model.pt", 5, 2, [0.1]))
+    assert data.sizes["instance"] == 3
+    assert ((data["optimum_gap"] > -1e-9) & (data["optimum_gap"] < 1.5)).all()
+    problem = theory.Problem(n=5, m=2, density=0.1)
+    losses = theory.population_loss(model.W.transpose(1, 2), model.b, problem)
+    assert_allclose(data["exact_loss"], losses, rtol=1e-6)
+    assert "pentagon" in text
 
 
 def test_a_safetensors_file_needs_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +245,10 @@ def test_models_of_a_file_are_judged_on_the_problem_of_the_options(
         assert abs(loss - theory.population_loss(W, b, plain)) > 1e-4
         assert f"{loss:.4g}"[:6] in told
     if "--noise" in options:
-        with pytest.raises(ValueError, match="leave out --output"):
-            main([*arguments, *options, "--output", str(tmp_path / "new")])
+        main([*arguments, *options, "--output", str(tmp_path / "new")])
+        stored = load_result(tmp_path / "new/agreement_weights_n2_m1_report.nc")
+        assert_allclose(stored.loss, theory.population_loss(W, b, theory.Problem(n=2, m=1, density=0.1, **differs)))
+        assert stored.noise.item() > 0
 
 
 def test_an_untied_decoder_is_judged_where_the_problem_has_one(

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from mpmath import mp, mpf
+from numpy.testing import assert_allclose
 from scipy.integrate import nquad
 from scipy.special import ndtr
 
@@ -21,6 +22,7 @@ from theory import (
     population_loss_and_gradient,
 )
 from theory.loss.objective import Objective
+from theory.loss.terms import hidden_l1
 
 ALL = (
     Terms(noise=0.3),
@@ -241,3 +243,30 @@ def test_a_problem_checks_its_terms():
         Problem(n=2, m=1, density=0.1, terms=Terms(bias=(0, 0, 0)))
     with pytest.raises(TypeError, match="Terms"):
         Problem(n=2, m=1, density=0.1, terms={"noise": 0.1})
+
+
+@pytest.mark.parametrize("values", ["binary", "discrete:1@0.25,3@0.75", "discrete:-1@0.5,1@0.5"])
+@pytest.mark.parametrize("n", [3, 5])
+def test_the_l1_penalty_of_discrete_values_has_the_slope_of_its_piece(values: str, n: int) -> None:
+    """Between kinks, which lie close together, the penalty is linear: its slope is exact and does not change."""
+    rng = np.random.default_rng(n)
+    problem = Problem(n=n, m=2, density=0.3, values=values)
+    W = rng.normal(size=(2, n))
+    places = np.array([0.0, *(v for v, _ in problem.features.values.atoms)])
+    shares = np.array([0.7, *(0.3 * q for _, q in problem.features.values.atoms)])
+    states = np.array(list(itertools.product(range(len(places)), repeat=n)))
+    x, chance = places[states], shares[states].prod(1)
+    h = x @ W.T
+    size, error, slope, _ = hidden_l1(W, problem)
+    reference = float(chance @ np.abs(h).sum(1))
+    assert abs(size - reference) <= error
+    assert_allclose(slope, (chance[:, None] * np.sign(h)).T @ x, rtol=1e-13, atol=1e-13)
+    step = 1e-9 * np.abs(h[h != 0]).min() * W
+    assert_allclose(hidden_l1(W + step, problem)[2], slope, rtol=1e-13, atol=1e-13)
+
+
+def test_the_l1_penalty_of_discrete_values_at_a_kink() -> None:
+    """Two opposite features that cancel when both are active: that state has no part in the slope, in a batch too."""
+    problem = Problem(n=2, m=1, density=np.array([[0.3, 0.3], [0.5, 0.5]]), values="binary")
+    _, _, slope, _ = hidden_l1(np.full((2, 1, 2), [0.1, -0.1]) * 3, problem)
+    assert_allclose(slope[:, 0], [[0.21, -0.21], [0.25, -0.25]], rtol=1e-13)

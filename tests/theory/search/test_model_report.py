@@ -1,13 +1,16 @@
 """The report on given models: its numbers against other routes, for few and many features, and its files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import numerics
 import theory
-from theory import Problem, report
+from theory import Problem, Terms, report
+from theory.search.report_parts import loss_parts
 from theory.tools.storage import load_result
 
 FIVE = Problem(n=5, m=2, density=0.05)
@@ -65,8 +68,95 @@ def test_a_decoder_of_its_own_has_its_exact_loss() -> None:
     W, b = model(5, 2)
     found = report(W, b, FIVE, W_out=0.9 * W.T).data.isel(instance=0)
     assert_allclose(found.loss, theory.loss_estimate(W, b, FIVE, W_out=0.9 * W.T).value)
-    assert np.isnan(found.own_error)
+    parts = found.own_error + found.interference + found.collective
+    assert_allclose(parts, found.loss, atol=float(found.loss_error), rtol=1e-12)
     assert_allclose(report(W, b, FIVE, W_out=W.T).data.loss, theory.population_loss(W, b, FIVE), rtol=1e-6)
+
+
+def test_two_features_have_no_collective_part_whatever_the_decoder() -> None:
+    """With two features the pair's interference is all there is: own errors and it are the loss by themselves."""
+    problem = Problem(n=2, m=2, density=[0.3, 0.6], importance=[1, 0.4])
+    W, b = model(2, 2)
+    found = report(W, b, problem, W_out=model(2, 2, seed=1)[0].T + 0.3).data.isel(instance=0)
+    assert_allclose(found.own_error + found.interference, found.loss, atol=float(found.loss_error), rtol=1e-12)
+    assert_allclose(found.collective, 0, atol=1e-14)
+
+
+TERMS = Terms(noise=0.2, decay=0.03, l1=0.05)
+
+
+@pytest.mark.parametrize("decoder", ["tied", "untied"])
+@pytest.mark.parametrize("values", ["uniform", "exponential"])
+def test_parts_of_a_problem_with_terms_sum_to_its_loss(decoder: str, values: str) -> None:
+    terms = replace(TERMS, decoder=decoder)
+    problem = Problem(n=4, m=2, density=[0.3, 0.1, 0.5, 0.2], importance=[1, 0.4, 2, 1], values=values, terms=terms)
+    W, b = model(4, 2)
+    W_out = None if decoder == "tied" else model(4, 2, seed=1)[0].T
+    loss = theory.loss_estimate(W, b, problem, W_out=W_out).value
+    parts = loss_parts(W, b, problem, W_out, loss)
+    assert_allclose(parts.feature_loss.sum(), loss, rtol=1e-7)
+    # each by another route: samples for noise and penalty, the squares for the decay
+    V = W.T if W_out is None else W_out
+    x = numerics.sample(problem.features, 200_000, 5)
+    hidden = x @ W.T
+    assert_allclose(parts.l1.sum(), 0.05 * np.abs(hidden).sum(1).mean(), rtol=0.02)
+    assert_allclose(parts.decay.sum(), 0.015 * ((W**2).sum() + (0 if W_out is None else (V**2).sum())), rtol=1e-12)
+    shaken = hidden + 0.2 * np.random.default_rng(6).standard_normal(hidden.shape)
+    errors = [problem.importance * (x - np.maximum(h @ V.T + b, 0)) ** 2 for h in (shaken, hidden)]
+    added = errors[0] - errors[1]
+    sure = 4 * added.std(0) / np.sqrt(len(x))
+    assert (np.abs(parts.noise - added.mean(0)) < sure).all()
+    assert sure.sum() < 0.3 * parts.noise.sum()
+    for i in range(4):
+        W_, b_, V_ = W.copy(), b.copy(), V.copy()
+        W_[:, i], b_[i], V_[i] = 0, problem.features.mean[i], 0
+        decoders = {} if W_out is None else {"W_out": V_}
+        assert_allclose(parts.worth[i], theory.population_loss(W_, b_, problem, **decoders) - loss, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_a_report_with_terms_names_its_parts(tmp_path: Path) -> None:
+    problem = Problem(n=2, m=1, density=0.3, terms=replace(TERMS, decoder="untied"))
+    found = report([[0.9, -1.0]], [-0.1, 0.0], problem, W_out=[[1.0], [-0.7]])
+    one = found.data.isel(instance=0)
+    parts = ("own_error", "interference", "collective", "noise", "decay", "l1")
+    assert_allclose(sum(float(one[name]) for name in parts), one.loss, rtol=1e-6)
+    assert float(one.gap) > 0
+    found.save(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert all(f"<th>{name}</th>" in page for name in ("noise", "decay", "l1"))
+    assert_allclose(load_result(tmp_path / "report.nc").W_out, [[[1.0], [-0.7]]])
+
+
+def test_missing_biases_of_a_problem_with_noise_are_the_best_and_given_ones_are_kept() -> None:
+    noisy = Problem(n=3, m=2, density=0.3, terms=Terms(noise=0.3))
+    W, _ = model(3, 2)
+    b = theory.best_bias(W, noisy)
+    least = theory.population_loss(W, b, noisy)
+    for i in range(3):
+        for step in (-0.01, 0.01):
+            assert theory.population_loss(W, b + step * np.eye(3)[i], noisy) > least
+    assert_allclose(theory.best_bias(W, replace(noisy, terms=Terms(bias=[0.1, 0, -0.1]))), [0.1, 0, -0.1])
+    with pytest.raises(ValueError, match="untied: give W_out"):
+        theory.best_bias(W, replace(noisy, terms=Terms(decoder="untied")))
+
+
+@pytest.mark.slow
+def test_many_features_with_terms_are_reported_without_a_search(tmp_path: Path) -> None:
+    problem = Problem(n=60, m=10, density=0.05, terms=Terms(noise=0.1, decay=1e-3, l1=0.01))
+    W, b = model(60, 10)
+    found = report(0.8 * W, b, problem)
+    one = found.data.isel(instance=0)
+    assert str(one.status.values) == "not searched"
+    assert_allclose(one.feature_loss.sum(), one.loss, rtol=1e-5)
+    parts = ("own_error", "interference", "collective", "noise", "decay", "l1")
+    assert_allclose(sum(float(one[name]) for name in parts), one.loss, rtol=1e-5)
+    W_, b_ = 0.8 * W, b.copy()
+    W_[:, 7], b_[7] = 0, 0.025
+    assert_allclose(one.worth[7], theory.population_loss(W_, b_, problem) - one.loss, rtol=0.5)
+    found.save(tmp_path)
+    assert "no optimum was searched for" in str(found)
+    assert "<th>l1</th>" in (tmp_path / "report.html").read_text()
 
 
 def test_files_are_whole_and_the_page_needs_no_other(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from theory.loss.engine.activation import SquaredError
 from theory.loss.engine.engine import MAX_NODES, row_errors
 from theory.loss.engine.estimate import Estimate, Parts
 from theory.loss.engine.rows import Features, Rows
+from theory.tools.arrays import detached
 
 __all__ = ["entry_error", "estimate_loss"]
 
@@ -163,6 +164,7 @@ def entry_error(W: Float[ndarray, "m n"], W_out: Float[ndarray, "n m"], slope: F
 
 def _real(name: str, values: ArrayLike) -> Float[ndarray, "..."]:
     """Float64 array of finite numbers; complex and masked ones are refused."""
+    values = detached(values)
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} must not be a masked array: fill or drop what is masked")
     array = np.asarray(values)

@@ -17,7 +17,7 @@ from subprocess import TimeoutExpired
 
 import numpy as np
 
-from tests.faults.processes import PATIENCE, ended, is_guarded, left_over, run, start, wait_for
+from tests.faults.processes import PATIENCE, ended, is_guarded, left_over, start, wait_for
 
 _JOBS = {
     "sweep": ["-m", "numerics.sweep", "--resolution", "4", "--instances", "16", "--steps", "1500", "--workers", "2"],
@@ -96,7 +96,7 @@ def strike(kills: int, signals: int, seed: int) -> list[Outcome]:
                 for path in folder.glob("*"):
                     path.unlink()
                 began = time.monotonic()
-                code, _, err = run([*_JOBS[job], "--output", str(folder)], Path(place))
+                code, _, err = ended(start([*_JOBS[job], "--output", str(folder)], Path(place)), _LONG)
                 seconds[job] = min(time.monotonic() - began, seconds.get(job, math.inf))
                 if code:
                     raise RuntimeError(f"{job}, undisturbed: {err}")

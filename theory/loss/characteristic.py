@@ -120,7 +120,7 @@ def _set_factor(
 ) -> None:
     """Multiply one set's factor into the product, and write its members' derivatives."""
     e = value[..., inside]
-    there = law.at(np.broadcast_to(p, e.shape[:-1]))
+    there = law.over(np.broadcast_to(p, e.shape[:-1]))
     factor = 1 + p * (there.generating(e) - 1)
     product *= factor
     by_member = there.slopes(e)
@@ -130,7 +130,7 @@ def _set_factor(
         mine = e[..., row, :]
         with_own, without = mine.copy(), mine.copy()
         with_own[..., i], without[..., i] = 1, 0
-        here = law.at(np.broadcast_to(p, e.shape[:-1])[..., row])
+        here = law.over(np.broadcast_to(p, e.shape[:-1])[..., row])
         both = here.slopes(with_own) - here.slopes(without)  # d^2 C / de_i de_j
         within = both * slope[..., row, inside] / _nonzero(by_member[..., row, i])[..., None]
         within -= log_slope[..., row, inside]

@@ -141,7 +141,7 @@ def _factor(
 ) -> tuple[_Factor, _Factor]:
     """Give the polynomial of a set at all nodes, and what becomes of it in the derivative of the product in e_own."""
     members, p = features.sets[s], float(features.density[s])
-    law, mine = features.laws[s].at(np.asarray(features.density[s])), e[..., list(members)]
+    law, mine = features.laws[s].at(float(features.density[s])), e[..., list(members)]
 
     def slopes(e: ndarray, *before: int) -> ndarray:
         """Give the derivatives that follow those in some transforms: differences, none in a transform twice."""

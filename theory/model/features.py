@@ -145,7 +145,7 @@ class FeatureDistribution(Locked):
     @property
     def groups(self) -> tuple[tuple[tuple[int, ...], SetLaw], ...]:
         """The sets with their laws at the sets' densities."""
-        laws = (law.at(self.density[..., s]) for s, law in enumerate(self.laws))
+        laws = (law.over(self.density[..., s]) for s, law in enumerate(self.laws))
         return tuple(zip(self.sets, laws, strict=True))
 
     @property
@@ -212,6 +212,7 @@ class FeatureDistribution(Locked):
         share = np.empty((*self.batch_shape, self.n))
         for members, law in self.groups:
             share[..., list(members)] = law.slopes(np.ones((*self.batch_shape, len(members))))
+        share.flags.writeable = False
         return share
 
     @cached_property

@@ -113,11 +113,20 @@ class Equicorrelated(SetLaw):
                 "independent ones, in no set"
             )
 
-    def at(self, density: Float[ndarray, "*batch"]) -> SetLaw:
-        """Give the law at a density of the set, or for a batch of them, a law whose c is an array."""
-        p = np.asarray(density, dtype=float)
-        c = self.correlation / (1 - p * (1 - self.correlation))
-        return _Batch(c) if p.ndim else PartialCorrelation(min(float(c), 1.0))
+    def at(self, density: float) -> SetLaw:
+        """Give partial correlation with the c of that density."""
+        return PartialCorrelation(min(float(self._conditional(density)), 1.0))
+
+    def over(self, density: Float[ndarray, "*batch"]) -> SetLaw:
+        """Give a law whose c is an array: quicker than one law for each density."""
+        return _Batch(self._conditional(density)) if np.ndim(density) else self.at(float(density))
+
+    def _conditional(self, p: Any) -> Any:
+        return self.correlation / (1 - p * (1 - self.correlation))
+
+    def set_density(self, member: Float[ndarray, "*batch"], members: int) -> Float[ndarray, "*batch"]:
+        """Give q / c, see ``partial_parameters``."""
+        return np.asarray(partial_parameters(member, self.correlation)[0])
 
     def validate(self, members: int) -> None:
         """
@@ -138,7 +147,7 @@ class Equicorrelated(SetLaw):
 
     def generating(self, e: ndarray) -> ndarray:
         """Give that of a set which is always active: its density decides, see ``at``."""
-        return self.at(np.ones(())).generating(e)
+        return self.at(1.0).generating(e)
 
 
 @dataclass(frozen=True, eq=False)

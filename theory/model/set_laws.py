@@ -11,6 +11,7 @@ derivatives. Numbers, complex numbers and SymPy expressions may all be put in.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -27,6 +28,7 @@ __all__ = ["ALL_OR_NONE", "EXACTLY_ONE", "AllOrNone", "ExactlyOne", "SetLaw"]
 _MOST_LISTED = 16
 # ... and of which they are, when a distribution is made.
 _MOST_CHECKED = 10
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)  # records that are no dataclasses differ from one another
@@ -49,9 +51,56 @@ class SetLaw(ABC):
         """How results and messages call the law."""
         return type(self).__name__
 
-    def at(self, density: Float[ndarray, "*batch"]) -> "SetLaw":
-        """Give the law at a density of the set, or at a batch of them; the law itself unless it depends on it."""
+    def at(self, density: float) -> "SetLaw":
+        """Give the law at a density of the set; the law itself unless it depends on it."""
         return self
+
+    def over(self, density: Float[ndarray, "*batch"]) -> "SetLaw":
+        """Give the law at a batch of densities, whose members take arrays with the batch's axes first."""
+        if type(self).at is SetLaw.at:
+            return self
+        values, which = np.unique(density, return_inverse=True)
+        laws = tuple(self.at(float(p)) for p in values)
+        return laws[0] if len(laws) == 1 else _ByDensity(laws, which.reshape(np.shape(density)))
+
+    def set_density(self, member: Float[ndarray, "*batch"], members: int) -> Float[ndarray, "*batch"]:
+        """
+        Give the density of a set whose most frequent member has a given one.
+
+        Parameters
+        ----------
+        member : ndarray, shape (*batch,)
+            Probability that this member is active, in (0, 1].
+        members : int
+            Size of the set.
+
+        Returns
+        -------
+        ndarray, shape (*batch,)
+            Density of the set, in (0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the law does not let members be active as often.
+        NotImplementedError
+            If the law changes with the density and does not say which set has such members.
+        """
+        share = float(self.slopes(np.ones(members)).max())
+        p = member / share
+        if (p > 1 + _ROUNDING).any():
+            raise ValueError(
+                f"members of a set with the law {self} are active in at most {share:.6g} of all samples, so that their "
+                f"density cannot be {float(member.max()):.6g}"
+            )
+        p = np.asarray(np.minimum(p, 1.0))
+        found = p * self.over(p).slopes(np.ones((*p.shape, members))).max(axis=-1)
+        if not np.allclose(found, member, rtol=1e-9, atol=0):
+            raise NotImplementedError(
+                f"{self.name} changes with the density of its set; let it override set_density, which finds that "
+                "density from a member's"
+            )
+        return p
 
     @abstractmethod
     def generating(self, e: ndarray) -> ndarray:
@@ -116,6 +165,39 @@ class SetLaw(ABC):
                 f"to {_MOST_LISTED} features, not {members}; override pattern_probability and activate"
             )
         return _patterns(self, members)
+
+
+@dataclass(frozen=True, eq=False)
+class _ByDensity(SetLaw):
+    """The laws at several densities, and which of them each distribution of a batch has."""
+
+    laws: tuple[SetLaw, ...]
+    which: Int[ndarray, "*batch"]
+
+    def _gather(self, member: Callable[[SetLaw, ndarray], ndarray], x: ndarray) -> ndarray:
+        """Apply a member of each law to its part of an array whose first axes are the batch's."""
+        x = np.broadcast_to(x, self.which.shape + x.shape[self.which.ndim :])
+        rows = [self.which == k for k in range(len(self.laws))]
+        parts = [member(law, x[mine]) for law, mine in zip(self.laws, rows, strict=True)]
+        found = np.empty(self.which.shape + parts[0].shape[1:], np.result_type(*parts))
+        for mine, part in zip(rows, parts, strict=True):
+            found[mine] = part
+        return found
+
+    def generating(self, e: ndarray) -> ndarray:
+        return self._gather(lambda law, e: law.generating(e), e)
+
+    def slopes(self, e: ndarray) -> ndarray:
+        return self._gather(lambda law, e: law.slopes(e), e)
+
+    def pair_activity(self, members: int) -> Float[ndarray, "*batch members members"]:
+        return np.stack([law.pair_activity(members) for law in self.laws])[self.which]
+
+    def pattern_probability(self, active: Bool[ndarray, "patterns members"]) -> Float[ndarray, "*batch patterns"]:
+        return np.stack([law.pattern_probability(active) for law in self.laws])[self.which]
+
+    def activate(self, uniform: Float[ndarray, "*shape"], members: int) -> Bool[ndarray, "*shape members"]:
+        return self._gather(lambda law, u: law.activate(u, members), uniform)
 
 
 @lru_cache(maxsize=256)

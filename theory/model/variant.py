@@ -11,13 +11,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.features import FeatureDistribution, Independent
 from theory.model.problem import Problem
-from theory.model.set_families import Equicorrelated, partial_parameters
+from theory.model.set_families import Equicorrelated
 from theory.model.set_laws import ALL_OR_NONE, SetLaw
 from theory.model.set_names import SET_GRAMMAR, sets_of_names
 from theory.model.terms import DECODERS, PLAIN, Terms
@@ -25,8 +23,6 @@ from theory.model.value_names import VALUE_GRAMMAR
 from theory.model.values import UNIFORM, ValueLaw, value_law
 
 __all__ = ["STANDARD", "Variant", "add_variant", "variant_of"]
-
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,10 @@ class Variant:
             raise ValueError(f"--sets take {sizes} features, but there are n = {n}")
         for size, law in (*self.sets, *[(1, ALL_OR_NONE)] * (n - sizes)):
             members.append(range(first, first + size))
-            densities.append(_set_density(q[..., first : first + size], law))
+            own = q[..., first : first + size]
+            if (own != own[..., :1]).any():
+                raise ValueError("features of a set have one density, but they were given different ones")
+            densities.append(law.set_density(own[..., 0], size))
             laws.append(law)
             first += size
         return FeatureDistribution(members, np.stack(densities, axis=-1), laws, self.values)
@@ -152,23 +151,6 @@ class Variant:
 
 
 STANDARD = Variant()
-
-
-def _set_density(q: Float[ndarray, "*batch members"], law: SetLaw) -> Float[ndarray, "*batch"]:
-    """Density of a set in which the most frequent member has the density q."""
-    if (q != q[..., :1]).any():
-        raise ValueError("features of a set have one density, but they were given different ones")
-    member = q[..., 0]
-    if isinstance(law, Equicorrelated):
-        return np.asarray(partial_parameters(member, law.correlation)[0])
-    share = float(law.slopes(np.ones(q.shape[-1])).max())
-    p = member / share
-    if (p > 1 + _ROUNDING).any():
-        raise ValueError(
-            f"members of a set with the law {law} are active in at most {share:.6g} of all samples, so that their "
-            f"density cannot be {float(member.max()):.6g}"
-        )
-    return np.asarray(np.minimum(p, 1.0))
 
 
 def add_variant(parser: argparse.ArgumentParser) -> None:

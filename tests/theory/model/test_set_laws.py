@@ -31,7 +31,7 @@ LAWS = [
     EXACTLY_ONE,
     PartialCorrelation(0.7),
     PartialCorrelation(1.0),
-    Equicorrelated(0.4).at(np.array(0.3)),
+    Equicorrelated(0.4).at(0.3),
     ExactlyK(1),
     ExactlyK(2),
     ExactlyK(4),
@@ -257,3 +257,49 @@ def test_distributions_of_every_kind_are_frozen() -> None:
         for name in ("density", "feature_density", "activity"):
             with pytest.raises(FrozenInstanceError):
                 setattr(features, name, np.array([0.9]))
+
+
+@dataclass(frozen=True)
+class _Crowding(SetLaw):
+    """Members are active independently, more often in dense sets; written for one density at a time."""
+
+    def at(self, density: float) -> SetLaw:
+        return PartialCorrelation((1 + density) / 2)
+
+    def generating(self, e: ndarray) -> ndarray:
+        return self.at(1.0).generating(e)
+
+
+@dataclass(frozen=True)
+class _Solved(_Crowding):
+    """The same, and knows the set of a member's density q: p (1 + p) / 2 = q."""
+
+    def set_density(self, member: ndarray, members: int) -> ndarray:
+        return (np.sqrt(1 + 8 * member) - 1) / 2
+
+
+@pytest.mark.parametrize("law", [_Crowding(), Equicorrelated(0.4)], ids=repr)
+@pytest.mark.parametrize("n", [3, 8, 30])
+def test_a_batch_has_at_each_density_the_law_of_that_density(n: int, law: SetLaw) -> None:
+    sets, density = [[0, 1], *[[j] for j in range(2, n)]], np.array([[0.2], [0.5]])
+    laws = [law, *[ALL_OR_NONE] * (n - 2)]
+    batch = FeatureDistribution(sets, np.tile(density, n - 1), laws)
+    patterns = np.concatenate([np.eye(n, dtype=bool), np.ones((1, n), dtype=bool)])
+    W, b = np.random.default_rng(n).normal(size=(2, n)), np.full(n, -0.1)
+    losses = population_loss(W, b, Problem(m=2, features=batch))
+    drawn = sample(batch, 40_000, np.random.default_rng(0)) > 0
+    for k, p in enumerate(density[:, 0]):
+        one = FeatureDistribution(sets, p, [law.at(p), *laws[1:]])
+        assert_allclose(batch.feature_density[k], one.feature_density, rtol=1e-14)
+        assert_allclose(batch.pair_activity()[k], one.pair_activity(), rtol=1e-14)
+        assert_allclose(batch.pattern_probability(patterns)[k], one.pattern_probability(patterns), rtol=1e-12)
+        assert_allclose(losses[k], population_loss(W, b, Problem(m=2, features=one)), rtol=1e-8)
+        q = one.pair_activity()[0, 1]
+        assert abs((drawn[k, :, 0] & drawn[k, :, 1]).mean() - q) < 5 * np.sqrt(q * (1 - q) / 40_000)
+
+
+def test_commands_find_the_sets_density_of_a_law_that_changes_with_it_or_say_what_it_lacks() -> None:
+    q = np.array([[0.1] * 3, [0.4] * 3, [1.0] * 3])
+    assert_allclose(Variant(sets=((2, _Solved()),)).features(q).feature_density, q, rtol=1e-14)
+    with pytest.raises(NotImplementedError, match=r"_Crowding changes with the density .* override set_density"):
+        Variant(sets=((2, _Crowding()),)).features(q)

@@ -40,3 +40,33 @@ def test_the_link_to_the_explorer_is_to_the_page_that_the_build_writes_beside_th
     linked = re.findall(r'href="(\w+)\.html"', (ROOT / "docs/explorer.md").read_text("utf-8"))
     assert written == linked
     assert not (ROOT / f"docs/{written[0]}.md").exists()  # no page of the documentation is overwritten
+
+
+# What answers a question of the table "where is what", in the file that it leads to first.
+ANSWERS = {
+    "the exact loss, its gradient": "def population_loss_and_gradient(",
+    "the Hessian, minimum or saddle": "def hessian(",
+    "the antipodal boundary p = 4r / (2 + 5r)": "4*r/(5*r + 2)",
+    "the pentagon's optimum": "def optimise_polytope(",
+    'the grammar of "pentagon + 2 digon"': "def parse_geometry(",
+    "the knapsack of products": "knapsack",
+    "the continuation step along a branch": "def advance(",
+    "the spinodal": "def locate_spinodal(",
+    "the bisection of a phase boundary": "is bisected",
+    "the sparse sampler": "def sample_sparse(",
+    "the Wilson interval": "def wilson_interval(",
+}
+
+
+def test_the_table_of_questions_leads_to_files_that_answer_them() -> None:
+    page = (ROOT / "docs/contributing.md").read_text("utf-8").split("## Where is what")[1].split("\n## ")[0]
+    rows = {row.split(" | ")[0].strip("| "): re.findall(r"`([\w./]+(?:\.py|/))`", row) for row in page.splitlines()[4:]}
+    assert set(ANSWERS) <= set(rows)
+    for question, files in rows.items():
+        folder = ROOT
+        for file in files:
+            path = ROOT / file if "/" in file else folder / file
+            assert path.exists(), (question, file)
+            folder = path.parent
+        if question in ANSWERS:
+            assert ANSWERS[question] in (ROOT / files[0]).read_text("utf-8"), question

@@ -14,12 +14,6 @@ from theory.model.values import BINARY, UNIFORM, Symmetrised
 
 __all__ = ["VALUE_GRAMMAR", "interval", "laplace", "value_law_of_name"]
 
-VALUE_GRAMMAR = (
-    "uniform[:HIGH or :LOW,HIGH], binary, constant:C, discrete:VALUE@PROBABILITY,..., exponential[:SCALE], "
-    "half-normal[:SCALE], normal[:MEAN,DEVIATION], laplace[:MEAN,SCALE], gamma:SHAPE[,SCALE], beta:A,B, "
-    "scipy:NAME[,PARAMETER...], or signed: before one of non-negative values"
-)
-
 
 def interval(low: float, high: float) -> ValueLaw:
     """
@@ -68,18 +62,22 @@ def _uniform(*ends: float) -> ValueLaw:
     return interval(*((0.0, *ends)[-2:] if ends else (0.0, 1.0)))
 
 
-# Name, fewest and most parameters, and what makes the law of them.
-_FAMILIES: dict[str, tuple[int, int, Callable[..., ValueLaw]]] = {
-    "uniform": (0, 2, _uniform),
-    "binary": (0, 0, lambda: BINARY),
-    "constant": (1, 1, lambda c: BINARY if c == 1 else Discrete((c,))),
-    "exponential": (0, 1, lambda scale=1.0: Gamma(1.0, scale)),
-    "half-normal": (0, 1, HalfNormal),
-    "normal": (0, 2, Normal),
-    "laplace": (0, 2, laplace),
-    "gamma": (1, 2, Gamma),
-    "beta": (2, 2, lambda a, b: Numerical("beta", (a, b))),
+# Name, how its parameters are written, the fewest and most of them, and what makes the law of them.
+_FAMILIES: dict[str, tuple[str, int, int, Callable[..., ValueLaw]]] = {
+    "uniform": ("[:HIGH or :LOW,HIGH]", 0, 2, _uniform),
+    "binary": ("", 0, 0, lambda: BINARY),
+    "constant": (":C", 1, 1, lambda c: BINARY if c == 1 else Discrete((c,))),
+    "exponential": ("[:SCALE]", 0, 1, lambda scale=1.0: Gamma(1.0, scale)),
+    "half-normal": ("[:SCALE]", 0, 1, HalfNormal),
+    "normal": ("[:MEAN,DEVIATION]", 0, 2, Normal),
+    "laplace": ("[:MEAN,SCALE]", 0, 2, laplace),
+    "gamma": (":SHAPE[,SCALE]", 1, 2, Gamma),
+    "beta": (":A,B", 2, 2, lambda a, b: Numerical("beta", (a, b))),
 }
+VALUE_GRAMMAR = (
+    f"{', '.join(name + usage for name, (usage, *_) in _FAMILIES.items())}, discrete:VALUE@PROBABILITY,..., "
+    "scipy:NAME[,PARAMETER...], or signed: before one of non-negative values"
+)
 
 
 def value_law_of_name(text: str) -> ValueLaw:
@@ -114,7 +112,7 @@ def value_law_of_name(text: str) -> ValueLaw:
         return Discrete(tuple(_number(v, text) for v, _, _ in atoms), tuple(_number(q, text) for _, _, q in atoms))
     if name not in _FAMILIES:
         raise ValueError(f"values must be {VALUE_GRAMMAR}; got {text!r}")
-    fewest, most, make = _FAMILIES[name]
+    _, fewest, most, make = _FAMILIES[name]
     numbers = [_number(x, text) for x in rest.split(",")] if rest else []
     if not fewest <= len(numbers) <= most:
         wanted = str(fewest) if fewest == most else f"{fewest} to {most}"

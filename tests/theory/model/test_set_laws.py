@@ -231,7 +231,7 @@ def test_distributions_stay_locked_when_pickled_and_copied(features: FeatureDist
     assert features.feature_density is not None
     for twin in (pickle.loads(pickle.dumps(features)), copy.deepcopy(features), copy.copy(features)):
         assert (twin.sets, twin.laws, twin.values) == (features.sets, features.laws, features.values)
-        for array in (twin.density, twin.feature_density):
+        for array in (twin.density, twin.feature_density, twin.activity, twin.set_of_feature):
             assert not array.flags.writeable
 
 

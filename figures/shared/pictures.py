@@ -98,7 +98,9 @@ def compressed(figure: "Figure", metadata: dict[str, str]) -> bytes:
     figure.savefig(full, format="png")
     for key, text in metadata.items():
         texts.add_itxt(key, text)
-    picture = Image.open(full).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    # Coverage, not the median cut: that one gives colour bars, which are small, colours that are not theirs.
+    how = Image.Quantize.MAXCOVERAGE
+    picture = Image.open(full).convert("RGB").quantize(_COLOURS, how, dither=Image.Dither.NONE)
     picture.save(small, format="png", optimize=True, pnginfo=texts)
     return small.getvalue()
 

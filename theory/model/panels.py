@@ -297,7 +297,8 @@ def _range(name: str, frozen: Any) -> tuple[float, float, tuple[float, float]]:
             if not (low < place < high) or shares * place**2 > part * square:
                 continue
             ends = (place, high) if sign > 0 else (low, place)
-            if quad(second, ends[0], ends[1], limit=200)[0] <= part * square:
+            # A full output has no warnings: what a bad integral would let through, the mass of the panels refuses.
+            if quad(second, ends[0], ends[1], limit=200, full_output=1)[0] <= part * square:
                 return distance * scale
         return math.inf
 

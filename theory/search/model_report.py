@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelReport", "report"]
 
-# Up to so many features the optimum is searched for, with terms up to so many; beyond, the best tegum product stands in
-# where features are equal and there are no terms.
-_SEARCHED, _SEARCHED_WITH_TERMS = 20, 12
+# Up to so many features the optimum is searched for, with terms up to so many; beyond, where features are equal and
+# there are no terms, the best arrangement of polytopes, codes and, up to so many features, even frames stands in.
+_SEARCHED, _SEARCHED_WITH_TERMS, _FRAMED = 20, 12, 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +171,9 @@ def report(
 
     Notes
     -----
-    Up to 20 features (12 with terms) losses are compared with ``global_optimum``; beyond, with ``best_tegum_product``
-    where features are equal and there are no terms, and with nothing otherwise. Beyond 20 features ``worth`` is put
+    Up to 20 features (12 with terms) losses are compared with ``global_optimum``; beyond, where features are equal and
+    there are no terms, with the best arrangement of polytopes, codes and, up to 400 features, even frames that are
+    descended for it (half a minute at n = 400), and with nothing otherwise. Beyond 20 features ``worth`` is put
     together from pairs of features.
 
     Examples
@@ -241,10 +242,11 @@ def _best(problem: Problem, seed: int) -> tuple[float, str, str]:
     equal = np.ptp(problem.density) == 0 and np.ptp(problem.importance) == 0
     if not (equal and problem.textbook):
         return np.nan, "", "not searched"
-    from theory.packing.best_product import best_tegum_product
+    from theory.packing.mixtures import best_mixture, frames_of_parts
 
-    packed = best_tegum_product(problem.n, problem.m, float(problem.density[0]))
-    return packed.loss * float(problem.importance[0]), packed.product.name, "best known"
+    at = problem.n, problem.m, float(problem.density[0])
+    packed = best_mixture(*at, frames_of_parts(*at, seed=seed) if problem.n <= _FRAMED and problem.m > 1 else ())
+    return packed.loss * float(problem.importance[0]), packed.name, "best known"
 
 
 def _has_optimum(problem: Problem) -> bool:

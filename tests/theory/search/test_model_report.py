@@ -177,6 +177,8 @@ def test_four_hundred_features_are_reported(tmp_path: Path) -> None:
     found = report(0.8 * W, b, problem)
     one = found.data.isel(instance=0)
     assert str(one.status.values) == "best known"
+    assert "frame" in str(one.best_geometry.values), "even frames beat products here"
+    assert one.best_loss < 0.995 * theory.best_tegum_product(400, 30, 0.05).loss
     assert_allclose(one.own_error + one.interference + one.collective, one.loss, rtol=1e-6)
     # Put together from pairs, against the loss without the feature.
     W_, b_ = 0.8 * W, b.copy()

@@ -229,11 +229,12 @@ def draw(data: xr.Dataset) -> "Figure":
     _draw_growth(right, data)
     angle = ANGLES[0]
     d, guaranteed = data["dimension"].values, data["guaranteed"].sel(angle=angle).values
+    most = f"{d[-1]:,.0f}".replace(",", " ")
     headline(
         figure,
         f"Almost orthogonal directions grow exponentially with the dimension, but slowly: between {90 - angle}° and "
-        f"{90 + angle}° at least e^{guaranteed[-1]:.0f} fit into {d[-1]:.1g} dimensions, a rate of "
-        f"{guaranteed[-1] / d[-1]:.1e} each",
+        f"{90 + angle}° at least e^{guaranteed[-1]:.0f} fit into {most} dimensions, a rate of "
+        f"{guaranteed[-1] / d[-1]:.5f} per dimension",
     )
     return figure
 
@@ -253,10 +254,12 @@ def _draw_angles(axes: "Axes", data: xr.Dataset) -> None:
             axes.plot(x, y / x, marker, color=colour, ms=11 if marker == "*" else 5, mec="black", mew=0.5)
     for marker, name in (("o", "greedy, measured"), ("D", "root systems"), ("*", "quadratic phases")):
         axes.plot([], [], marker, color="white", mec="black", label=name, ms=9 if marker == "*" else 5)
-    axes.set(xscale="log", yscale="log", xlim=(3, 3e4), ylim=(0.3, 1e9))
+    axes.set(xscale="log", yscale="log", xlim=(3, 3e4), ylim=(1e-3, 1e9))
+    axes.set_yticks([1e0, 1e2, 1e4, 1e6, 1e8])  # below is room for the legend
+    axes.minorticks_off()
     axes.set_xlabel("dimension $d$")
     axes.set_ylabel("vectors per dimension $N/d$")
-    axes.legend(facecolor="white", framealpha=1, edgecolor="none", fontsize=8, loc="upper left", ncol=2)
+    axes.legend(frameon=False, fontsize=8, loc="lower left", ncol=2)
     axes.set_title("(a) guaranteed (solid) to upper bound (dashed)", fontsize=10, loc="left")
 
 
@@ -272,20 +275,22 @@ def _draw_one_degree(axes: "Axes", data: xr.Dataset) -> None:
         )
     )
     for name, bound, colour, style in (
-        ("upper bound (Welch, Rankin)", log_upper, COLOURS[5], "--"),
-        ("guaranteed: explicit sets", log_explicit, COLOURS[0], "-"),
+        ("upper bound", log_upper, COLOURS[5], "--"),
+        ("guaranteed: explicit", log_explicit, COLOURS[0], "-"),
         ("guaranteed: covering", log_covering, COLOURS[2], "-"),
     ):
         axes.plot(d, np.exp(np.minimum([bound(x, eps) for x in d], 60)) / d, style, color=colour, lw=1.8, label=name)
-    axes.plot(d, np.exp(np.minimum(d * eps**2 / 4, 60)) / d, color=COLOURS[6], lw=1.2, ls=":",
-              label="Johnson-Lindenstrauss $e^{dε^2/4}$")  # fmt: skip
+    axes.plot(d, np.exp(np.minimum(d * eps**2 / 4, 60)) / d, color=COLOURS[6], lw=1.2, ls=":")
+    axes.text(0.98, 0.03, "dotted: Johnson-Lindenstrauss $e^{dε^2/4}$", transform=axes.transAxes, ha="right",
+              fontsize=8, color="0.35")  # fmt: skip
     axes.axvspan(min(WIDTHS), max(WIDTHS), color="0.88", lw=0, zorder=0)
     axes.plot(d, np.ones_like(d), color="black", lw=0.8)
     axes.set(yscale="log", xlim=(0, 3e5), ylim=(0.004, 1e16))
     axes.set_xticks([0, 1e5, 2e5, 3e5], ["0", "100 000", "200 000", "300 000"])
     axes.set_xlabel(f"dimension $d$  (grey: widths of transformers, {min(WIDTHS)} to {max(WIDTHS)})")
     axes.set_ylabel("vectors per dimension $N/d$")
-    axes.legend(facecolor="white", framealpha=1, edgecolor="none", fontsize=8, loc="upper left")
+    # Between the two guaranteed bounds, where no line runs.
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.35, 1.0), handlelength=1.4)
     axes.set_title("(b) 89° to 91°: straight lines are exponential", fontsize=10, loc="left")
 
 

@@ -213,8 +213,8 @@ def draw(data: xr.Dataset) -> "Figure":
     p = float(data["learned_density"].min())
     headline(
         figure,
-        f"Behind a ReLU negative interference is free: {float(share.sel(model='relu')):.0f} % of what trained ReLU "
-        f"models have is negative at p = {p:g}, {float(share.sel(model='linear')):.0f} % of what linear ones have",
+        f"Behind a ReLU negative interference is free: at p = {p:g} it is {float(share.sel(model='relu')):.0f}% of all "
+        f"interference in trained ReLU models, {float(share.sel(model='linear')):.0f}% in linear ones",
     )
     return figure
 
@@ -259,12 +259,13 @@ def _draw_shares(axes: "Axes", data: xr.Dataset) -> None:
         axes.plot((p[:, None] * spread).ravel(), share.ravel(), marker, color=colour, ms=4, alpha=0.45, ls="none",
                   label=f"{name}, trained")  # fmt: skip
         axes.plot(p, share.mean(1), "_", color=colour, ms=26, mew=2.5)
+        axes.plot([], [], color=colour, lw=2.5, label=f"{name}, mean")
     axes.axhline(1, color=COLOURS[6], lw=1.2, label="digons: 1")
     axes.axhline(PENTAGON_SHARE, color=COLOURS[6], lw=1.2, ls="--", label=f"pentagon: {PENTAGON_SHARE:.3f}")
     axes.axhline(0.5, color=COLOURS[6], lw=1.2, ls=":", label="no preference: 1/2")
     axes.set_xscale("log")
     axes.set_xlim(0.5, 0.006)
-    axes.set_ylim(-0.32, 1.05)  # room for the legend
+    axes.set_ylim(-0.38, 1.05)  # room for the legend
     axes.set_yticks(np.linspace(0, 1, 6))
     axes.set_xlabel("density  $1-S$      (dense → sparse)")
     axes.set_ylabel("negative share of the interference")

@@ -336,7 +336,7 @@ def draw(data: xr.Dataset) -> "Figure":
             if not j:
                 axes.set_title(f"S = {sparsity:g}, density {1 - sparsity:.2g}", fontsize=11)
             if not k:
-                axes.set_ylabel(f"{label}\n$W^TW$ | $b$")
+                axes.set_ylabel(f"{label}\n$W^TW$ | $b$, {min(shown, N)} of {N} features", fontsize=9)
     figure.colorbar(image, ax=figure.axes[:9], label="$W^TW$ and $b$", shrink=0.5)
     theory = (
         (np.ones(3), (data["pairing_loss"] / data["linear_loss"]).values, "loss / linear optimum"),
@@ -357,8 +357,8 @@ def draw(data: xr.Dataset) -> "Figure":
     headline(
         figure,
         f"Linear and ReLU models part only where features are sparse: at S = {SPARSITIES[-1]:g} ReLU output stores "
-        f"{counts[1, -1]} features, not {counts[0, -1]}, for {1 - least[1, -1]:.0%} less loss; at "
-        f"S = {SPARSITIES[0]:g} for {max(0.0, 1 - least[1, 0]):.0%} less",
+        f"{counts[1, -1]} of {N} features, not {counts[0, -1]}, at {1 - least[1, -1]:.0%} less loss; at "
+        f"S = {SPARSITIES[0]:g} its loss is {max(0.0, 1 - least[1, 0]):.0%} less",
     )
     return figure
 

@@ -304,7 +304,7 @@ def _draw_pair(axes: "Axes", data: xr.Dataset) -> None:
         axes.plot(x, data[f"{name}_loss"].values / x / unit, color=colour, lw=2.2, label=f"{label}, optimised")
         p = data["pair_density"].values
         axes.plot(p, data[ideal].values / p / unit, color=colour, lw=1.1, ls=(0, (1, 1.5)), label=f"{label}, idealised")
-    for key, word, offset in (("exact_pair", "optimised", (-60, -50)), ("ideal_pair", "idealised", (30, 26))):
+    for key, word, offset in (("exact_pair", "optimised", (-60, -50)), ("ideal_pair", "idealised", (12, 52))):
         p = data.attrs[key]
         axes.annotate(
             f"{word}: p = {p:.4f}",

@@ -281,8 +281,8 @@ def _headline(data: xr.Dataset) -> str:
     agrees = np.concatenate([part["agrees"].values.ravel() for part in parts]).mean()
     second = np.concatenate([part["boundary_order"].values[_changes(part)] == 2 for part in parts])
     return (
-        f"Training learns the phase of the exact optimum in {agrees:.1%} of the cells; "
-        f"its boundary is of first order at {1 - second.mean():.0%} of the places"
+        f"Training learns the phase of the exact optimum in {agrees:.1%} of the cells; from phase to phase the optimum "
+        f"changes at first order in {1 - second.mean():.0%} of the places, continuously in the others"
     )
 
 

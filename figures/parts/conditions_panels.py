@@ -47,7 +47,8 @@ def draw(data: xr.Dataset) -> "Figure":
     headline(
         figure,
         f"Three equal features share a plane even at density {float(data['three_density'][densest]):g} ({gain:.1%} "
-        f"less loss than without one); optimal weights cost up to {excess:.0%} more where features are denser",
+        f"less loss than with one left out); weights made for sparser features cost up to {excess:.0%} more than the "
+        "best",
     )
     return figure
 
@@ -92,7 +93,7 @@ def _importance(axes: "Axes", data: xr.Dataset) -> None:
         where = f"{name}_importance"
         axes.plot(data[where], 1e3 * data[f"{where}_loss"], color=COLOURS[k], lw=2, label=label)
     crossing = data.attrs["importance_crossing"]
-    axes.axvline(crossing, color=COLOURS[6], lw=1, ls=":")
+    axes.axvline(crossing, ymax=0.8, color=COLOURS[6], lw=1, ls=":")  # not through the legend
     axes.text(crossing, 0.03, f" {crossing:.4f}", transform=axes.get_xaxis_transform(), fontsize=9)
     axes.set_xscale("log")
     axes.set_xlabel("importance of one feature, relative to the others")
@@ -105,9 +106,10 @@ def _reach(axes: "Axes", data: xr.Dataset) -> None:
     S, most, y = data["polytope_superposition"].values, data["polytope_reach"].values, np.arange(data.sizes["polytope"])
     axes.barh(y + 0.2, S, 0.38, color=COLOURS[0], label="superposition of a feature")
     axes.barh(y - 0.2, most, 0.38, color=COLOURS[1], label="what all others can activate of it")
-    axes.axvline(1, color=COLOURS[7], lw=1, ls=":")
+    axes.axvline(1, ymax=0.85, color=COLOURS[7], lw=1, ls=":")
     axes.set_yticks(y, data["polytope"].values)
     axes.set_ylim(-0.6, len(y) + 0.6)  # room for the legend
+    axes.set_xlabel("(the feature's own full activation = 1)")
     axes.set_title("(e) superposition is not activation", fontsize=11, loc="left")
     axes.legend(frameon=False, fontsize=9, loc="upper right")
 

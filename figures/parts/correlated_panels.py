@@ -89,7 +89,7 @@ def _partnered(W: "ndarray") -> "ndarray":
 
 def _draw_gram(axes: "Axes", W: "ndarray") -> None:
     W = _partnered(W)
-    image = axes.imshow(W.T @ W, cmap="RdBu", vmin=-1, vmax=1)
+    image = axes.imshow(W.T @ W, cmap="RdBu_r", vmin=-1, vmax=1)
     _frame_sets(axes, W.shape[1], both=True)
     axes.set_xlabel("$W^T W$; second set in the order of the first's", fontsize=9)
     axes.figure.colorbar(image, ax=axes, shrink=0.8)
@@ -98,7 +98,7 @@ def _draw_gram(axes: "Axes", W: "ndarray") -> None:
 def _draw_aligned(axes: "Axes", W: "ndarray") -> None:
     W = _partnered(W)
     U, _, Vt = np.linalg.svd(W[:, : W.shape[1] // 2])
-    axes.imshow(Vt.T @ U.T @ W, cmap="RdBu", vmin=-1, vmax=1)
+    axes.imshow(Vt.T @ U.T @ W, cmap="RdBu_r", vmin=-1, vmax=1)
     _frame_sets(axes, W.shape[1], both=False)
     axes.set_xlabel("feature", fontsize=9)
     axes.set_ylabel("hidden dimension", fontsize=9)

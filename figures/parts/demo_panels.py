@@ -53,7 +53,8 @@ def draw(data: xr.Dataset) -> "Figure":
     headline(
         figure,
         f"Of {n} features in {m} dimensions a linear model keeps {_range(linear)} at every density, a ReLU model "
-        f"{_range(relu[0])} when dense and {_range(relu[-1])} when sparse: pairs first, then everything shared",
+        f"{_range(relu[0])} when dense and {_range(relu[-1])} when sparse: "
+        "pairs first, then all that is stored is shared",
     )
     return figure
 

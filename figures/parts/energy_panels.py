@@ -73,10 +73,12 @@ def _losses(axes: "Axes", data: xr.Dataset, leaves: int, stays: int) -> None:
         axes.axhline(value, color=COLOURS[2], lw=0.7, ls=":")
         if all(abs(value - other) > _LABEL_APART for other in placed):
             placed.append(float(value))
-            axes.text(step[-1], value, f"{_in_words(D)} ", ha="right", va="bottom", fontsize=8, color=COLOURS[2],
-                      bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.4})  # fmt: skip
+            axes.text(1.03 * step[-1], value, _in_words(D), va="center", fontsize=8, color=COLOURS[2],
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4})  # fmt: skip
     axes.set_xlabel("step")
     axes.set_ylabel("exact loss / zero model's")
+    axes.set_xlim(-0.05 * step[-1], 1.5 * step[-1])  # labels to the right of the runs
+    axes.set_xticks(np.linspace(0, step[-1], 4))
     axes.set_ylim(0, 1.15)
     axes.set_title("(a) rests at exact stationary points, their $D_i$", fontsize=11, loc="left")
     axes.legend(frameon=False, fontsize=9, loc="upper right", ncol=2)

@@ -53,9 +53,9 @@ def draw(data: xr.Dataset) -> "Figure":
     share = data["together"].mean("density").values
     headline(
         figure,
-        f"The denser, the more like PCA{' without any step' if order else ''}: {off[0]:.0%} below its loss at "
-        f"p = {p[0]:g}, {off[-1]:.1%} at {p[-1]:g}.  Anticorrelated features share a factor: "
-        f"{share[:, 0].min():.0%} to {share[:, 0].max():.0%} of the pairs",
+        f"The denser the pairs, the more the optimum is like PCA{', without any step' if order else ''}: its loss is "
+        f"{off[0]:.0%} below PCA's at p = {p[0]:g}, {off[-1]:.1%} at {p[-1]:g}; of anticorrelated pairs "
+        f"{share[:, 0].min():.0%} to {share[:, 0].max():.0%} share a factor",
     )
     return figure
 

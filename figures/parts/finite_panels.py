@@ -44,8 +44,8 @@ def draw(data: xr.Dataset) -> "Figure":
     few, many = excess[1, :, 0], excess[1, :, -1]
     headline(
         figure,
-        f"A fixed data set: {known[0]} samples cost the ReLU model {few.min():.0%} to {few.max():.0%} more than fresh "
-        f"ones, {known[-1]} samples {many.min():.1%} to {many.max():.1%}",
+        f"Trained on {known[0]} fixed samples a ReLU model costs {few.min():.0%} to {few.max():.0%} more than with "
+        f"fresh ones, on {known[-1]} {many.min():.1%} to {many.max():.1%}".replace("-", "−"),
     )
     return figure
 

@@ -57,7 +57,14 @@ def draw(data: xr.Dataset) -> "Figure":
 
 def _percents(data: xr.Dataset, at: int) -> str:
     shares = data["share"].isel(trained_density=at).values
-    return " and ".join(f"{x:.0%} from {init} weights" for init, x in zip(data["init"].values, shares, strict=True))
+    return " and ".join(
+        f"{x:.0%} from {_in_words(init)} weights" for init, x in zip(data["init"].values, shares, strict=True)
+    )
+
+
+def _in_words(init: str) -> str:
+    """A start as a name in a sentence."""
+    return init.capitalize() if init == "xavier" else str(init)
 
 
 def _shade(axes: "Axes", data: xr.Dataset, run: int) -> None:
@@ -125,6 +132,8 @@ def _draw_side(axes: "Axes", W: "ndarray") -> None:
         setter(-0.85, 0.85)
     for name, setter in (("u_1", axes.set_xlabel), ("u_2", axes.set_ylabel), ("u_3", axes.set_zlabel)):  # type: ignore[attr-defined]
         setter(f"$W_i \\cdot {name}$", fontsize=8, labelpad=-6)
+    axes.zaxis.set_rotate_label(False)  # type: ignore[attr-defined]  # else it stands on its head
+    axes.zaxis.label.set_rotation(90)  # type: ignore[attr-defined]
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):  # type: ignore[attr-defined]
         axis.set_ticks([-0.5, 0, 0.5])
     axes.tick_params(labelsize=7, pad=-3)
@@ -168,7 +177,7 @@ def _draw_minima(axes: "Axes", data: xr.Dataset) -> None:
         scale = np.array([3 * optimise_polytope("digon", x).loss for x in trained])
         level = np.median(data["run_loss"].values[j], axis=1) / scale
         axes.plot(trained * (0.96, 1.04)[j], level, marker, color=COLOURS[(5, 3)[j]], ms=6, mec="white", ls="none",
-                  label=f"median run from {init} weights")  # fmt: skip
+                  label=f"median run from {_in_words(init)} weights")  # fmt: skip
         for x, share in zip(trained, data["share"].values[j], strict=True):
             axes.text(x, (0.62, 0.45)[j], f"{share:.0%}", color=COLOURS[(5, 3)[j]], fontsize=9, ha="center")
     ticks = [x for x in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if p[0] * 0.99 <= x <= p[-1] * 1.01]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
+# What tells the cases apart.
+_TOLD = ("important:\ndense", "important:\nsparse", "densities\nshuffled", "equal\nimportances")
 # Norms below which a feature is not drawn as stored.
 _FAINT = 0.1
 
@@ -79,7 +81,7 @@ def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
                 axes.plot(
                     [x - 0.15, x + 0.15], [level, level], color=colour, ls=style, lw=2, label=name if label else None
                 )
-    axes.set_xticks(range(4), CASES)
+    axes.set_xticks(range(4), [f"{case}\n{told}" for case, told in zip(CASES, _TOLD, strict=True)])
     axes.set_yticks(range(6))
     axes.set_ylim(0.2, 5.5)
     axes.set_ylabel("features represented, of five")

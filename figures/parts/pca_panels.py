@@ -86,8 +86,10 @@ def _draw_counts(axes: "Axes", data: xr.Dataset) -> None:
     axes.set_yticks(range(COUNTS))
     axes.set_ylim(-0.75, 3.6)
     axes.set_ylabel("collapsed sets")
-    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 0.1))
-    axes.set_title("3 sets of 2 correlated features, n = 6, m = 2", fontsize=11)
+    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    axes.set_title(
+        "(a) 3 sets of 2 correlated features, n = 6, m = 2; optima between the steps below", fontsize=10, loc="left"
+    )
 
 
 def _broken(ratio: "ndarray") -> "ndarray":
@@ -115,7 +117,8 @@ def _draw_losses(axes: "Axes", data: xr.Dataset) -> None:
     axes.set_yticks([1, 1.5, 2, 3, 4, 6], ["1", "1.5", "2", "3", "4", "6"])
     axes.set_ylim(0.9, 6)
     axes.set_ylabel("loss / lowest exact loss")
-    axes.legend(frameon=False, fontsize=9, loc="upper right", title="lines: exact minima; points: learned",
+    axes.set_title("(b) what another number of collapsed sets costs", fontsize=10, loc="left")
+    axes.legend(frameon=False, fontsize=9, loc="upper left", title="lines: exact minima; points: learned",
                 title_fontsize=9, ncols=2)  # fmt: skip
 
 

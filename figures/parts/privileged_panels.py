@@ -41,6 +41,9 @@ def draw(data: xr.Dataset) -> "Figure":
             _draw_neurons(axes, data["W"].values[j, k, chosen[j, k]])
             if not j:
                 axes.set_title(f"p = {data['density'].values[k]:g}", fontsize=11)
+        drawn = data["W"].values[j, shown, chosen[j, shown]]
+        reach = [np.where(s * drawn > 0, drawn, 0).sum(-1) for s in (-1, 1)]
+        panels[j, 0].set_ylim(1.08 * reach[0].min(), 1.08 * reach[1].max())
         panels[j, 0].set_ylabel(f"{label}\nweights of the neuron", fontsize=9)
     for axes in panels[1]:
         axes.set_xlabel("neuron", fontsize=9)
@@ -122,10 +125,10 @@ def _draw_losses(axes: "Axes", data: xr.Dataset) -> None:
         x = np.repeat(p, data.sizes["instance"])
         axes.plot(x, data["loss"].values[j].ravel(), "os"[j], color=COLOURS[(0, 5)[j]], ms=4, alpha=0.4)
         axes.plot(p, data["loss"].values[j].min(1), "os"[j], color=COLOURS[(0, 5)[j]], ms=7, label=label)
-    axes.set_ylim(0, 1.3)
+    axes.set_ylim(0, 1.75)  # room for the legend
     _density_axis(axes, data)
     axes.set_ylabel("loss (monosemantic = 1)")
-    axes.legend(frameon=False, fontsize=8, loc="lower left")
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
     axes.set_title("(d) loss of all instances, best large", fontsize=11, loc="left")
 
 

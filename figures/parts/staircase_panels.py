@@ -1,6 +1,6 @@
 """The picture of the staircase: averages, dimensionalities, and the band of losses."""
 
-from figures.shared.script import COLOURS, new_figure
+from figures.shared.script import COLOURS, headline, new_figure
 
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ def draw(data: xr.Dataset) -> "Figure":
     last.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     last.minorticks_off()
     last.set_xlabel("1 / (1 − S)      (dense → sparse)", fontsize=12)
-    figure.suptitle(_title(data), fontsize=15, x=0.01, ha="left")
+    headline(figure, _title(data))
     return figure
 
 
@@ -63,7 +63,7 @@ def _title(data: xr.Dataset) -> str:
     lower = int((learned < below).sum())
     who = "every trained model lies" if not lower else f"{learned.size - lower} of {learned.size} trained models lie"
     return (
-        f"{data.attrs['n']} equal features in {data.attrs['m']} dimensions: {who} above the predicted floor,\n"
+        f"{data.attrs['n']} equal features in {data.attrs['m']} dimensions: {who} above the predicted floor, "
         "and the staircase of polytopes ends where even frames, D = m/k, begin to pay"
     )
 

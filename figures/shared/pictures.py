@@ -98,7 +98,9 @@ def compressed(figure: "Figure", metadata: dict[str, str]) -> bytes:
     figure.savefig(full, format="png")
     for key, text in metadata.items():
         texts.add_itxt(key, text)
-    picture = Image.open(full).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    # Coverage, not the median cut: that one gives colour bars, which are small, colours that are not theirs.
+    how = Image.Quantize.MAXCOVERAGE
+    picture = Image.open(full).convert("RGB").quantize(_COLOURS, how, kmeans=1, dither=Image.Dither.NONE)
     picture.save(small, format="png", optimize=True, pnginfo=texts)
     return small.getvalue()
 
@@ -196,11 +198,17 @@ def _shown(folder: Path, names: Sequence[str], claims: Mapping[int, str]) -> lis
             "",
             f"![{_plain(made['title'])}]({FOLDER}/{name}.png)",
             "",
-            *(f"{_plain(' '.join(part.split()))}\n" for part in script[-1].split("\n\n")),
+            *(f"{_plain(_joined(part))}\n" for part in script[-1].split("\n\n")),
             f"Claims: {links}. Made by `python figures/{name}.py --seed {made['seed']}`, {made['software']}.",
             "",
         ]
     return lines
+
+
+def _joined(part: str) -> str:
+    """A paragraph on one line; of a list, every item."""
+    items = ("\n" + part.strip()).split("\n- ")
+    return "\n- ".join(" ".join(item.split()) for item in items).strip()
 
 
 def _plain(text: str) -> str:

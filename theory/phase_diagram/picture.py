@@ -267,15 +267,17 @@ def _name_regions(
         drawn = sketches and W.shape[-2] <= 2
         inward = 1 if at[1] ** 2 > r[0] * r[-1] else -1  # names are nearer to the middle than their sketches
         aside = 6 if np.log(p[-1] / at[0]) < 0.12 * np.log(p[-1] / p[0]) else 0  # off the left edge
+        above = 7 if inward < 0 and np.log(at[1] / r[0]) < 0.12 * np.log(r[-1] / r[0]) else 0  # off the lower edge
         if drawn:
-            _sketch(axes, W[place], at, _SKETCH if wide else 0.75 * _SKETCH, (aside, 10 * inward) if wide else (0, 0))
+            moved = (aside, 10 * inward + above) if wide else (0, 0)
+            _sketch(axes, W[place], at, _SKETCH if wide else 0.75 * _SKETCH, moved)
         which = int(phase[place])
         if wide and which not in named:  # the regions of one phase have one colour
             named.add(which)
             text = {"superposition": "in superposition"}.get(names[which], names[which]).replace(" ", "\n", 1)
             side = ("top" if inward > 0 else "bottom") if drawn else "center"
-            axes.annotate(text, at, (aside, inward * (9 - _SKETCH / 2) if drawn else 0), textcoords="offset points",
-                          ha="center", va=side, fontsize=9, zorder=6,
+            axes.annotate(text, at, (aside, inward * (9 - _SKETCH / 2) + above if drawn else 0),
+                          textcoords="offset points", ha="center", va=side, fontsize=9, zorder=6,
                           color="white" if names[which] == "dedicated" else "black")  # fmt: skip
 
 

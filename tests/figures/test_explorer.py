@@ -64,6 +64,7 @@ def browser() -> Iterator[Any]:
 def opened(browser: Any, written: Path, **settings: Any) -> tuple[Any, list[str]]:
     """The page, with the network off, and the list that its complaints go to."""
     context = browser.new_context(offline=True, **settings)
+    context.set_default_timeout(240_000)  # milliseconds: nothing here is about speed, and other tests run beside it
     tab, said = context.new_page(), []
     tab.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     tab.on("pageerror", lambda error: said.append(str(error)))

@@ -21,13 +21,11 @@ import numpy as np
 import xarray as xr
 
 from figures.parts.finite_panels import draw
-from figures.parts.finite_training import FRESH, MODELS, SPARSITIES, N, run_all
-from figures.shared.verdicts import Finding, Verdict, by_recipe, weighed
+from figures.parts.finite_training import FRESH, MODELS, SPARSITIES, run_all
+from figures.shared.measures import off_diagonal_norm
+from figures.shared.verdicts import MUCH_BETTER, MUCH_BIGGER, Finding, Verdict, by_recipe, weighed
 from theory.tools.threads import one_blas_thread
 
-# As for the same statements on fresh samples: these parts better are "much better", these factors "much bigger", and
-# less than them "not much difference".
-_MUCH_BETTER, _MUCH_BIGGER = (0.01, 0.05, 0.1), (1.5, 2.0, 4.0)
 _TOP = 5
 # The size that is shown first; and by how much a data set may cost more than fresh samples to be as good.
 _FIRST, _AS_GOOD = 1000, 0.05
@@ -92,9 +90,7 @@ def off_diagonal(data: xr.Dataset, recipe: str = "") -> xr.DataArray:
     xarray.DataArray
         Frobenius norm, mean over the runs, by model, sparsity and size.
     """
-    W = data[f"{recipe}W"].values
-    G = (np.swapaxes(W, -1, -2) @ W) * (1 - np.eye(N))
-    return xr.DataArray(np.linalg.norm(G, axis=(-2, -1)).mean(-1), data["true_loss"].mean("run").coords)
+    return xr.DataArray(off_diagonal_norm(data[f"{recipe}W"].values).mean(-1), data["true_loss"].mean("run").coords)
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
@@ -107,19 +103,19 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         f"{name} on {where}, better by {least:.0%}": (size, loss, least)
         for name, size in sized.items()
         for where, loss in on.items()
-        for least in _MUCH_BETTER
+        for least in MUCH_BETTER
     }
     factors = {f"{name}, more than {factor:g} times": (size, factor) for name, size in sized.items()
-               for factor in _MUCH_BIGGER}  # fmt: skip
+               for factor in MUCH_BIGGER}  # fmt: skip
     # The post says it in brackets behind the sparsity of 0.1: that may be meant, or 0.9, which the sentence is about.
     bracketed = {f"S = {SPARSITIES[k]:g}, {label}": (k, *choice) for k in (-1, 0) for label, choice in factors.items()}
-    usual = f"{first}, more than {_MUCH_BIGGER[1]:g} times"
+    usual = f"{first}, more than {MUCH_BIGGER[1]:g} times"
     findings = [
         weighed(
             f"S = {sparsity:g}: ReLU models compress much better",
             partial(_gain, data, sparsity),
             by_recipe(compared),
-            f"{first} on all data, better by {_MUCH_BETTER[0]:.0%}",
+            f"{first} on all data, better by {MUCH_BETTER[0]:.0%}",
         )
         for sparsity in SPARSITIES
     ]

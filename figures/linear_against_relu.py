@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from figures.shared.measures import off_diagonal_norm
 from figures.shared.training import PAPER_RECIPE, trained
-from figures.shared.verdicts import NORMS, Finding, Verdict, by_recipe, weighed
+from figures.shared.verdicts import MUCH_BETTER, MUCH_BIGGER, NORMS, Finding, Verdict, by_recipe, weighed
 from numerics import Parameters, forward, sample
 from theory import Problem, best_pairing, feature_norms, population_loss
 
@@ -38,9 +39,6 @@ REPRESENTED = 0.5
 _SAMPLES = 40_000
 # The post: the linear model captures the top five, whose biases are smallest.
 STATED_TOP = 5
-# A loss this part below the linear optimum may be "much better"; of two sizes, one this many times the other may be
-# "much bigger", and sizes within that factor show "not much difference".
-_MUCH_BETTER, _MUCH_BIGGER = (0.01, 0.05, 0.1), (1.5, 2.0, 4.0)
 
 
 def compute(settings: Settings) -> xr.Dataset:
@@ -132,9 +130,7 @@ def off_diagonal(data: xr.Dataset, prefix: str = "") -> "ndarray":
     ndarray, shape (models, sparsities, instances)
         Frobenius norm; sqrt(2 k) for k ideal antipodal pairs.
     """
-    W = data[f"{prefix}W"].values
-    G = np.swapaxes(W, -1, -2) @ W
-    return np.asarray(np.linalg.norm(G * (1 - np.eye(N)), axis=(-2, -1)))
+    return off_diagonal_norm(data[f"{prefix}W"].values)
 
 
 def best(data: xr.Dataset, model: str, k: int, prefix: str = "") -> tuple["ndarray", "ndarray"]:
@@ -244,8 +240,8 @@ def _reach(data: xr.Dataset) -> Iterator[Finding]:
         yield weighed(
             f"S = {sparsity:g}: they compress much better",
             better,
-            by_recipe({f"loss lower by more than {least:.0%}": least for least in _MUCH_BETTER}),
-            f"loss lower by more than {_MUCH_BETTER[0]:.0%}",
+            by_recipe({f"loss lower by more than {least:.0%}": least for least in MUCH_BETTER}),
+            f"loss lower by more than {MUCH_BETTER[0]:.0%}",
         )
 
 
@@ -292,8 +288,8 @@ def _biases(data: xr.Dataset) -> Iterator[Finding]:
 def _couplings(data: xr.Dataset) -> Iterator[Finding]:
     """How W^T W off its diagonal grows with the sparsity."""
     size = {prefix: off_diagonal(data, prefix).mean(2) for prefix in ("", "paper_")}
-    much = by_recipe({f"more than {factor:g} times": factor for factor in _MUCH_BIGGER})
-    usual = f"more than {_MUCH_BIGGER[1]:g} times"
+    much = by_recipe({f"more than {factor:g} times": factor for factor in MUCH_BIGGER})
+    usual = f"more than {MUCH_BIGGER[1]:g} times"
     names = {
         "relu": "ReLU: W^T W off the diagonal is much bigger when sparse",
         "relu_hidden": "with a hidden ReLU: the same",

@@ -161,17 +161,21 @@ def three_set_findings(data: xr.Dataset) -> Iterator[Finding]:
     Finding
         Side by side, sometimes collapsed, and whether that is a failure.
     """
-    case, densities = CASES[2], [float(p) for p in data["density"].values]
-    here = data.sel(claim=case.claim)
+    yield from _beside_findings(data)
+    yield from _collapse_findings(data)
 
-    def apart(W: ndarray) -> ndarray:
-        """Angles within the sets, in degrees."""
-        C = np.array([cosines(w) for w in W.reshape(-1, *W.shape[-2:])])
-        within = np.array([[c[i, j] for i, j in case.members] for c in C])
-        return np.degrees(np.arccos(np.clip(within, -1, 1))).reshape(*W.shape[:-2], -1)
+
+# Where the models of claim 14 stand, by how they were trained.
+_THREE_SETS = {"": "run_W_14", f"{PAPER}, ": "paper_W_14"}
+
+
+def _beside_findings(data: xr.Dataset) -> Iterator[Finding]:
+    """Whether all sets lie side by side, at the best solution and in training."""
+    case, densities = CASES[2], [float(p) for p in data["density"].values]
+    best = data["best_side_by_side"].sel(claim=case.claim)
 
     def beside(density: float) -> tuple[str, bool]:
-        count = int(here["best_side_by_side"].sel(density=density, method="nearest"))
+        count = int(best.sel(density=density, method="nearest"))
         return f"{count} of {len(case.members)} sets", count == STATED_SIDE_BY_SIDE
 
     def learned(choice: tuple[str, float]) -> tuple[str, bool]:
@@ -179,10 +183,35 @@ def three_set_findings(data: xr.Dataset) -> Iterator[Finding]:
         share = float(np.mean([side_by_side(w, case.members) == STATED_SIDE_BY_SIDE for w in W]))
         return f"{share:.0%} of {len(W)} runs", share > _MOST
 
+    yield weighed(
+        f"all {STATED_SIDE_BY_SIDE} sets side by side at the best solution",
+        beside,
+        {f"density {p:g}": p for p in densities},
+        f"density {DRAWN:g}",
+    )
+    yield weighed(
+        f"training: models prefer all {STATED_SIDE_BY_SIDE} sets side by side",
+        learned,
+        {f"{recipe}density {p:g}": (name, p) for recipe, name in _THREE_SETS.items() for p in densities},
+        f"density {DRAWN:g}",
+    )
+
+
+def _collapse_findings(data: xr.Dataset) -> Iterator[Finding]:
+    """Whether sets collapse in training, and at the optimum."""
+    case, densities = CASES[2], [float(p) for p in data["density"].values]
+    minima = data["run_collapsed"].sel(claim=case.claim)
+
+    def apart(W: ndarray) -> ndarray:
+        """Angles within the sets, in degrees."""
+        C = np.array([cosines(w) for w in W.reshape(-1, *W.shape[-2:])])
+        within = np.array([[c[i, j] for i, j in case.members] for c in C])
+        return np.degrees(np.arccos(np.clip(within, -1, 1))).reshape(*W.shape[:-2], -1)
+
     def collapses(choice: tuple[str, float, float]) -> tuple[str, bool]:
         name, density, angle = choice
         if name == _NO_ANGLE:
-            runs = here["run_collapsed"].sel(density=density, method="nearest").values
+            runs = minima.sel(density=density, method="nearest").values
             share = float((runs[~np.isnan(runs)] > 0).mean())
         else:
             share = float((apart(_embeddings(data, name, density)) < angle).any(-1).mean())
@@ -193,22 +222,9 @@ def three_set_findings(data: xr.Dataset) -> Iterator[Finding]:
         count = int((apart(_embeddings(data, "best_W_14", density)) < angle).sum())
         return f"{count} sets", count == STATED_COLLAPSED
 
-    yield weighed(
-        f"all {STATED_SIDE_BY_SIDE} sets side by side at the best solution",
-        beside,
-        {f"density {p:g}": p for p in densities},
-        f"density {DRAWN:g}",
-    )
-    sources = {"": "run_W_14", f"{PAPER}, ": "paper_W_14"}
-    yield weighed(
-        f"training: models prefer all {STATED_SIDE_BY_SIDE} sets side by side",
-        learned,
-        {f"{recipe}density {p:g}": (name, p) for recipe, name in sources.items() for p in densities},
-        f"density {DRAWN:g}",
-    )
     by_angle = {
         f"{recipe}density {p:g}, less than {angle:g} degrees apart": (name, p, angle)
-        for recipe, name in sources.items()
+        for recipe, name in _THREE_SETS.items()
         for p in densities
         for angle in ANGLES
     }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from figures.parts.finite_training import FRESH, MODELS, SPARSITIES, N
+from figures.parts.finite_training import FRESH, MODELS, SPARSITIES
+from figures.shared.measures import off_diagonal_norm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,8 +91,7 @@ def _gain(axes: "Axes", data: xr.Dataset, known: np.ndarray) -> None:
 
 
 def _couplings(axes: "Axes", data: xr.Dataset, known: np.ndarray) -> None:
-    W = data["W"].sel(samples=known).values
-    norm = np.linalg.norm((np.swapaxes(W, -1, -2) @ W) * (1 - np.eye(N)), axis=(-2, -1)).mean(-1)
+    norm = off_diagonal_norm(data["W"].sel(samples=known).values).mean(-1)
     for j in range(len(MODELS)):
         for k in (0, len(SPARSITIES) - 1):
             axes.plot(known, norm[j, k], (":", "--", "-")[k], marker="o", ms=3, color=COLOURS[j], lw=1.8)

@@ -18,8 +18,8 @@ from typing import TypeVar
 
 from figures.shared.documents import CLAIMS
 
-__all__ = ["ANGLES", "DEPENDS", "FAILS", "HOLDS", "NORMS", "PAPER", "PARTLY", "UNDECIDED", "Choice", "Finding",
-           "Verdict", "by_recipe", "compare", "outcome_of", "weighed"]  # fmt: skip
+__all__ = ["ANGLES", "DEPENDS", "FAILS", "HOLDS", "MUCH_BETTER", "MUCH_BIGGER", "NORMS", "PAPER", "PARTLY", "UNDECIDED",
+           "Choice", "Finding", "Verdict", "by_recipe", "compare", "outcome_of", "weighed"]  # fmt: skip
 
 # What verdicts say; PARTLY is how they begin where a claim holds in some comparisons and not in others.
 HOLDS, PARTLY, FAILS, UNDECIDED = "holds", "holds in ", "does not hold", "cannot be decided"
@@ -29,6 +29,9 @@ PAPER = "the paper's recipe"
 # Norms from which on a feature may count as represented; degrees by which directions may differ and count as the same.
 NORMS = (0.1, 0.25, 0.5, 0.75, 0.9)
 ANGLES = (3.0, 5.0, 10.0, 20.0)
+# By which part a loss may have to be lower to be "much better"; from which factor on a number may be "much bigger", and
+# within which there is "not much difference".
+MUCH_BETTER, MUCH_BIGGER = (0.01, 0.05, 0.1), (1.5, 2.0, 4.0)
 
 Parameter = TypeVar("Parameter")
 

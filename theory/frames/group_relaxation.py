@@ -25,8 +25,8 @@ from scipy.optimize import minimize
 
 from theory.frames.gegenbauer import gegenbauer
 from theory.frames.mean_field import CosineLaw
-from theory.frames.output_loss import Nodes, OutputField
-from theory.frames.relaxation import _sphere, _tidied
+from theory.frames.output_loss import NEVER, Nodes, OutputField, left_out_error
+from theory.frames.relaxation import sphere_law, tidied
 from theory.model.values import ValueLaw
 
 __all__ = ["DEGREES", "GroupState", "Groups", "relaxed_groups"]
@@ -45,7 +45,6 @@ _SHARE = 0.02
 _ACCURACY, _MOST_NODES = 1e-5, 2**11
 # Of log g and b / g.
 _BOUNDS = ((-6.0, 3.0), (-15.0, 5.0))
-_NEVER = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +62,12 @@ class Groups:
         Hidden dimensions.
     values : ValueLaw
         Law of an active feature's value.
-    noise : float
-        Standard deviation of noise on every hidden dimension.
     """
 
     density: Float[ndarray, " a"]
     weights: list[ndarray]
     m: int
     values: ValueLaw
-    noise: float = 0.0
 
     @cached_property
     def sizes(self) -> Float[ndarray, " a"]:
@@ -96,7 +92,7 @@ class Groups:
 
     def first(self, count: int) -> "Groups":
         """The first groups alone."""
-        return Groups(self.density[:count], self.weights[:count], self.m, self.values, self.noise)
+        return Groups(self.density[:count], self.weights[:count], self.m, self.values)
 
     @property
     def zero_loss(self) -> float:
@@ -106,8 +102,7 @@ class Groups:
     @property
     def left_out(self) -> Float[ndarray, " a"]:
         """Loss of one feature of each group that is left out, at its best bias, not weighted."""
-        mean, square = self.density * self.values.mean, self.density * self.values.square
-        return np.asarray(square - np.maximum(mean, 0.0) ** 2)
+        return left_out_error(self.density, self.values)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -130,8 +125,8 @@ class GroupState:
         Total loss.
     losses : ndarray, shape (a,)
         Loss of one stored feature of each group.
-    feasible : float
-        By how much the smallest eigenvalue of the matrices S is below 0.
+    violation : float
+        By how much the smallest eigenvalue of the matrices S is below 0; 0 where the inequalities hold.
     """
 
     coupling: Float[ndarray, " a"]
@@ -140,7 +135,7 @@ class GroupState:
     laws: list[CosineLaw]
     loss: float = np.inf
     losses: Float[ndarray, " a"] | None = None
-    feasible: float = np.inf
+    violation: float = np.inf
 
 
 def relaxed_groups(
@@ -165,10 +160,10 @@ def relaxed_groups(
     Returns
     -------
     GroupState
-        A local minimum; ``feasible`` tells how well the inequalities hold.
+        A local minimum; ``violation`` tells how well the inequalities hold.
     """
     search = _Search(groups, degrees)
-    state = search.spread(start)
+    state = search.mixed(start, _SHARE)
     if first:  # from far away features are left out too easily: norms and biases come first, numbers last
         state = search.descend(state, barrier[0], laws=False, numbers=False)
         state = search.descend(state, barrier[0], numbers=False)
@@ -212,13 +207,13 @@ class _Search:
     def _rows(self, state: GroupState) -> Iterator[tuple[OutputField, ndarray, ndarray]]:
         """Field, couplings and counts of every group's row."""
         groups, g, k = self.groups, state.coupling, state.stored
-        silence = np.exp(np.minimum(k, groups.sizes) @ np.log(np.maximum(1 - groups.density, _NEVER)))
+        silence = np.exp(np.minimum(k, groups.sizes) @ np.log(np.maximum(1 - groups.density, NEVER)))
         for a in range(len(g)):
             laws = [state.laws[self.place[a, b]] for b in range(len(g))]
             y = [np.sqrt(g[a] * g[b]) * laws[b].cosines for b in range(len(g))]
             N = [self._others(k, a, b) * laws[b].weights for b in range(len(g))]
             p = [np.full(len(laws[b].cosines), groups.density[b]) for b in range(len(g))]
-            field = OutputField(groups.density[a], np.concatenate(p), groups.values, groups.noise, float(silence))
+            field = OutputField(groups.density[a], np.concatenate(p), groups.values, silence=float(silence))
             yield field, np.concatenate(y), np.concatenate(N)
 
     def _others(self, k: ndarray, a: int, b: int) -> float:
@@ -300,12 +295,9 @@ class _Search:
 
     # Descents
 
-    def spread(self, state: GroupState) -> GroupState:
-        """Mix in a part of the sphere's own law."""
-        return self._mixed(state, _SHARE)
-
-    def _mixed(self, state: GroupState, share: float) -> GroupState:
-        places, weights = _sphere(self.groups.m)
+    def mixed(self, state: GroupState, share: float) -> GroupState:
+        """Mix in a part of the sphere's own law, all of whose S are 1."""
+        places, weights = sphere_law(self.groups.m)
         laws = [
             CosineLaw(np.r_[law.cosines, places], np.r_[(1 - share) * law.weights, share * weights])
             for law in state.laws
@@ -313,9 +305,9 @@ class _Search:
         return GroupState(state.coupling, state.bias, state.stored, laws)
 
     def repaired(self, state: GroupState) -> GroupState:
-        """Mix in what little of the sphere's own law, all of whose S are 1, makes the inequalities hold."""
+        """Mix in what little of the sphere's own law makes the inequalities hold."""
         low = float(np.linalg.eigvalsh(self.matrices(state)[0]).min())
-        return state if low >= 0 else self._mixed(state, -low / (1 - low))
+        return state if low >= 0 else self.mixed(state, -low / (1 - low))
 
     def descend(self, start: GroupState, barrier: float, laws: bool = True, numbers: bool = True) -> GroupState:
         """Move norms and biases downhill, and laws and numbers stored or not, at one strength of the barrier."""
@@ -378,5 +370,5 @@ class _Search:
         found = minimize(shortened, x / _UNIT, jac=True, method="L-BFGS-B", bounds=limits, options=options)  # type: ignore
         state = split(found.x * _UNIT)[0]
         kept = [np.where(law.weights > 3 * _LEAST, law.weights, 0.0) for law in state.laws]
-        tidy = [_tidied(CosineLaw(law.cosines, w), 1e-4 * unit) for law, w in zip(state.laws, kept, strict=True)]
+        tidy = [tidied(CosineLaw(law.cosines, w), 1e-4 * unit) for law, w in zip(state.laws, kept, strict=True)]
         return GroupState(state.coupling, state.bias, state.stored, tidy)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.frames.output_loss import _NEVER, MOST_NODES, Nodes, OutputField
+from theory.frames.output_loss import MOST_NODES, NEVER, Nodes, OutputField, left_out_error
 from theory.model.values import UNIFORM, ValueLaw
 
 __all__ = ["MOST_NODES", "CosineLaw", "MeanField", "Nodes", "RowLoss"]
@@ -122,8 +122,7 @@ class MeanField:
     @property
     def unrepresented(self) -> float:
         """Loss of a feature that is left out, at its best bias: E x if that is positive, else 0 or less."""
-        mean, square = self.density * self.values.mean, self.density * self.values.square
-        return square - max(mean, 0.0) ** 2
+        return float(left_out_error(self.density, self.values))
 
     def nodes(self, g: float, b: float, law: CosineLaw, rtol: float = 1e-7) -> Nodes:
         """
@@ -176,5 +175,5 @@ class MeanField:
 
     def _output(self, law: CosineLaw) -> OutputField:
         p = self.density
-        silence = max(1 - p, _NEVER) ** (self.others + 1)
+        silence = max(1 - p, NEVER) ** (self.others + 1)
         return OutputField(p, np.full(len(law.cosines), p), self.values, self.noise, silence)

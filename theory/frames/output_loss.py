@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 from theory.model.values import UNIFORM, ValueLaw
 
-__all__ = ["MOST_NODES", "Nodes", "OutputField", "OutputLoss"]
+__all__ = ["MOST_NODES", "NEVER", "Nodes", "OutputField", "OutputLoss", "left_out_error"]
 
 # Exponents in Chernoff's bound, in units of one over the standard deviation of z.
 _EXPONENTS = np.geomspace(0.02, 400, 120)
@@ -28,7 +29,7 @@ _LEAST_SPREAD = 1e-3
 # Frequencies are handled so many numbers at a time.
 _BLOCK = 2_000_000
 # A feature that is always active is silent this often, so that logarithms stay finite.
-_NEVER = 1e-15
+NEVER = 1e-15
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ class OutputField:
     def _rare(self) -> tuple[float, float, Float[ndarray, " s"]]:
         """Probabilities that nothing is active, the own feature alone, and one given other alone; none with noise."""
         none = 0.0 if self.noise else self.silence  # noise makes phi decay
-        own, others = (none * p / np.maximum(1 - p, _NEVER) for p in (self.density, self.densities))
+        own, others = (none * p / np.maximum(1 - p, NEVER) for p in (self.density, self.densities))
         return none, float(own), others
 
     def _alone(self, g: float, b: float, y: Float[ndarray, " s"], N: Float[ndarray, " s"]) -> list:
@@ -293,3 +294,23 @@ def _log_mixture(p: ndarray, log: ndarray) -> ndarray:
     """log(1 - p + p exp(log)), without overflow."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.logaddexp(np.log1p(-p), np.log(p) + log))
+
+
+def left_out_error(density: ArrayLike, values: ValueLaw) -> Float[ndarray, "*shape"]:
+    """
+    Give the error of an output that reads nothing, at its best bias: E x if that is positive, else 0 or less.
+
+    Parameters
+    ----------
+    density : array_like
+        Probabilities p that the feature is active, in (0, 1].
+    values : ValueLaw
+        Law of an active feature's value.
+
+    Returns
+    -------
+    ndarray
+        p E u^2 - max(p E u, 0)^2, of the shape of ``density``.
+    """
+    p = np.asarray(density, dtype=float)
+    return np.asarray(p * values.square - np.maximum(p * values.mean, 0.0) ** 2)

@@ -17,7 +17,7 @@ from scipy.special import roots_hermitenorm, roots_jacobi
 from theory.frames.gegenbauer import gegenbauer, harmonics
 from theory.frames.mean_field import CosineLaw, MeanField, Nodes
 
-__all__ = ["DEGREES", "RelaxedRow", "relaxed_row"]
+__all__ = ["DEGREES", "RelaxedRow", "even_starts", "relaxed_row", "sphere_law", "tidied"]
 
 # Delsarte's inequalities up to this degree; more change nothing at n = 400, m = 30 (tests).
 DEGREES = 10
@@ -30,7 +30,7 @@ _BOUNDS = ((-8.0, 4.0), (-20.0, 20.0))
 # Shares of the negative cosines in the laws to begin with.
 _SHARES = (0.4, 0.06)
 # Inequalities that are missed by less hold.
-_FEASIBLE = 1e-6
+_ADMISSIBLE = 1e-6
 # Cosines of Gauss's quadrature; from so many dimensions on those of a normal law.
 _GAUSS, _HERMITE = 6, 300
 # Accuracy of the losses, in units of the zero model's, and the most nodes for it; steps of a descent, and the changes
@@ -56,7 +56,7 @@ class RelaxedRow:
         Cosines to the others, ascending.
     loss : float
         Expected squared error of the output.
-    feasible : float
+    violation : float
         By how much Delsarte's inequalities are missed at most; rounding.
     """
 
@@ -65,12 +65,12 @@ class RelaxedRow:
     bias: float
     law: CosineLaw
     loss: float
-    feasible: float
+    violation: float
 
     @property
     def admissible(self) -> bool:
         """Whether all inequalities hold; the loss of a law that misses them is below what any frame has."""
-        return self.feasible < _FEASIBLE
+        return self.violation < _ADMISSIBLE
 
 
 def relaxed_row(
@@ -106,18 +106,32 @@ def relaxed_row(
     """
     field = MeanField(field.density, k - 1, field.values, field.noise)
     search = _Search(k, m, field, degrees, refine)
-    starts = _starts(k, m) if start is None else [(start.coupling, start.bias, start.law)]
+    starts = even_starts(k, m) if start is None else [(start.coupling, start.bias, start.law)]
     found = [search.descend(*one) for one in starts]
     best = min(found, key=lambda row: row.loss if row.admissible else np.inf)
     return search.refined(best) if refine else best
 
 
-def _starts(k: float, m: int) -> list[tuple[float, float, CosineLaw]]:
-    """Two cosines with the least mean and mean square allowed, the negative one with several shares."""
+def even_starts(k: float, m: int) -> list[tuple[float, float, CosineLaw]]:
+    """
+    Give laws to begin with: two cosines with the least mean and mean square, the negative one with several shares.
+
+    Parameters
+    ----------
+    k : float
+        Vectors, >= 1; need not be whole.
+    m : int
+        Dimensions, >= 2.
+
+    Returns
+    -------
+    list of (float, float, CosineLaw)
+        Squared norm, bias and law of each start; for m < k <= 2 m the last law is that of antipodal pairs.
+    """
     if k <= m:
         return [(1.0, 0.0, CosineLaw(np.zeros(1), np.ones(1)))]
     if k > m * m / 4:  # too many for two cosines: those of Gauss's quadrature on the sphere fulfil all inequalities
-        places, weights = _sphere(m)
+        places, weights = sphere_law(m)
         return [(1.3, -0.3, CosineLaw(places, weights)), (m / k, 0.0, CosineLaw(places, weights))]
     mean, square = -1 / (k - 1), (k - m) / (m * (k - 1))
     spread = np.sqrt(max(square - mean**2, 0.0))
@@ -132,8 +146,20 @@ def _starts(k: float, m: int) -> list[tuple[float, float, CosineLaw]]:
     return found
 
 
-def _sphere(m: int) -> tuple[ndarray, ndarray]:
-    """Cosines and weights that average polynomials up to degree 11 as the sphere does."""
+def sphere_law(m: int) -> tuple[ndarray, ndarray]:
+    """
+    Give cosines that average polynomials up to degree 11 as the sphere does, by Gauss's quadrature.
+
+    Parameters
+    ----------
+    m : int
+        Dimensions, >= 2.
+
+    Returns
+    -------
+    cosines, weights : ndarray, shape (6,)
+        The cosines, within (-1, 1), and weights that sum to 1.
+    """
     if m > _HERMITE:
         places, weights = roots_hermitenorm(_GAUSS)
         places = places / np.sqrt(m + 2)
@@ -225,7 +251,7 @@ class _Search:
             options={"maxiter": _STEPS, "ftol": _CHANGE[self.fine]},
         )
         g, b, law = split(found.x)
-        return g, b, _tidied(law, _SAME * unit)
+        return g, b, tidied(law, _SAME * unit)
 
     def _two(self, g: float, b: float, law: CosineLaw, nodes: Nodes) -> tuple[float, float, CosineLaw]:
         """Norm and bias alone, where vectors can be orthogonal."""
@@ -282,8 +308,22 @@ def _grid(unit: float) -> Float[ndarray, " s"]:
     return np.asarray(np.clip(np.sinh(a * x) * unit, -1, 1))
 
 
-def _tidied(law: CosineLaw, close: float) -> CosineLaw:
-    """Drop cosines without weight, join those that met, and order them."""
+def tidied(law: CosineLaw, close: float) -> CosineLaw:
+    """
+    Drop cosines without weight, join those that met, and order them.
+
+    Parameters
+    ----------
+    law : CosineLaw
+        Any law.
+    close : float
+        Cosines nearer than this to the next are one, > 0.
+
+    Returns
+    -------
+    CosineLaw
+        Ascending cosines.
+    """
     keep = law.weights > _NO_WEIGHT
     cosines, weights = law.cosines[keep], law.weights[keep]
     order = np.argsort(cosines)

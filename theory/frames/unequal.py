@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from theory.frames.group_relaxation import Groups, GroupState, relaxed_groups
 from theory.frames.mean_field import CosineLaw
-from theory.frames.relaxation import _starts
+from theory.frames.relaxation import even_starts
 from theory.model.problem import Problem
 
 __all__ = ["UnevenFrame", "predict_uneven_frame"]
@@ -78,7 +78,7 @@ def predict_uneven_frame(problem: Problem, groups: int = _GROUPS) -> UnevenFrame
     Parameters
     ----------
     problem : Problem
-        A single problem of independent features, ReLU outputs, and no terms but noise; m >= 2.
+        A single problem of independent features, ReLU outputs and no terms; m >= 2.
     groups : int
         Groups into which features are divided, >= 1; the time grows with their number's fourth power or so.
 
@@ -153,7 +153,7 @@ def _start_states(groups: Groups) -> list[tuple[GroupState, int]]:
     groups orthogonal to everything, beside an even frame of some or all others in the dimensions that are left.
     """
     m, n = groups.m, int(groups.sizes.sum())
-    ends = np.cumsum(groups.sizes).astype(int)
+    ends = np.cumsum(groups.sizes).astype(int).tolist()
     states = [_state(groups, min(number, n), 0, m) for number in (m, 2 * m)]
     for dedicated in (0, *(end for end in ends if end <= m - 2)):
         several = {n, min(n, round(np.sqrt(2.0 * m * max(n, 2 * m))))}
@@ -170,7 +170,7 @@ def _state(groups: Groups, number: int, dedicated: int, m: int) -> tuple[GroupSt
     apart = CosineLaw(np.zeros(1), np.ones(1))
     k, d = float(number - dedicated), m - dedicated
     # the last of the laws for up to twice as many features as dimensions are antipodal pairs
-    g, b, law = (1.0, 0.0, apart) if k <= d else _starts(k, d)[-1 if k <= 2 * d else 0]
+    g, b, law = (1.0, 0.0, apart) if k <= d else even_starts(k, d)[-1 if k <= 2 * d else 0]
     alone = ends[:count] <= dedicated
     laws = [apart if alone[a] or alone[c] else law for a, c in groups.first(count).pairs]
     return GroupState(np.where(alone, 1.0, g), np.where(alone, 0.0, b), stored, laws), count

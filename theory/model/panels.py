@@ -61,11 +61,11 @@ class Panels:
         About what the polynomials miss of the probability.
     """
 
-    edges: ndarray  # (K+1,)
-    coefficients: ndarray  # (orders, K, degree+1)
-    nodes: ndarray  # (K, nodes)
-    weights: ndarray  # (K, nodes): probability at the nodes
-    cut: tuple[float, float]  # probability below and above
+    edges: Float[ndarray, " ends"]
+    coefficients: Float[ndarray, "orders K terms"]
+    nodes: Float[ndarray, "K nodes"]
+    weights: Float[ndarray, "K nodes"]
+    cut: tuple[float, float]
     error: float
 
     @cached_property

@@ -1,5 +1,6 @@
 """Features in groups: losses of real arrangements, derivatives, inequalities, and the equal features' own theory."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ from theory.frames.group_relaxation import Groups, GroupState, _Search, relaxed_
 from theory.frames.mean_field import CosineLaw
 from theory.frames.output_loss import Nodes, OutputField
 from theory.frames.prediction import even_frame
-from theory.frames.relaxation import _starts
+from theory.frames.relaxation import even_starts
 from theory.frames.unequal import predict_uneven_frame
 from theory.model.values import BINARY, UNIFORM, Symmetrised, ValueLaw
 
 # What the weakest barrier and a descent of few steps leave above the minimum.
 LEFT_BY_BARRIER = 5e-3
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.mark.parametrize("values", [UNIFORM, BINARY, Symmetrised(UNIFORM)], ids=lambda law: law.name)
@@ -110,9 +112,9 @@ def test_equal_features_in_two_groups_are_an_even_frame() -> None:
     """The laws may differ from group to group, but at the optimum nothing is gained by that."""
     equal = even_frame(42, 8, 0.05)
     groups = Groups(np.full(2, 0.05), [np.ones(14), np.ones(28)], 8, UNIFORM)
-    g, b, law = _starts(42.0, 8)[0]
+    g, b, law = even_starts(42.0, 8)[0]
     found = relaxed_groups(groups, GroupState(np.full(2, g), np.full(2, b), groups.sizes, [law] * 3))
-    assert found.feasible < 1e-9
+    assert found.violation < 1e-9
     assert_allclose(found.loss, equal.loss, rtol=LEFT_BY_BARRIER)
     assert_allclose(found.stored, groups.sizes, rtol=0.01)
     assert_allclose(found.coupling, equal.norm**2, atol=0.03)
@@ -127,6 +129,35 @@ def test_dense_features_are_stored_by_their_worth() -> None:
     assert_allclose(found.loss, importance[5:].sum() / 12, rtol=LEFT_BY_BARRIER)
     assert_allclose(found.stored.sum(), 5, atol=0.05)
     assert_allclose(found.dimensionality[0], 1, atol=0.02)
+
+
+@pytest.mark.full
+def test_a_power_law_beside_a_descended_model() -> None:
+    """The table of docs/derivations.md."""
+    model = theory.load_result(DOCS / "uneven_frame_n400.nc")
+    W, b, density = (model[name].values for name in ("W", "b", "density"))
+    problem = theory.Problem(n=400, m=30, density=density)
+    found = predict_uneven_frame(problem)
+    assert_allclose(theory.loss_estimate(W, b, problem, rtol=1e-4).value, 0.1682, atol=5e-5)
+    assert_allclose(found.loss, 0.1292, atol=5e-4)
+    groups = np.split(np.arange(400), np.cumsum(found.sizes).astype(int)[:-1])
+    norms = np.array([np.linalg.norm(W[:, some], axis=0).mean() for some in groups])
+    biases = np.array([b[some].mean() for some in groups])
+    assert_allclose(found.sizes, [2, 5, 12, 35, 93, 253])
+    assert_allclose(norms, [1.009, 1.061, 1.127, 1.194, 1.248, 1.283], atol=1e-3)
+    assert_allclose(biases, [-0.015, -0.113, -0.257, -0.432, -0.604, -0.755], atol=1e-3)
+    assert_allclose(found.norm, [1.287, 1.081, 1.125, 1.204, 1.263, 1.198], atol=5e-3)
+    assert_allclose(found.bias, [-0.438, -0.129, -0.273, -0.482, -0.669, -0.722], atol=5e-3)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("p", "above"), [(1, 0.0), (0.3, 0.062), (0.1, 0.293), (0.03, 0.023), (0.01, 0.139)])
+def test_decaying_importances_beside_the_best_known(p: float, above: float) -> None:
+    """The percentages of docs/derivations.md."""
+    known = theory.load_result(DOCS / f"best_known/best_known_n20_m5_r0.7_p{p:g}.nc")
+    problem = theory.Problem(n=20, m=5, density=p, importance=0.7 ** np.arange(20))
+    best = theory.population_loss(known["W"].values, known["b"].values, problem)
+    assert_allclose(predict_uneven_frame(problem).loss / best - 1, above, atol=2e-3)
 
 
 def test_refusals() -> None:

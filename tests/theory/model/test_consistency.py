@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy import stats
@@ -90,3 +91,16 @@ def test_an_activation_with_the_derivative_of_another_is_refused(activation: Any
 )  # fmt: skip
 def test_distributions_of_scipy_do_not_contradict_themselves(law: Any) -> None:
     assert value_contradiction(value_law(law)) is None
+
+
+@pytest.mark.parametrize("rate", [1, 2])
+def test_a_formula_for_another_density_is_refused(rate: int) -> None:
+    """Of the same mass with other moments, and of another mass."""
+    u = sympy.Symbol("u")
+    for factor in (rate, 3 - rate):
+        strange = odd(Exponential(), "sympy_density", lambda self, u, c=factor: c * sympy.exp(-rate * u))
+        if factor == rate == 1:
+            assert strange.expect(u**2, u) == 2
+            continue
+        with pytest.raises(ValueError, match="sympy_density of odd values is not the density of the law's moments"):
+            strange.expect(u**2, u)

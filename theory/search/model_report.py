@@ -115,7 +115,7 @@ class ModelReport:
         Parameters
         ----------
         folder : path
-            Where to; it must exist.
+            Where to; made if it is not there.
         name : str
             File name without ending; files of these names are replaced.
 
@@ -168,12 +168,14 @@ def report(
     ------
     ValueError
         If shapes do not fit, a number is not finite, or a model is not what the problem's terms prescribe.
+    TypeError
+        If ``problem`` holds what is no Problem.
 
     Notes
     -----
     Up to 20 features (12 with terms) losses are compared with ``global_optimum``; beyond, where features are equal and
     there are no terms, with the best arrangement of polytopes, codes and, up to 400 features, even frames that are
-    descended for it (half a minute at n = 400), and with nothing otherwise. Beyond 20 features ``worth`` is put
+    descended for it (a minute at n = 400), and with nothing otherwise. Beyond 20 features ``worth`` is put
     together from pairs of features.
 
     Examples
@@ -188,8 +190,8 @@ def report(
     matrices = matrices[None] if matrices.ndim == 2 else matrices
     models = len(matrices)
     problems = _problems(problem, models)
-    decoders = _each(W_out, models, 2)
-    biases = _each(b, models, 1)
+    decoders = _each("W_out", W_out, models, 2)
+    biases = _each("b", b, models, 1)
     best: dict[Hashable, tuple[float, str, str]] = {}
     parts = []
     for k in range(models):
@@ -201,7 +203,7 @@ def report(
     return ModelReport(xr.concat(parts, dim="instance").assign_attrs(best_bias=int(b is None), seed=number))
 
 
-def _each(values: ArrayLike | None, models: int, axes: int) -> list[Any]:
+def _each(name: str, values: ArrayLike | None, models: int, axes: int) -> list[Any]:
     """One array per model, or None for each."""
     if values is None:
         return [None] * models
@@ -209,7 +211,11 @@ def _each(values: ArrayLike | None, models: int, axes: int) -> list[Any]:
     if array.ndim == axes:
         return [array] * models
     if array.ndim != axes + 1 or len(array) != models:
-        raise ValueError(f"b or W_out has shape {array.shape}, but W holds {models} model(s)")
+        wanted = ("(n,)", "(k, n)") if axes == 1 else ("(n, m)", "(k, n, m)")
+        raise ValueError(
+            f"{name} must have shape {wanted[0]}, or {wanted[1]} with one for each of the {models} model(s) of W, "
+            f"got shape {array.shape}"
+        )
     return list(array)
 
 
@@ -223,8 +229,10 @@ def _problems(problem: Problem | Sequence[Problem], models: int) -> list[Problem
         for k in range(len(flat.importance)):
             p = features.density[k] if features.batch_shape else features.density
             singles.append(replace(flat, features=features.with_density(p), importance=flat.importance[k]))
-    else:
+    elif isinstance(problem, Sequence) and all(isinstance(one, Problem) for one in problem):
         singles = list(problem)
+    else:
+        raise TypeError(f"problem must be a Problem, or a sequence of one for each model, got {problem!r}")
     if len(singles) != models:
         raise ValueError(f"{len(singles)} problems for {models} model(s): give one, or one for each")
     return singles

@@ -1,6 +1,6 @@
 """A verdict on given models: exact loss and its parts, distance from the best known, geometry, every feature's part."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +169,7 @@ def report(
     ValueError
         If shapes do not fit, a number is not finite, or a model is not what the problem's terms prescribe.
     TypeError
-        If ``problem`` holds what is no Problem.
+        If ``problem`` holds what is no Problem, or W, b or W_out is no array of numbers.
 
     Notes
     -----
@@ -186,7 +186,9 @@ def report(
     import xarray as xr
 
     number = seed_number(seed)
-    matrices = np.asarray(detached(W), dtype=float)
+    matrices = _numbers("W", W)
+    if matrices.ndim not in (2, 3):
+        raise ValueError(f"W must have shape (m, n) or (k, m, n), got shape {matrices.shape}")
     matrices = matrices[None] if matrices.ndim == 2 else matrices
     models = len(matrices)
     problems = _problems(problem, models)
@@ -203,11 +205,24 @@ def report(
     return ModelReport(xr.concat(parts, dim="instance").assign_attrs(best_bias=int(b is None), seed=number))
 
 
+def _numbers(name: str, values: ArrayLike) -> ndarray:
+    array = detached(values)
+    if np.ma.isMaskedArray(array) or np.iscomplexobj(array):  # a mask or an imaginary part would get lost silently
+        raise TypeError(f"{name} must be an array of real numbers, got a masked or complex one")
+    try:
+        return np.asarray(array, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name} must be an array of numbers, got {values!r:.60}; models of a file are judged by "
+            "python -m numerics.agreement --weights FILE"
+        ) from None
+
+
 def _each(name: str, values: ArrayLike | None, models: int, axes: int) -> list[Any]:
     """One array per model, or None for each."""
     if values is None:
         return [None] * models
-    array = np.asarray(detached(values), dtype=float)
+    array = _numbers(name, values)
     if array.ndim == axes:
         return [array] * models
     if array.ndim != axes + 1 or len(array) != models:
@@ -229,10 +244,11 @@ def _problems(problem: Problem | Sequence[Problem], models: int) -> list[Problem
         for k in range(len(flat.importance)):
             p = features.density[k] if features.batch_shape else features.density
             singles.append(replace(flat, features=features.with_density(p), importance=flat.importance[k]))
-    elif isinstance(problem, Sequence) and all(isinstance(one, Problem) for one in problem):
-        singles = list(problem)
     else:
-        raise TypeError(f"problem must be a Problem, or a sequence of one for each model, got {problem!r}")
+        singles = list(problem) if isinstance(problem, Iterable) else [problem]
+        wrong = [type(one).__name__ for one in singles if not isinstance(one, Problem)]
+        if wrong:
+            raise TypeError(f"problem must be a Problem, or a sequence of one for each model, got {wrong[0]}")
     if len(singles) != models:
         raise ValueError(f"{len(singles)} problems for {models} model(s): give one, or one for each")
     return singles

@@ -177,8 +177,12 @@ def test_refusals_name_what_does_not_fit_and_what_would(tmp_path: Path) -> None:
         report(W, np.stack([b, b, b]), FIVE)
     with pytest.raises(ValueError, match=r"W_out must have shape \(n, m\), or \(k, n, m\)"):
         report(W, b, FIVE, W_out=b)
-    with pytest.raises(TypeError):
-        report(W, b, 5)
+    with pytest.raises(TypeError, match=r"array of numbers, got .*; models of a file are judged by"):
+        report([["model.npz"]], b, FIVE)
+    with pytest.raises(TypeError, match="real numbers"):
+        report(W + 0j, b, FIVE)
+    with pytest.raises(ValueError, match=r"\(m, n\) or \(k, m, n\), got shape \(1, 1, 2, 5\)"):
+        report(W[None, None], b, FIVE)
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OSError, match="cannot write to"):
         report(W, b, FIVE).save(tmp_path / "file" / "folder")

@@ -19,6 +19,9 @@ _FEW_NODES, _OUTER_PART = 32, 8
 # Terms beyond the largest argument X, and in units of X^(1/3): Bessel functions J_q(X) are below 1e-13 from there on.
 _MORE_TERMS, _MORE_CUBE_ROOTS = 20, 5.0
 _MOST_TERMS = 6000
+# A series of more than so many numbers pays only if it has fewer terms than so many times the features. A number of it
+# takes ten times as long as a feature at a node; but it is made once for many rows, blocks and evaluations.
+_SMALL, _DEAR = 60_000, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +163,8 @@ class Split:
         outside = plan.order[:, : plan.fixed + outer]
         Y, wide = (2.0 ** (exponent / 2) for exponent in exponents)
         terms, wide_terms = (_terms(more, y * nodes[1]) for y in (Y, wide))
-        if max(terms, wide_terms if outer else 0) > _MOST_TERMS:
+        longest = max(terms, wide_terms if outer else 0)
+        if longest > _MOST_TERMS or (longest * (nodes[1] - nodes[0]) > _SMALL and longest > _DEAR * G.shape[1]):
             return None
         x = G * (h / Y)[:, None]
         np.put_along_axis(x, outside, 0.0, axis=1)

@@ -58,12 +58,20 @@ def test_sums_over_all_features_agree_with_one_by_one(name: str, rtol: float, mo
         G[::2, 5:9] *= 5
         rows = Rows(G, rows.b, rows.own, rows.noise)
     features = Features(UNIFORM, DENSITIES[name])
+    monkeypatch.setattr(bulk, "_SMALL", 10**9)  # however few the features are that long series are made for
     ours = row_errors(rows, features, rtol=rtol)
     agree(ours, one_by_one(monkeypatch, rows, features, min(rtol, 1e-6)))
     # many dense features of unlike densities have no short series; couplings 30 times the others need long ones
     if name not in ("random", "some zero couplings"):
         assert (ours.path == "sums").all()
     assert (ours.error <= 1.01 * rtol * ours.value).all()
+
+
+def test_no_long_series_is_made_for_few_features() -> None:
+    """It would cost more than the features one by one: half a minute for one evaluation at n = 80."""
+    features = Features(UNIFORM, np.full(N, 0.05))
+    for rtol, path in ((1e-4, "sums"), (1e-7, "nodes")):
+        assert (row_errors(model(), features, rtol=rtol).path == path).all()
 
 
 @pytest.mark.parametrize("p", [0.1, 0.4])

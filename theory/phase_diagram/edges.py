@@ -225,9 +225,9 @@ class Edges:
         """Minima near several solutions per edge, each at a fraction of the way; all in one search."""
         W, b, inverse = (np.concatenate(part) for part in zip(*(solution for _, solution in places), strict=True))
         m, n = W.shape[1:]
-        parts = np.stack([fraction for fraction, _ in places])
-        points = zip(*(self.point(fraction) for fraction in parts), strict=True)
-        problem = extra_feature_problem(n, m, *(np.concatenate(values) for values in points), self.variant)
+        points = zip(*(self.point(fraction) for fraction, _ in places), strict=True)
+        p, r = (np.concatenate(values) for values in points)
+        problem = extra_feature_problem(n, m, p, r, self.variant)
         found = refine(problem, W, b, tolerance, _ITERATIONS, inverse)
         return [found.at(rows) for rows in np.arange(len(W)).reshape(len(places), -1)]
 

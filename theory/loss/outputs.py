@@ -20,6 +20,7 @@ from theory.model.activations import RELU, Activation, activation_of
 from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 from theory.model.values import ValueLaw
+from theory.tools.memory import keep_freed_memory
 from theory.tools.threads import own_threads
 
 __all__ = ["ENUMERATION_ROUNDING", "Model", "OutputErrors", "alike", "enumerated_errors", "output_errors"]
@@ -34,6 +35,9 @@ Model = Activation | Literal["relu", "linear"]
 _THREADED = 500_000
 # Rounding of an enumeration, in units of the largest square that is averaged: a few operations a state, weights <= 1.
 ENUMERATION_ROUNDING = 16 * np.finfo(float).eps
+
+
+keep_freed_memory()
 
 
 @dataclass(frozen=True, eq=False)

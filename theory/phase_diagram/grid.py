@@ -30,8 +30,9 @@ _FAINT, _KICK = 0.5, 0.02
 # regions. From this density on, and up to this ratio of importances, cells this close (so many to the whole axis) are
 # searched from many starts, and nearer still to equal features every cell is.
 _CROWDED, _CROWDED_RESOLUTION, _PACKED = (0.4, 2.0), 30, (0.7, 1.25)
-# Losses of one minimum, met twice, differ by less than this part of them.
-_TIED = 1e-11
+# Losses of one minimum, met twice in one search, differ by less than the first part of them; of optima that tie, each
+# as far converged as a search of many goes, by less than the second.
+_SAME, _TIED = 1e-11, 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +219,7 @@ def _best_per_cell(found: LocalMinima, cell: ndarray, cells: int) -> LocalMinima
     """The lowest minimum of every cell; of those that differ by rounding alone the first."""
     lowest = np.full(cells, np.inf)
     np.minimum.at(lowest, cell, found.loss)
-    order = np.lexsort((found.loss > lowest[cell] * (1 + _TIED), cell))
+    order = np.lexsort((found.loss > lowest[cell] * (1 + _SAME), cell))
     first = order[np.searchsorted(cell[order], np.arange(cells))]
     return found.at(first)
 

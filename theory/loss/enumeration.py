@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy import ndarray
 
 from theory.loss.discrete_states import discrete_error, discrete_patterns, is_discrete
@@ -59,7 +59,11 @@ def max_features(values: ValueLaw) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Forward:
-    """Values of the recursion on every state (s) of every row (r), kept for the backward pass."""
+    """
+    Values of the recursion on every state (s) of every row (r), kept for the backward pass.
+
+    Masks are numbers, 0 or 1: multiplying by them takes a fraction of the time of choosing by them.
+    """
 
     target: float  # what of its own feature the output should give back
     moments: ndarray  # (2, s, r): E e and E e^2
@@ -69,13 +73,13 @@ class _Forward:
     positive: ndarray  # (s, r): z >= 0 on the whole cube
     mixed: ndarray  # (s, r): z changes sign
     theta: ndarray  # (s, r): where z vanishes on the diagonal from the cube's lowest vertex to its highest
-    width: ndarray  # (s, r): sum of |couplings| integrated over
+    width: ndarray  # (s, r): sum of |couplings| integrated over; infinite where z keeps its sign
     own_at_zero: ndarray  # (s, r): x_0 at the point u0
 
 
-def _lowest_is_one(c: Float[ndarray, "r n"]) -> Bool[ndarray, "n r"]:
-    """Whether z is lowest at u_j = 1: there u0_j = 1 - theta instead of theta."""
-    return c.T < 0
+def _lowest_is_one(c: Float[ndarray, "r n"]) -> Float[ndarray, "n r"]:
+    """1 where z is lowest at u_j = 1: there u0_j = 1 - theta instead of theta."""
+    return (c.T < 0).astype(float)
 
 
 def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], target: float) -> _Forward:
@@ -88,27 +92,37 @@ def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], target: float) -
     low = y + integrated @ np.minimum(c, 0).T
     width = integrated @ np.abs(c).T
     positive = low >= 0
-    mixed = ~positive & (low + width > 0)
-    theta = np.where(mixed, -low / np.where(mixed, width, 1.0), 0.0)
+    changes_sign = ~positive & (low + width > 0)
+    width = np.where(changes_sign, width, np.inf)
+    theta = -low / width
+    positive, mixed = positive.astype(float), changes_sign.astype(float)
     flip = _lowest_is_one(c)
-    own_at_zero = own_fixed + own_free * np.where(flip[0], 1 - theta, theta)
+    turn = 1.0 - 2.0 * flip
+    own_at_zero = own_fixed + own_free * np.abs(flip[0] - theta)
 
     residual = own_fixed + 0.5 * own_free - y - 0.5 * (integrated @ c.T)
     variance = (integrated @ (c - _own(n, target)).T ** 2) / 12
-    moments = np.empty((2, *y.shape))
-    moments[0] = np.where(positive, residual, own_fixed + own_free / 2)
-    moments[1] = np.where(positive, residual**2 + variance, target * (own_fixed + own_free / 3))
+    moments = np.empty((2, *y.shape))  # 0 for now where z changes sign
+    zero = 1.0 - positive - mixed
+    moments[0] = positive * residual + zero * (own_fixed + own_free / 2)
+    moments[1] = positive * (residual**2 + variance) + zero * (target * (own_fixed + own_free / 3))
     slopes, weights = np.empty_like(moments), [np.empty((0, 0, 0))]
     for k, level in enumerate(lattice.levels[1:], start=1):
-        s, flipped = level.states, flip[level.feature]
-        u = np.abs(flipped - theta[s][:, None, :])  # theta, or 1 - theta where z is lowest at 1
+        s = level.states
+        u = np.abs(flip[level.feature] - theta[s][:, None, :])  # theta, or 1 - theta where z is lowest at 1
         at_one = moments[:, level.at_one]
-        change = moments[:, level.at_zero] - at_one
+        change = moments[:, level.at_zero]
+        change -= at_one
         at_one += u * change
-        faces, x0, sign_changes = at_one.sum(2), own_at_zero[s], mixed[s]
-        np.copyto(moments[0, s], (x0 + faces[0]) / (k + 1), where=sign_changes)
-        np.copyto(moments[1, s], (2 * x0 * moments[0, s] + faces[1]) / (k + 2), where=sign_changes)
-        change *= 1.0 - 2.0 * flipped
+        faces, x0 = at_one.sum(2), own_at_zero[s]
+        first = (x0 + faces[0]) / (k + 1)
+        first *= mixed[s]
+        moments[0, s] += first
+        faces[1] += 2 * x0 * first
+        faces[1] /= k + 2
+        faces[1] *= mixed[s]
+        moments[1, s] += faces[1]
+        change *= turn[level.feature]
         slopes[:, s] = change.sum(2)
         weights.append(u)
     return _Forward(target, moments, slopes, tuple(weights), residual, positive, mixed, theta, width, own_at_zero)
@@ -158,13 +172,12 @@ def _collect(
     fixed, integrated = lattice.fixed, lattice.integrated
     from_error, polynomial = run.positive * adjoint
     mean_z = -2 * run.residual * polynomial - from_error
-    width = np.where(run.mixed, run.width, 1.0)
-    low = -adjoint_theta / width  # theta = -low / width, and low = b + ... has slope 1 in the bias
+    low = -adjoint_theta / run.width  # theta = -low / width, and low = b + ... has slope 1 in the bias
     spread = low * run.theta
     bias = mean_z + low
     flip = _lowest_is_one(c)
     dc = fixed.T @ bias + integrated.T @ (0.5 * mean_z)
-    dc += flip * (integrated.T @ low) + np.where(flip, -1.0, 1.0) * (integrated.T @ spread)
+    dc += flip * (integrated.T @ low) + (1.0 - 2.0 * flip) * (integrated.T @ spread)
     dc += (c - _own(c.shape[1], run.target)).T / 6 * (integrated.T @ polynomial)
     return dc.T, bias.sum(0)
 

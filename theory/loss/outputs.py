@@ -6,7 +6,6 @@ active sets (theory.loss.enumeration: few features, machine precision) or from c
 the hidden layer the latter is the route whatever the number of features.
 """
 
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +20,8 @@ from theory.model.activations import RELU, Activation, activation_of
 from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 from theory.model.values import ValueLaw
+from theory.tools.memory import keep_freed_memory
+from theory.tools.threads import own_threads
 
 __all__ = ["ENUMERATION_ROUNDING", "Model", "OutputErrors", "alike", "enumerated_errors", "output_errors"]
 
@@ -34,6 +35,9 @@ Model = Activation | Literal["relu", "linear"]
 _THREADED = 500_000
 # Rounding of an enumeration, in units of the largest square that is averaged: a few operations a state, weights <= 1.
 ENUMERATION_ROUNDING = 16 * np.finfo(float).eps
+
+
+keep_freed_memory()
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +254,7 @@ def _integrated(
             np.tile(np.arange(n), len(members)),
             np.zeros(len(members) * n) if noise is None else noise[members].ravel(),
         )
-        threads = (os.cpu_count() or 1) if rows.G.size > _THREADED else 1
+        threads = own_threads() if rows.G.size > _THREADED else 1
         found = row_errors(rows, law, squared_error(activation), rtol, most_nodes or MAX_NODES, threads)
         value[members], db[members] = found.value.reshape(-1, n), found.db.reshape(-1, n)
         dG[members], error[members] = found.dG.reshape(-1, n, n), found.error.reshape(-1, n)

@@ -4,7 +4,6 @@ Errors of outputs come from theory.loss.outputs; here they are weighed, and carr
 handled block by block. What a problem asks besides reconstruction is in theory.loss.terms.
 """
 
-import os
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from theory.loss.outputs import Model, OutputErrors, enumerated_errors, output_e
 from theory.model.activations import activation_of
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
+from theory.tools.threads import own_threads
 
 __all__ = [
     "AccuracyWarning",
@@ -178,7 +178,7 @@ def _loss_and_gradient(
 
         found = estimate_loss(
             W, b, Features.of(problem.features), problem.importance, error=squared_error(activation), rtol=rtol,
-            threads=os.cpu_count() or 1,
+            threads=own_threads(),
         )  # fmt: skip
         warn_of_misses(np.array([found.value]), np.array([found.error]), np.atleast_1d(problem.zero_loss), rtol)
         return np.asarray(found.value), found.gradient["W"], found.gradient["b"]

@@ -16,7 +16,6 @@ and the only error is that of cutting the two sums. The part of the distribution
 phi decays slowest, is taken out and treated in closed form (theory.loss.one_sparse).
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,6 +27,7 @@ from theory.loss.characteristic import characteristic_function
 from theory.loss.one_sparse import errors_alone
 from theory.model.activations import RELU, Activation
 from theory.model.features import FeatureDistribution
+from theory.tools.threads import own_threads
 
 __all__ = ["MAX_NODES", "ROUNDING", "Quadrature", "quadrature", "reach"]
 
@@ -296,11 +296,12 @@ def _add_nodes(frame: _Frame, sums: _Sums, todo: ndarray, start: int, stop: int)
         for model in range(0, len(todo), models_together)
         for output in range(0, rows, outputs_together)
     ]
-    if len(blocks) < _THREADED_BLOCKS:
+    threads = own_threads()
+    if threads == 1 or len(blocks) < _THREADED_BLOCKS:
         for block in blocks:
             add(*block)
     else:  # NumPy releases the lock in its loops, and every block writes rows of its own
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda block: add(*block), blocks))
     return tail
 

@@ -18,6 +18,7 @@ from theory.loss.outputs import ENUMERATION_ROUNDING, Model, alike, output_error
 from theory.model.activations import activation_of
 from theory.model.problem import Problem
 from theory.tools.arrays import detached
+from theory.tools.threads import own_threads
 
 __all__ = ["Value", "checked_parameters", "hidden_l1", "loss_with_terms"]
 
@@ -171,15 +172,13 @@ def _blockwise(
     W: ndarray, b: ndarray, W_out: ndarray | None, problem: Problem, activation: Model, rtol: float
 ) -> Value:
     """One model of many features, whose couplings are not kept."""
-    import os
-
     from theory.loss.accuracy import warn_of_misses
     from theory.loss.engine.activation import squared_error
     from theory.loss.engine.model import estimate_loss
     from theory.loss.engine.rows import Features
 
     features, error = Features.of(problem.features), squared_error(activation_of(activation))
-    sigma, threads = problem.terms.noise, os.cpu_count() or 1
+    sigma, threads = problem.terms.noise, own_threads()
     found = estimate_loss(W, b, features, problem.importance, W_out, sigma, error, rtol, threads=threads)
     warn_of_misses(np.array([found.value]), np.array([found.error]), np.atleast_1d(problem.zero_loss), rtol)
     slope = found.gradient

@@ -30,7 +30,7 @@ _HESSIAN_ELEMENTS = 2_000_000
 # Up to so many features few nodes, the same for all points, are quickest; beyond, a relative accuracy. Where features
 # are correlated that is so longer, and so many nodes do.
 _FIXED_NODES, _SEARCH = 8, 1e-5
-_FIXED_NODES_OF_SETS, _NODES_OF_SETS = 12, 64
+_FIXED_NODES_OF_SETS, _NODES_TO_SEARCH = 12, 64
 # Up to so many features outputs are integrated one by one where the loss is wanted to all digits.
 _SEPARATE = 12
 # Step of the differences that give second derivatives where there is no formula.
@@ -89,7 +89,7 @@ class Landscape:
 
     @cached_property
     def _search_errors(self):  # type: ignore[no-untyped-def]
-        return row_errors(self.problem.repeated(1), None if self.problem.features.independent else _NODES_OF_SETS)
+        return row_errors(self.problem.repeated(1), _NODES_TO_SEARCH)
 
     def split(self, x: Float[ndarray, "k d"]) -> tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"]]:
         """W and b of every point."""

@@ -16,7 +16,7 @@ from theory.tools.quasi_newton import minimise
 
 __all__ = [
     "MOST_NODES", "NODES_RTOL", "LocalMinima", "few_nodes", "random_starts", "refine", "revive", "row_errors",
-    "searching_errors",
+    "search_nodes", "searching_errors",
 ]  # fmt: skip
 
 # Nodes of the quadrature while searching (more than six features): at least so many, and so many per feature. Losses
@@ -118,6 +118,7 @@ def refine(
     iterations: int = 300,
     inverse: Float[ndarray, "k d d"] | None = None,
     W_out: Float[ndarray, "k n m"] | None = None,
+    nodes: int | None = None,
 ) -> LocalMinima:
     """
     Run every start down to a local minimum of its own problem.
@@ -138,6 +139,8 @@ def refine(
         What a search nearby learned of the inverse Hessians (``LocalMinima.inverse``).
     W_out : ndarray, shape (k, n, m), optional
         Starting decoders, where the problem's terms make them free; W^T by default.
+    nodes : int, optional
+        Nodes where ``row_errors`` has a fixed number of them.
 
     Returns
     -------
@@ -151,7 +154,7 @@ def refine(
     k, m, n = W.shape
     importance = problem.importance
     scale = np.asarray(problem.zero_loss)
-    errors = row_errors(problem)
+    errors = row_errors(problem, nodes)
 
     def objective(x: ndarray, which: ndarray) -> tuple[ndarray, ndarray]:
         V, c = x[:, : m * n].reshape(-1, m, n), x[:, m * n :]
@@ -199,10 +202,29 @@ def row_errors(problem: Problem, nodes: int | None = None) -> Callable[[ndarray,
         return lambda G, b, which: enumerated_errors(G, b, probability[which], values, problem.activation)
     if few_nodes(problem):
         return lambda G, b, which: output_errors(G, b, problem.take(which), rtol=NODES_RTOL, most_nodes=MOST_NODES)
-    if values != UNIFORM:
+    count = nodes or search_nodes(problem)
+    if count is None:
         return lambda G, b, which: searching_errors(G, b, problem.take(which))
-    count = nodes or max(_SEARCH_NODES, _NODES_PER_FEATURE * n)
     return lambda G, b, which: output_errors(G, b, problem.take(which), nodes=count)
+
+
+def search_nodes(problem: Problem) -> int | None:
+    """
+    Say how many nodes the losses of a search have where their number is fixed.
+
+    Parameters
+    ----------
+    problem : Problem
+        A problem without terms.
+
+    Returns
+    -------
+    int or None
+        At least 96, and 10 per feature; None where losses are enumerated, or integrated to an accuracy.
+    """
+    n, values = problem.n, problem.features.values
+    fixed = problem.terms.plain and n > max_features(values) and values == UNIFORM
+    return max(_SEARCH_NODES, _NODES_PER_FEATURE * n) if fixed else None
 
 
 def few_nodes(problem: Problem) -> bool:
@@ -252,7 +274,13 @@ def searching_errors(
         return output_errors(G, b, problem, rtol=rtol)
 
 
-def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> LocalMinima:
+def revive(
+    problem: Problem,
+    minima: LocalMinima,
+    rng: np.random.Generator,
+    tolerance: float = 1e-8,
+    iterations: int = 300,
+) -> LocalMinima:
     """
     Repair dead features and search on.
 
@@ -267,6 +295,8 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
         Where a search ended.
     rng : numpy.random.Generator
         Draws the small column that a repaired feature starts with.
+    tolerance, iterations : float and int
+        Of the search that goes on, as for ``refine``.
 
     Returns
     -------
@@ -284,6 +314,6 @@ def revive(problem: Problem, minima: LocalMinima, rng: np.random.Generator) -> L
     W_out = None if minima.W_out is None else minima.W_out[ill]
     b = np.where(dead[ill], mean, b)
     W = np.where(dead[ill][:, None, :], small, W)
-    repaired = refine(patients, W, b, W_out=W_out)
+    repaired = refine(patients, W, b, tolerance, iterations, minima.inverse[ill], W_out)
     better = repaired.loss < minima.loss[ill]
     return minima.replaced(ill[better], repaired.at(np.flatnonzero(better)))

@@ -1,5 +1,6 @@
 """The command ``python -m theory.phase_diagram``: a picture, its numbers, and what they say."""
 
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +26,14 @@ _COMMAND = "python -m theory.phase_diagram"
 
 
 _FORMATS = ("png", "svg", "pdf")
+# Imported while the search runs.
+_LATER = (
+    "theory.phase_diagram.results",
+    "theory.phase_diagram.picture",
+    "matplotlib.backends.backend_agg",
+    "scipy.interpolate",
+    "scipy.ndimage",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -50,10 +59,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     stem = f"phase_diagram_n{options.n}_m{options.m}"
     names = [f"{stem}.nc", f"{stem}.{options.format}"]
     with results_folder(options.output, names, options.overwrite, _COMMAND) as folder:
-        _prepare(options.n, options.m, options.workers)
+        prepared = _prepare(options.n, options.m, options.workers)
         effort: tuple[Any, ...] = (options.seed, options.workers, variant)
         data = exact_phase_diagram(options.n, options.m, resolution, *axes, *effort)
         zoom = exact_phase_diagram(options.n, options.m, resolution, *part, *effort) if part else None
+        prepared.join()
         from theory.phase_diagram.picture import draw_phase_diagram
         from theory.phase_diagram.text import summary
 
@@ -106,17 +116,25 @@ def _parser() -> Parser:
     return parser
 
 
-def _prepare(n: int, m: int, workers: Workers) -> None:
-    """While processes start, do what drawing and describing need anyway: slow imports, and SymPy's equations."""
+def _prepare(n: int, m: int, workers: Workers) -> threading.Thread:
+    """Do what drawing and describing need anyway while processes start, and search: slow imports, SymPy's equations."""
     from theory.phase_diagram.cells import start_workers
 
     ready = start_workers(workers)
-    for module in ("matplotlib.backends.backend_agg", "scipy.interpolate", "scipy.ndimage"):
+    others = threading.Thread(target=_prepare_the_end, args=(n, m), daemon=True)
+    others.start()
+    if workers == 1:  # nothing to do meanwhile: the search runs here
+        others.join()
+    list(ready)
+    return others
+
+
+def _prepare_the_end(n: int, m: int) -> None:
+    for module in _LATER:
         import_module(module)
     from theory.phase_diagram.text import closed_forms
 
     closed_forms(n, m)
-    list(ready)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 A cell is one problem of a batch: a density of all features and an importance of the last, the extra feature.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from theory.geometry.phases import ideal_candidates
 from theory.geometry.tegum import tegum_products
 from theory.loss.objective import losses
 from theory.model.problem import Problem
-from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
+from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive, search_nodes
 from theory.tools.command import progress
 from theory.tools.parallel import Pool, Workers, open_pool
 
@@ -21,10 +22,13 @@ __all__ = ["many_starts", "rough_losses", "search_cells", "start_workers"]
 
 # Of the idealised candidates and the catalogue's geometries, the most promising start the search of a coarse cell.
 _KEPT_SEEDS = 10
-# Starts are sent to the workers in chunks of so many.
-_CHUNK = 800
+# Starts are sent to the workers in an even number of chunks of at most so many: where starts are cheap, calls that few
+# of them still need cost most, and chunks are large.
+_CHEAP, _CHUNK_OF_CHEAP, _CHUNK = 3, 2000, 100
 # While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
 _ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
+# Until the gradient is this small, half the nodes show the way where errors are integrated.
+_FAR = 1e-3
 
 
 def rough_losses(problem: Problem, cells: ndarray, W: ndarray, b: ndarray) -> Float[ndarray, " k"]:
@@ -62,6 +66,8 @@ def search_cells(
     """
     Refine starts, each in its own cell, chunk by chunk over the pool; chunks do not depend on the workers.
 
+    A chunk takes every so manieth start: neighbouring cells take about as long, and so do then all chunks.
+
     Parameters
     ----------
     pool : Pool
@@ -84,13 +90,16 @@ def search_cells(
     LocalMinima
         One per start, in the same order.
     """
-    chunks = [np.arange(k, min(k + _CHUNK, len(cells))) for k in range(0, len(cells), _CHUNK)]
+    size = _CHUNK_OF_CHEAP if problem.n <= _CHEAP else _CHUNK
+    count = min(2 * math.ceil(len(cells) / (2 * size)), len(cells))
+    chunks = [np.arange(k, len(cells), count) for k in range(count)]
     jobs = [
         (problem.take(cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows])
         for k, rows in enumerate(chunks)
     ]
     found = pool.map(_search_chunk, jobs)
-    return LocalMinima.joined(list(progress(found, total=len(chunks), label=f"{len(cells)} searches")))
+    joined = LocalMinima.joined(list(progress(found, total=len(chunks), label=f"{len(cells)} searches")))
+    return joined.at(np.argsort(np.concatenate(chunks)))
 
 
 def start_workers(workers: Workers) -> Iterator[None]:
@@ -120,8 +129,11 @@ def _nothing() -> None:
 def _search_chunk(
     problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int], inverse: ndarray | None
 ) -> LocalMinima:
+    if nodes := search_nodes(problem):
+        there = refine(problem, W, b, _FAR, _ROUGH_ITERATIONS, inverse, nodes=nodes // 2)
+        W, b, inverse = there.W, there.b, there.inverse
     found = refine(problem, W, b, _ROUGH, _ROUGH_ITERATIONS, inverse)
-    return revive(problem, found, np.random.default_rng(seed))
+    return revive(problem, found, np.random.default_rng(seed), _ROUGH, _ROUGH_ITERATIONS)
 
 
 def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Pool) -> tuple[LocalMinima, int]:

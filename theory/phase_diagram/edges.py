@@ -201,14 +201,13 @@ class Edges:
         logs = self.start + fraction[:, None] * (self.end - self.start)
         return np.minimum(np.exp(logs[:, 0]), 1.0), np.exp(logs[:, 1])
 
-    def problem(self, n: int, m: int, fraction: ndarray, copies: int = 1) -> Problem:
-        """The problems at a fraction of the way, and copies of them behind one another."""
-        p, r = self.point(fraction)
-        return extra_feature_problem(n, m, np.tile(p, copies), np.tile(r, copies), self.variant)
+    def problem(self, n: int, m: int, fraction: ndarray) -> Problem:
+        """The problems at a fraction of the way."""
+        return extra_feature_problem(n, m, *self.point(fraction), self.variant)
 
     def compare(self, fraction: ndarray, first: Solution, second: Solution, tolerance: float = _ROUGH) -> Comparison:
         """Refine both solutions at the same point, and say on which side of the transition it lies."""
-        one, two = self._refine(fraction, first, second, tolerance=tolerance)
+        one, two = self._refined((fraction, first), (fraction, second), tolerance=tolerance)
         distance = np.abs(signature(one.W, one.b) - signature(two.W, two.b)).max(-1, initial=0.0)
         coexist = distance > _COEXISTING
         merged_side = np.where(self.changes_phase, phase_of(one.W) == self.phase, _nearer(one, self.first, self.second))
@@ -222,13 +221,15 @@ class Edges:
             on_first_side=np.where(coexist, one.loss < two.loss, merged_side),
         )
 
-    def _refine(self, fraction: ndarray, *solutions: Solution, tolerance: float = _ROUGH) -> list[LocalMinima]:
-        """Minima near several solutions per edge, all at the same point of it."""
-        W, b, inverse = (np.concatenate(part) for part in zip(*solutions, strict=True))
+    def _refined(self, *places: tuple[ndarray, Solution], tolerance: float = _ROUGH) -> list[LocalMinima]:
+        """Minima near several solutions per edge, each at a fraction of the way; all in one search."""
+        W, b, inverse = (np.concatenate(part) for part in zip(*(solution for _, solution in places), strict=True))
         m, n = W.shape[1:]
-        problem = self.problem(n, m, fraction, len(solutions))
+        points = zip(*(self.point(fraction) for fraction, _ in places), strict=True)
+        p, r = (np.concatenate(values) for values in points)
+        problem = extra_feature_problem(n, m, p, r, self.variant)
         found = refine(problem, W, b, tolerance, _ITERATIONS, inverse)
-        return [found.at(rows) for rows in np.arange(len(W)).reshape(len(solutions), -1)]
+        return [found.at(rows) for rows in np.arange(len(W)).reshape(len(places), -1)]
 
     def freed(self, fraction: ndarray, first: Solution, second: Solution) -> tuple[Solution, Solution]:
         """
@@ -237,14 +238,16 @@ class Edges:
         Descent may be possible to one side only (the ReLU makes the loss change its curvature at zero overlap),
         so that a kick is tried both ways.
         """
-        return self._freed(fraction, first), self._freed(fraction, second)
+        first, second = self._freed((fraction, first), (fraction, second))
+        return first, second
 
-    def _freed(self, fraction: ndarray, solution: Solution) -> Solution:
-        """The lower of the two local minima to which a kick and its opposite lead."""
-        kick = _KICK * np.random.default_rng(0).standard_normal(solution[0].shape[1:])
-        W, b, inverse = solution
-        there, back = self._refine(fraction, *((W + sign * kick, b, inverse) for sign in (1, -1)))
-        return choose(there.loss < back.loss, solution_of(there), solution_of(back))
+    def _freed(self, *places: tuple[ndarray, Solution]) -> list[Solution]:
+        """The lower of the two local minima to which a kick and its opposite lead, at several places."""
+        kick = _KICK * np.random.default_rng(0).standard_normal(self.first[0].shape[1:])
+        kicked = [(at, (W + sign * kick, b, H)) for sign in (1, -1) for at, (W, b, H) in places]
+        found = self._refined(*kicked)
+        pairs = zip(found[: len(places)], found[len(places) :], strict=True)
+        return [choose(there.loss < back.loss, solution_of(there), solution_of(back)) for there, back in pairs]
 
     def pieces(self) -> "Edges":
         """
@@ -255,13 +258,12 @@ class Edges:
         followed keeps its symmetry, on a saddle too: the best is kicked off it.
         """
         places = np.linspace(0, 1, _PIECES + 1)
-        tracks = [self._followed(places, self.first), self._followed(places[::-1], self.second)[::-1]]
-        tracks += [self._followed(places[::-1], tracks[0][-1])[::-1], self._followed(places, tracks[1][0])]
+        there, back = self._followed(places, self.first, self.second)
+        returned = self._followed(places, back[0], there[-1])
+        tracks = [there, back, *returned]
         best = [self._best_at(place, *found) for place, *found in zip(places, *tracks, strict=True)]
-        best[1:-1] = [
-            self._freed(np.full(len(self.cell), place), found)
-            for place, found in zip(places[1:-1], best[1:-1], strict=True)
-        ]
+        inner = [np.full(len(self.cell), place) for place in places[1:-1]]
+        best[1:-1] = self._freed(*zip(inner, best[1:-1], strict=True))
         best[0], best[-1] = self.first, self.second
         phases = [self.phase, *(phase_of(solution[0]) for solution in best[1:-1]), self.next_phase]
         along = self.end - self.start
@@ -280,13 +282,19 @@ class Edges:
             ]
         ).suspicious()
 
-    def _followed(self, places: ndarray, start: Solution) -> list[Solution]:
-        """Solutions at places along the edges, each refined from the one before; the first is taken as it is."""
-        found = [start]
-        for place in places[1:]:
-            (here,) = self._refine(np.full(len(self.cell), place), found[-1])
-            found.append(solution_of(here))
-        return found
+    def _followed(self, places: ndarray, first: Solution, second: Solution) -> tuple[list[Solution], list[Solution]]:
+        """
+        Solutions at places along the edges, each refined from the one before, which is taken as it is.
+
+        The first is followed from the start of the edges, the second from their end.
+        """
+        there, back = [first], [second]
+        for one, other in zip(places[1:], places[-2::-1], strict=True):
+            fractions = (np.full(len(self.cell), place) for place in (one, other))
+            found = self._refined(*zip(fractions, (there[-1], back[-1]), strict=True))
+            there.append(solution_of(found[0]))
+            back.append(solution_of(found[1]))
+        return there, back[::-1]
 
     def _best_at(self, place: float, *solutions: Solution) -> Solution:
         """The one of the lowest loss."""

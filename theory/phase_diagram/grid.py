@@ -30,6 +30,9 @@ _FAINT, _KICK = 0.5, 0.02
 # regions. From this density on, and up to this ratio of importances, cells this close (so many to the whole axis) are
 # searched from many starts, and nearer still to equal features every cell is.
 _CROWDED, _CROWDED_RESOLUTION, _PACKED = (0.4, 2.0), 30, (0.7, 1.25)
+# Losses of one minimum, met twice in one search, differ by less than the first part of them; of optima that tie, each
+# as far converged as a search of many goes, by less than the second.
+_SAME, _TIED = 1e-11, 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,19 +209,28 @@ def _freed_from_saddles(problem: Problem, best: LocalMinima, seed: int, pool: Po
         return best
     kick = _KICK * np.random.default_rng(seed).standard_normal(best.W[cells].shape)
     W = np.concatenate([best.W[cells] + kick, best.W[cells] - kick])
-    found = search_cells(pool, problem, np.tile(cells, 2), W, np.tile(best.b[cells], (2, 1)), seed + 200)
+    b, inverse = np.tile(best.b[cells], (2, 1)), np.tile(best.inverse[cells], (2, 1, 1))
+    found = search_cells(pool, problem, np.tile(cells, 2), W, b, seed + 200, inverse)
     every = np.arange(len(best.loss))
     return _best_per_cell(LocalMinima.joined([best, found]), np.concatenate([every, np.tile(cells, 2)]), len(every))
 
 
 def _best_per_cell(found: LocalMinima, cell: ndarray, cells: int) -> LocalMinima:
-    order = np.lexsort((found.loss, cell))
+    """The lowest minimum of every cell; of those that differ by rounding alone the first."""
+    lowest = np.full(cells, np.inf)
+    np.minimum.at(lowest, cell, found.loss)
+    order = np.lexsort((found.loss > lowest[cell] * (1 + _SAME), cell))
     first = order[np.searchsorted(cell[order], np.arange(cells))]
     return found.at(first)
 
 
 def _sweep(problem: Problem, shape: tuple[int, int], best: LocalMinima, seed: int, pool: Pool) -> LocalMinima:
-    """Offer every cell its neighbours' solutions until none improves."""
+    """
+    Offer every cell its neighbours' solutions until none improves.
+
+    Where optima tie, as at density 1 those do that differ in the signs of couplings, rounding would choose: a cell has
+    what the next lower density has.
+    """
     changed = np.ones(shape, dtype=bool)
     for sweep in range(_SWEEPS):
         cell, source = _offers(shape, changed)
@@ -237,8 +249,10 @@ def _sweep(problem: Problem, shape: tuple[int, int], best: LocalMinima, seed: in
             break
         start = best.at(source)
         found = search_cells(pool, problem, cell, start.W, start.b, seed + 2 + sweep, start.inverse)
+        apart = np.abs(signature(found.W, found.b) - marks[cell]).max(-1) > SAME_BRANCH
+        tied = (source == cell - shape[1]) & apart & (found.loss <= best.loss[cell] * (1 + _TIED))
         better = np.argsort(-found.loss)  # of several offers the best is written last
-        better = better[found.loss[better] < best.loss[cell[better]] * (1 - 1e-9)]
+        better = better[(tied | (found.loss < best.loss[cell] * (1 - 1e-9)))[better]]
         changed.flat[cell[better]] = True
         best = best.replaced(cell[better], found.at(better))
     return best

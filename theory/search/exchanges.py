@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.optimum.landscape import Landscape
-from theory.search.minima import Pool, settle
+from theory.search.minima import GAIN, Pool, settle
 from theory.tools.trust_region import first_step
 
 __all__ = ["climb", "exchanged", "place_by_worth", "stored_or_not", "try_all"]
@@ -173,7 +173,7 @@ def _sort(pool: Pool, which: list[int], rng: np.random.Generator) -> list[int]:
     new = np.flatnonzero((placed != points).any(-1))
     if not len(new):
         return which
-    ends = pool.add(settle(landscape, placed[new], rng))
+    ends = pool.add(settle(landscape, placed[new], rng, gain=GAIN))
     found = {which[i]: int(end) for i, end in zip(new, ends, strict=True)}
     better = {k: end for k, end in found.items() if pool.lower(pool.value[end], pool.value[k])}
     pool.better.update(better)
@@ -192,7 +192,7 @@ def _explore(pool: Pool, which: list[int], rng: np.random.Generator) -> None:
     else:
         trials = _most_promising(landscape, exchanged(landscape, points), 1, _FEW, rng)
     trials = _most_promising(landscape, trials, _STEPS, _WHOLE, rng)
-    ends = pool.add(settle(landscape, trials.reshape(-1, trials.shape[-1]), rng)).reshape(len(which), -1)
+    ends = pool.add(settle(landscape, trials.reshape(-1, trials.shape[-1]), rng, gain=GAIN)).reshape(len(which), -1)
     for k, found in zip(which, ends, strict=True):
         least = min(found.tolist(), key=lambda end: pool.value[end])
         pool.better[k] = least if pool.lower(pool.value[least], pool.value[k]) else k
@@ -241,6 +241,6 @@ def try_all(pool: Pool, k: int, rng: np.random.Generator) -> int:
     trials = np.concatenate([exchanged(pool.landscape, x[None])[0], stored_or_not(pool.landscape, x)])
     if not len(trials):
         return k
-    found = pool.add(settle(pool.landscape, trials, rng))
+    found = pool.add(settle(pool.landscape, trials, rng, gain=GAIN))
     least = min(found.tolist(), key=lambda end: pool.value[end])
     return least if pool.lower(pool.value[least], pool.value[k]) else k

@@ -23,7 +23,7 @@ from theory.optimum.named_geometry import Optimum, certified
 from theory.optimum.with_terms import recognised
 from theory.search.exchanges import climb, try_all
 from theory.search.large_search import Found, Start, search_large
-from theory.search.minima import Pool, settle
+from theory.search.minima import GAIN, Pool, settle
 from theory.search.record import SearchRecord, certainty
 from theory.search.solution import CLOSE, GlobalOptimum, Minimum
 from theory.search.starts import product_starts, random_points, subset_points
@@ -234,7 +234,7 @@ class _Search:
             self._run("subset", subset_points(self.landscape, some_features, self.rng))
 
     def _run(self, kind: str, x: Float[ndarray, "k d"]) -> None:
-        met = self.pool.add(settle(self.landscape, x, self.rng))
+        met = self.pool.add(settle(self.landscape, x, self.rng, gain=GAIN))
         climb(self.pool, met, self.rng)
         self.ends.setdefault(kind, []).extend(met.tolist())
 

@@ -10,7 +10,7 @@ from theory.optimum.landscape import Landscape
 from theory.optimum.local_minima import refine
 from theory.tools.trust_region import descend
 
-__all__ = ["Ends", "Pool", "settle"]
+__all__ = ["GAIN", "Ends", "Pool", "settle"]
 
 # Minima whose losses differ by less than SAME_LOSS and whose couplings' spectra by less than _ALIKE are the same up to
 # rotations and exchanges of equal features; or by less than _CLOSE and _SAME, where a descent was cut short. Which
@@ -22,6 +22,8 @@ _NOTHING = 1e-10
 _DEAD, _REVIVED = 1e-3, 0.05
 # Largest gradient component, in units of the zero model's loss, at which a minimum is ranked.
 _RANKED = 1e-8
+# A descent ends where a step gains less than this part of the loss: what it may still gain is far below SAME_LOSS.
+GAIN = 1e-10
 # Minima below this multiple of the best are ranked with the full accuracy: its relative error, and steps to go there.
 _NEAR, _SHARP, _SHARP_STEPS = 1.001, 1e-7, 8
 _SHARPENED = 12  # features at most
@@ -44,6 +46,7 @@ def settle(
     rng: np.random.Generator,
     tolerance: float = _RANKED,
     steps: int = _STEPS,
+    gain: float = 0.0,
 ) -> Ends:
     """
     Run starts down to local minima; repair features that died on the way, and go on.
@@ -63,13 +66,15 @@ def settle(
         Largest gradient component at the end.
     steps : int
         Most steps of a descent.
+    gain : float
+        Part of the loss below which the gain of a step ends a descent (``GAIN`` where minima are only ranked).
 
     Returns
     -------
     Ends
         One per start, in the same order.
     """
-    ends = _descended(landscape, x, tolerance, steps)
+    ends = _descended(landscape, x, tolerance, steps, gain)
     W, b = landscape.split(ends.x.copy())
     dead = (np.linalg.norm(W, axis=1) < _DEAD) & (b < 0)
     ill = np.flatnonzero(dead.any(-1))
@@ -77,7 +82,7 @@ def settle(
         return ends
     small = _REVIVED * rng.standard_normal(W[ill].shape)
     W, b = np.where(dead[ill, None], small, W[ill]), np.where(dead[ill], landscape.problem.features.mean, b[ill])
-    again = _descended(landscape, landscape.join(W, b), tolerance, steps)
+    again = _descended(landscape, landscape.join(W, b), tolerance, steps, gain)
     better = again.value < ends.value[ill]
     x, value, gradient = ends.x.copy(), ends.value.copy(), ends.gradient_norm.copy()
     for old, new in ((x, again.x), (value, again.value), (gradient, again.gradient_norm)):
@@ -85,9 +90,9 @@ def settle(
     return Ends(x, value, gradient)
 
 
-def _descended(landscape: Landscape, x: Float[ndarray, "k d"], tolerance: float, steps: int) -> Ends:
+def _descended(landscape: Landscape, x: Float[ndarray, "k d"], tolerance: float, steps: int, gain: float) -> Ends:
     if landscape.smooth:
-        found = descend(landscape, x, landscape.kinks, tolerance, steps)
+        found = descend(landscape, x, landscape.kinks, tolerance, steps, gain)
         return Ends(found.x, found.value, found.gradient_norm)
     W, b = landscape.split(x)
     end = refine(landscape.problem.repeated(len(x)), W, b, tolerance, min(_MANY_STEPS, 3 * steps))
@@ -170,7 +175,7 @@ class Pool:
     def _sharpened(self, x: Float[ndarray, " d"]) -> tuple[Float[ndarray, " d"], float]:
         """A few steps with the loss's full accuracy: quadrature with few nodes ranks to four digits only."""
         exact = Landscape(self.landscape.problem, _SHARP)
-        end = settle(exact, x[None], np.random.default_rng(0), steps=_SHARP_STEPS)
+        end = settle(exact, x[None], np.random.default_rng(0), steps=_SHARP_STEPS, gain=GAIN)
         return end.x[0], float(end.value[0])
 
     def _fingerprint(self, x: Float[ndarray, " d"]) -> Float[ndarray, " s"]:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from theory.tools.interruption import inherited_block
+from theory.tools.threads import share_cores
 
 __all__ = ["Failure", "Pool", "Workers", "check_workers", "open_pool", "spread"]
 
@@ -201,7 +202,7 @@ def _run_in_processes(workers: int, function: Callable[..., Any], jobs: Sequence
             return_as="generator_unordered",
             max_nbytes=None,  # no arrays in temporary files, which a killed command would leave behind
             initializer=_follow,
-            initargs=(os.getpid(),),
+            initargs=(os.getpid(), workers),
         )
         results = pool(joblib.delayed(_numbered)(function, k, job) for k, job in enumerate(jobs))
     return _told(results)
@@ -221,8 +222,13 @@ def _numbered(function: Callable[..., Any], k: int, job: tuple[Any, ...]) -> tup
     return k, function(*job)
 
 
-def _follow(parent: int) -> None:
-    """Let a worker end when the process that started it ends, however that ends: kill -9 leaves no time to say so."""
+def _follow(parent: int, workers: int) -> None:
+    """
+    Let a worker take its share of the cores, and end when the process that started it ends.
+
+    However that ends: kill -9 leaves no time to say so.
+    """
+    share_cores(workers)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -1,11 +1,40 @@
-"""BLAS held to one thread, by any number of callers at once."""
+"""How many threads a process may use for its own loops, and BLAS held to one, by any number of callers at once."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["one_blas_thread"]
+__all__ = ["one_blas_thread", "own_threads", "share_cores"]
+
+# How many processes share the cores with this one, itself included.
+_SHARING = 1
+
+
+def share_cores(processes: int) -> None:
+    """
+    Say that several processes work side by side, of which this is one.
+
+    Parameters
+    ----------
+    processes : int
+        How many, >= 1.
+    """
+    global _SHARING
+    _SHARING = processes
+
+
+def own_threads() -> int:
+    """
+    Say how many threads this process may use: its share of the cores.
+
+    Returns
+    -------
+    int
+        The number of cores, divided by that of the processes that share them; at least 1.
+    """
+    return max(1, (os.cpu_count() or 1) // _SHARING)
 
 
 class _Holders:

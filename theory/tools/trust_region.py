@@ -24,6 +24,8 @@ _SMALLEST_RADIUS, _FAILURES = 1e-10, 12
 _GOOD, _POOR = 0.75, 0.25
 # Curvatures below this part of the largest are rounding.
 _FLAT = 1e-9
+# Negative curvatures below this part of the largest are no way down.
+_NEARLY_FLAT = 1e-6
 # Gains below this part of the value are rounding: there the smaller gradient decides.
 _ROUNDING = 1e-13
 # Just behind a kink.
@@ -85,6 +87,7 @@ def descend(
     kinks: slice,
     tolerance: float = 1e-8,
     iterations: int = 60,
+    gain: float = 0.0,
 ) -> Descents:
     """
     Minimise a function from many starts.
@@ -101,6 +104,10 @@ def descend(
         Largest gradient component at which a search ends.
     iterations : int
         Most steps of each search.
+    gain : float
+        A search ends, too, where a full step at a place without negative curvature gains less than this part of the
+        value, and promised no more. Where second derivatives change within a step, as they do beside a kink, gradients
+        go on to shrink for a long time after that.
 
     Returns
     -------
@@ -119,8 +126,8 @@ def descend(
         if not len(now):
             break
         _expand(function, s, now[s.stale[now]])
-        _advance(function, s, now, kinks)
-        alive = (s.radius[now] > _SMALLEST_RADIUS) & (s.failures[now] < _FAILURES)
+        settled = _advance(function, s, now, kinks, gain)
+        alive = (s.radius[now] > _SMALLEST_RADIUS) & (s.failures[now] < _FAILURES) & ~settled
         running[now] = (np.abs(s.gradient[now]).max(-1) > tolerance) & alive
     return Descents(s.x, s.value, np.abs(s.gradient).max(-1, initial=0.0))
 
@@ -158,8 +165,8 @@ def _expand(function: Smooth, s: _State, which: ndarray) -> None:
         s.stale[which] = False
 
 
-def _advance(function: Smooth, s: _State, now: ndarray, kinks: slice) -> None:
-    """One step of the searches ``now``."""
+def _advance(function: Smooth, s: _State, now: ndarray, kinks: slice, least: float) -> Bool[ndarray, " now"]:
+    """One step of the searches ``now``; say which gain no more than the least part of their value."""
     step = _short_of_kinks(s.x[now], _steps(s.gradient[now], s.curvature[now], s.axes[now], s.radius[now]), kinks)
     bent = (s.curvature[now] * np.einsum("kij,ki->kj", s.axes[now], step) ** 2).sum(-1)
     predicted = -(s.gradient[now] * step).sum(-1) - bent / 2
@@ -168,7 +175,10 @@ def _advance(function: Smooth, s: _State, now: ndarray, kinks: slice) -> None:
     gain = s.value[now] - value
     level = np.abs(gain) <= _ROUNDING * np.abs(s.value[now])
     better = np.where(level, np.abs(gradient).max(-1) < np.abs(s.gradient[now]).max(-1), gain > 0)
+    convex = s.curvature[now].min(-1) >= -_NEARLY_FLAT * s.curvature[now].max(-1)
+    small = np.maximum(np.abs(gain), predicted) < least * np.abs(s.value[now])
     ratio, length = gain / np.where(predicted > 0, predicted, np.inf), np.linalg.norm(step, axis=1)
+    settled = better & small & convex & (length < s.radius[now])
     radius = np.where(ratio > _GOOD, np.maximum(s.radius[now], 2 * length), s.radius[now])
     radius = np.where((ratio < _POOR) & ~level, length / 2, radius)
     s.radius[now] = np.minimum(np.where(better, radius, length / 4), _LARGEST_RADIUS)
@@ -176,6 +186,7 @@ def _advance(function: Smooth, s: _State, now: ndarray, kinks: slice) -> None:
     to = now[better]
     s.x[to], s.value[to], s.gradient[to], s.memory[to] = x[better], value[better], gradient[better], memory[better]
     s.stale[to] = True
+    return np.asarray(settled)
 
 
 def _steps(

@@ -17,11 +17,13 @@ from theory.model.variant import Variant
 from theory.optimum.local_minima import random_starts, refine, revive
 from theory.phase_diagram.__main__ import main
 from theory.phase_diagram.boundaries import find_boundaries
+from theory.phase_diagram.cells import search_cells
 from theory.phase_diagram.diagram import default_resolution, exact_phase_diagram
 from theory.phase_diagram.grid import Grid
 from theory.phase_diagram.lines import boundary_segments, ideal_uprights, uprights
 from theory.phase_diagram.picture import draw_phase_diagram
 from theory.phase_diagram.text import summary
+from theory.tools.parallel import open_pool
 
 # Two searches that end in the same minimum differ by what a gradient of 1e-8 leaves.
 SAME_MINIMUM = 1e-7
@@ -164,6 +166,24 @@ def test_swapping_the_features_mirrors_the_diagram(pair: xr.Dataset) -> None:
 def test_results_do_not_depend_on_the_number_of_workers() -> None:
     one, two = (exact_phase_diagram(2, 1, resolution=6, workers=workers) for workers in (1, 2))
     xr.testing.assert_identical(one, two)
+
+
+def test_searches_come_back_in_the_order_of_their_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = extra_feature_problem(2, 1, np.geomspace(0.05, 0.9, 23), 1.0)
+    W, b = random_starts(problem, 23, np.random.default_rng(0))
+    alone = refine(problem, W, b, 1e-6)
+    monkeypatch.setattr("theory.phase_diagram.cells._CHUNK_OF_CHEAP", 4)
+    with open_pool() as pool:
+        found = search_cells(pool, problem, np.arange(23), W, b, seed=0)
+        again = search_cells(pool, problem, np.arange(23), found.W, found.b, seed=0, inverse=found.inverse)
+    assert np.all(found.loss <= alone.loss * (1 + SAME_MINIMUM))
+    assert_allclose(again.loss, found.loss, rtol=SAME_MINIMUM)
+    assert_allclose(theory.population_loss(found.W, found.b, problem), found.loss, rtol=1e-12)
+
+
+def test_where_optima_tie_a_cell_has_what_the_next_lower_density_has() -> None:
+    data = exact_phase_diagram(3, 2, 8, (0.8, 1.0), (2.0, 10.0))
+    assert data["geometry"].values[-1].tolist() == data["geometry"].values[-2].tolist()
 
 
 def test_summary_and_picture_name_the_variant_and_only_where_it_is_not_the_usual_one(pair: xr.Dataset) -> None:

@@ -1,5 +1,6 @@
 """BLAS threads: the same after any call, from any thread, as before."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from numerics import train
 from theory import Problem
 from theory.phase_diagram import exact_phase_diagram
-from theory.tools.threads import one_blas_thread
+from theory.tools.parallel import spread
+from theory.tools.threads import one_blas_thread, own_threads
 
 
 def blas_threads() -> list[int]:
@@ -79,3 +81,9 @@ def test_results_and_threads_are_the_same_after_calls_from_many_threads() -> Non
     assert len(learned) == 4
     for W in learned:
         np.testing.assert_array_equal(W, expected)
+
+
+def test_workers_share_the_cores() -> None:
+    cores = os.cpu_count() or 1
+    assert own_threads() == cores
+    assert list(spread(own_threads, [(), ()], workers=2)) == [max(1, cores // 2)] * 2

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from theory.frames.prediction import EvenFrame
     from theory.model.problem import Problem
 
-__all__ = ["CASES", "ScalingCase", "fitted_exponent", "scaling_row", "scaling_table"]
+__all__ = ["CASES", "FURTHER", "ScalingCase", "fitted_exponent", "scaling_row", "scaling_table"]
 
 _COMMAND = "python -m theory.search.scaling"
 _FILE = "scaling.nc"
@@ -86,16 +86,22 @@ class ScalingCase:
 
 _FEW = (10, 15, 25, 39)
 CASES = (
-    *(ScalingCase(1000, 10, predicted=predicted) for predicted in (True, False)),
-    ScalingCase(1000, 10, 0.0),
     *(ScalingCase(300, m, predicted=predicted) for m in _FEW for predicted in (True, False)),
-    *(ScalingCase(10**6, m, predicted=True) for m in (10, 100, 1000, 30, 300)),
-    *(ScalingCase(300, m, alpha) for m in _FEW[:2] for alpha in (0.0, 0.5)),
-    *(ScalingCase(300, 10, 0.0, decay) for decay in (1e-3, 1e-2)),
+    *(ScalingCase(1000, 10, predicted=predicted) for predicted in (True, False)),
+    ScalingCase(1000, 25, predicted=True),
+    ScalingCase(1000, 10, 0.0),
+    *(ScalingCase(300, m, 0.0) for m in _FEW[:2]),
+    ScalingCase(300, 10, 0.5),
+    ScalingCase(300, 10, 0.0, 1e-2),
+)
+# Those that take minutes to hours each.
+FURTHER = (
+    ScalingCase(300, 10, 0.0, 1e-3),
+    *(ScalingCase(300, m, alpha) for m in _FEW[1:] for alpha in (0.0, 0.5)),
     *(ScalingCase(300, m, 0.0, predicted=True) for m in (10, 25)),
-    *(ScalingCase(300, 25, alpha) for alpha in (0.0, 0.5)),
-    *(ScalingCase(1000, m, predicted=True) for m in (25, 63, 100)),
-    *(ScalingCase(1000, m) for m in (25, 63, 100)),
+    *(ScalingCase(1000, m, predicted=predicted) for m in (25, 63, 100) for predicted in (True, False)),
+    *(ScalingCase(1000, m, alpha) for m in (25, 63) for alpha in (0.0, 0.5, 1.0)),
+    *(ScalingCase(n, m, predicted=True) for n in (10**4, 10**6) for m in (30, 100, 300)),
 )
 
 
@@ -286,10 +292,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     parser = Parser("Best losses against dimensions; goes on where it was stopped.", prog=_COMMAND)
     parser.add_argument("--output", type=writable_directory, default=Path(), help=f"folder for {_FILE}")
+    parser.add_argument("--further", action="store_true", help="also cases that take minutes to hours each")
     parser.add_overwrite()
     options = parser.parse_args(argv)
+    cases = (*CASES, *FURTHER) if options.further else CASES
     with results_folder(options.output, (_FILE,), options.overwrite, _COMMAND) as folder:
-        table = scaling_table(file=folder / _FILE)
+        table = scaling_table(cases, file=folder / _FILE)
     for row in range(table.sizes["case"]):
         tell("  ".join(f"{name} {float(values[row]):.6g}" for name, values in table.items()))
 

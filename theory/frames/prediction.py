@@ -20,7 +20,7 @@ from theory.frames.bounds import _shape
 from theory.frames.mean_field import CosineLaw, MeanField
 from theory.frames.relaxation import RelaxedRow, relaxed_row
 from theory.model.affine_values import unit_law
-from theory.model.features import density_array
+from theory.model.features import one_density
 from theory.model.values import ValueLaw, value_law
 
 __all__ = ["EvenFrame", "even_frame", "predict_even_frame"]
@@ -233,7 +233,7 @@ def _field(m: int, density: ArrayLike, values: ValueLaw | str, noise: float) -> 
     if not (np.isfinite(noise) and noise >= 0):
         raise ValueError(f"noise must be a finite standard deviation >= 0, got {noise!r}")
     unit, size = unit_law(value_law(values))
-    return MeanField(float(density_array(density)), 0.0, unit, float(noise) / size), size
+    return MeanField(one_density(density), 0.0, unit, float(noise) / size), size
 
 
 def _frame(n: int, m: int, field: MeanField, row: RelaxedRow, size: float) -> EvenFrame:

@@ -17,7 +17,9 @@ from theory.optimum.biases import best_bias
 from theory.optimum.with_terms import balanced
 from theory.search.report_parts import loss_parts
 from theory.tools.arrays import detached
+from theory.tools.command import progress
 from theory.tools.seeds import Seed, seed_number
+from theory.tools.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,10 +198,11 @@ def report(
     biases = _each("b", b, models, 1)
     best: dict[Hashable, tuple[float, str, str]] = {}
     parts = []
-    for k in range(models):
+    for k in progress(range(models), label="models"):
         one = problems[k]
         if one.key not in best:
-            best[one.key] = _best(one, number)
+            with one_blas_thread():  # many products of small matrices
+                best[one.key] = _best(one, number)
         bias = best_bias(matrices[k], one, decoders[k]) if biases[k] is None else biases[k]
         parts.append(_judged(matrices[k], np.asarray(bias), one, decoders[k], best[one.key]))
     return ModelReport(xr.concat(parts, dim="instance").assign_attrs(best_bias=int(b is None), seed=number))

@@ -19,6 +19,8 @@ COMMANDS = {
     "product-table": ("theory.search.product_table", "where no product of named polytopes is best"),
     "irreducible": ("theory.search.irreducible", "search for optima without a name"),
     "even-table": ("theory.packing.even_table", "even frames, products and their mixtures"),
+    "many-features": ("numerics.agreement.many_features", "many features: predicted, packed, descended, trained"),
+    "scaling-table": ("theory.search.scaling", "best losses against dimensions"),
     "best-known": ("theory.search.best_known", "best known losses of large problems"),
     "agreement": ("numerics.agreement.__main__", "train models, or judge those of a file, beside the exact theory"),
     "sweep": ("numerics.sweep.__main__", "many trained models, resumable"),

@@ -29,7 +29,7 @@ SECTIONS = {
         "conditions",
         "nonuniform_sparsity",
     ),
-    "Geometries": ("staircase", "polytopes", "polygons"),
+    "Geometries": ("staircase", "scaling", "polytopes", "polygons"),
     "Phases and transitions": ("phase_diagram", "loss_crossover", "pca_collapse"),
     "Correlated and anticorrelated features": ("correlated_features", "shared_factors"),
     "What gradient descent learns": ("basins", "learning_dynamics", "energy_levels", "finite_data"),

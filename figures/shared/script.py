@@ -71,6 +71,7 @@ SCRIPTS = (
     "energy_levels",
     "shared_factors",
     "finite_data",
+    "scaling",
 )
 
 

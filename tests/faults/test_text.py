@@ -7,8 +7,9 @@ import pytest
 import sympy
 
 from theory import Formula, derive_boundaries, derive_expansion
+from theory.model.affine_values import Affine
 from theory.model.discrete_values import Discrete
-from theory.model.value_families import Affine, Gamma, HalfNormal, Normal
+from theory.model.value_families import Gamma, HalfNormal, Normal
 from theory.model.values import Binary, Symmetrised, Uniform
 from theory.symbolic.active_sets import derive_output
 from theory.symbolic.algebra.formula import exact

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from theory.frames.bounds import _shape
 from theory.frames.mean_field import CosineLaw, MeanField
 from theory.frames.relaxation import RelaxedRow, relaxed_row
+from theory.model.affine_values import unit_law
 from theory.model.features import one_density
 from theory.model.values import ValueLaw, value_law
 
@@ -133,8 +134,8 @@ def even_frame(
     _shape(total, m)
     if total < k:
         raise ValueError(f"of n = {total} features k = {k} cannot be stored")
-    field = _field(m, density, values, noise)
-    return _frame(total, m, field, relaxed_row(float(k), m, field))
+    field, size = _field(m, density, values, noise)
+    return _frame(total, m, field, relaxed_row(float(k), m, field), size)
 
 
 def predict_even_frame(
@@ -180,7 +181,7 @@ def predict_even_frame(
     (4.77, -0.45)
     """
     _shape(n, m)
-    field = _field(m, density, values, noise)
+    field, size = _field(m, density, values, noise)
     left_out = field.unrepresented
 
     def total(row: RelaxedRow) -> float:
@@ -199,7 +200,7 @@ def predict_even_frame(
         row, around[0].k, around[-1].k, lambda k, start: relaxed_row(k, m, field, start, refine=False), total
     )
     whole = {min(max(round(end), 1), n) for end in (np.floor(row.k), np.ceil(row.k))}
-    return _frame(n, m, field, min((relaxed_row(float(k), m, field, row) for k in whole), key=total))
+    return _frame(n, m, field, min((relaxed_row(float(k), m, field, row) for k in whole), key=total), size)
 
 
 def _narrowed(
@@ -225,23 +226,25 @@ def _narrowed(
     return row
 
 
-def _field(m: int, density: ArrayLike, values: ValueLaw | str, noise: float) -> MeanField:
+def _field(m: int, density: ArrayLike, values: ValueLaw | str, noise: float) -> tuple[MeanField, float]:
+    """What an output sees if values have size 1, and their size: losses are its square's multiples, biases its own."""
     if m < 2:
         raise ValueError("an even frame needs at least 2 dimensions; in one there are only a feature and its antipode")
     if not (np.isfinite(noise) and noise >= 0):
         raise ValueError(f"noise must be a finite standard deviation >= 0, got {noise!r}")
-    return MeanField(one_density(density), 0.0, value_law(values), float(noise))
+    unit, size = unit_law(value_law(values))
+    return MeanField(one_density(density), 0.0, unit, float(noise) / size), size
 
 
-def _frame(n: int, m: int, field: MeanField, row: RelaxedRow) -> EvenFrame:
+def _frame(n: int, m: int, field: MeanField, row: RelaxedRow, size: float) -> EvenFrame:
     return EvenFrame(
         n=n,
         m=m,
         density=field.density,
         k=round(row.k),
         norm=float(np.sqrt(row.coupling)),
-        bias=row.bias,
+        bias=size * row.bias,
         law=row.law,
-        stored_loss=row.loss,
-        left_out_loss=field.unrepresented,
+        stored_loss=size**2 * row.loss,
+        left_out_loss=size**2 * field.unrepresented,
     )

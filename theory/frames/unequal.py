@@ -16,7 +16,9 @@ from theory.frames.group_relaxation import Groups, GroupState, relaxed_groups
 from theory.frames.mean_field import CosineLaw
 from theory.frames.relaxation import even_starts
 from theory.model.activations import RELU
+from theory.model.affine_values import unit_law
 from theory.model.problem import Problem
+from theory.model.values import ValueLaw
 
 __all__ = ["UnevenFrame", "predict_uneven_frame"]
 
@@ -104,7 +106,8 @@ def predict_uneven_frame(problem: Problem, groups: int = _GROUPS) -> UnevenFrame
     (docs/derivations.md).
     """
     _check(problem, groups)
-    parts = _grouped(problem, groups)
+    unit, size = unit_law(problem.features.values)
+    parts = _grouped(problem, groups, unit)
     left = parts.importance * parts.left_out
 
     def total(found: tuple[GroupState, int]) -> float:
@@ -115,7 +118,7 @@ def predict_uneven_frame(problem: Problem, groups: int = _GROUPS) -> UnevenFrame
     best = min(
         ((relaxed_groups(parts.first(count), state, _LAST, first=False), count) for state, count in first), key=total
     )
-    return _frame(problem, parts, *best, total(best))
+    return _frame(problem, parts, *best, total(best), size)
 
 
 def _check(problem: Problem, groups: int) -> None:
@@ -132,7 +135,7 @@ def _check(problem: Problem, groups: int) -> None:
         raise ValueError(f"groups must be a whole number of at least 1, got {groups!r}")
 
 
-def _grouped(problem: Problem, count: int) -> Groups:
+def _grouped(problem: Problem, count: int, values: ValueLaw) -> Groups:
     """Divide the range of log worth evenly; the mean density, and importances that keep what features are worth."""
     p, importance = problem.density, problem.importance
     order = np.argsort(-importance * p, kind="stable")
@@ -143,7 +146,7 @@ def _grouped(problem: Problem, count: int) -> Groups:
     ids = [some for some in ids if len(some)]
     density = np.array([p[some].mean() for some in ids])
     weights = [importance[some] * p[some] / mean for some, mean in zip(ids, density, strict=True)]
-    return Groups(density, weights, problem.m, problem.features.values)
+    return Groups(density, weights, problem.m, values)
 
 
 def _start_states(groups: Groups) -> list[tuple[GroupState, int]]:
@@ -177,7 +180,7 @@ def _state(groups: Groups, number: int, dedicated: int, m: int) -> tuple[GroupSt
     return GroupState(np.where(alone, 1.0, g), np.where(alone, 0.0, b), stored, laws), count
 
 
-def _frame(problem: Problem, groups: Groups, state: GroupState, count: int, loss: float) -> UnevenFrame:
+def _frame(problem: Problem, groups: Groups, state: GroupState, count: int, loss: float, size: float) -> UnevenFrame:
     a = len(groups.sizes)
     some = state.stored >= _NOTHING
 
@@ -200,8 +203,8 @@ def _frame(problem: Problem, groups: Groups, state: GroupState, count: int, loss
         density=groups.density,
         stored=filled(state.stored, 0.0),
         norm=filled(np.sqrt(state.coupling)),
-        bias=filled(state.bias),
+        bias=filled(size * state.bias),
         dimensionality=filled(1 / (1 + (square * others).sum(1))),
-        loss=float(loss),
+        loss=size**2 * float(loss),
         squared_overlap=float(k @ (square * others).sum(1)) / total if total > 0 else 0.0,
     )

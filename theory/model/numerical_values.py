@@ -79,7 +79,7 @@ class Numerical(ValueLaw):
         Returns
         -------
         ValueLaw
-            Its law.
+            Its law: with closed forms where there are some (uniform, expon, gamma, norm, halfnorm, laplace).
 
         Raises
         ------
@@ -89,6 +89,8 @@ class Numerical(ValueLaw):
             If it has no second moment, or too many discrete values.
         """
         import scipy.stats
+
+        from theory.model.value_names import closed_form
 
         dist: Any = vars(frozen).get("dist", frozen)
         known = getattr(scipy.stats, str(getattr(dist, "name", None)), None)
@@ -100,6 +102,9 @@ class Numerical(ValueLaw):
         if isinstance(dist, scipy.stats.rv_discrete):
             return discrete_from(frozen)
         shapes, location, scale = dist._parse_args(*frozen.args, **frozen.kwds)
+        closed = closed_form(dist.name, tuple(map(float, shapes)), float(location), float(scale))
+        if closed is not None:
+            return closed
         placed = () if (location, scale) == (0, 1) else (location, scale)
         return cls(dist.name, tuple(float(x) for x in (*shapes, *placed)))
 

@@ -1,7 +1,6 @@
-"""Families of value laws with closed forms: gamma (exponential), normal, half-normal, and any law shifted, scaled."""
+"""Families of value laws with closed forms: gamma (exponential), normal, half-normal."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,21 +9,37 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.model.value_protocol import Box, ValueLaw
+from theory.model.value_protocol import ValueLaw
 from theory.tools.expressions import expression
 from theory.tools.locking import sealed
 
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Affine", "Gamma", "HalfNormal", "Normal"]
+__all__ = ["Gamma", "HalfNormal", "Normal", "require"]
 
 # Beyond this argument the Faddeeva function is its asymptotic series to the last digit, and its recursion is not.
 _FAR, _FAR_TERMS = 8.0, 24
 
 
-def _require(name: str, value: float, positive: bool = False) -> None:
-    """Refuse parameters that are no finite numbers, or not positive where they must be."""
+def require(name: str, value: float, positive: bool = False) -> None:
+    """
+    Refuse a parameter that is no finite number, or not positive where it must be.
+
+    Parameters
+    ----------
+    name : str
+        What it is, as the message says it.
+    value : float
+        The parameter.
+    positive : bool
+        Whether it must be > 0.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
     if not math.isfinite(value) or (positive and value <= 0):
         raise ValueError(f"{name} must be a finite number{' > 0' if positive else ''}, got {value!r}")
 
@@ -52,8 +67,8 @@ class Gamma(ValueLaw):
 
     def __post_init__(self) -> None:
         """Refuse what is no parameter."""
-        _require("the shape of a gamma law", self.shape, positive=True)
-        _require("the scale of a gamma or exponential law", self.scale, positive=True)
+        require("the shape of a gamma law", self.shape, positive=True)
+        require("the scale of a gamma or exponential law", self.scale, positive=True)
 
     @property
     def name(self) -> str:
@@ -129,8 +144,8 @@ class Normal(ValueLaw):
 
     def __post_init__(self) -> None:
         """Refuse what is no parameter."""
-        _require("the mean of a normal law", self.centre)
-        _require("the standard deviation of a normal law", self.deviation, positive=True)
+        require("the mean of a normal law", self.centre)
+        require("the standard deviation of a normal law", self.deviation, positive=True)
 
     @property
     def name(self) -> str:
@@ -209,7 +224,7 @@ class HalfNormal(ValueLaw):
 
     def __post_init__(self) -> None:
         """Refuse what is no parameter."""
-        _require("the scale of a half-normal law", self.scale, positive=True)
+        require("the scale of a half-normal law", self.scale, positive=True)
 
     @property
     def name(self) -> str:
@@ -286,114 +301,3 @@ def _far_faddeeva(z: Float[ndarray, " far"], order: int) -> Complex[ndarray, " f
         total += (-1) ** order * factor * math.prod(range(power, power + order)) / z ** (power + order)
         factor *= (2 * m + 1) / 2
     return 1j / math.sqrt(math.pi) * total
-
-
-@sealed
-@dataclass(frozen=True)
-class Affine(ValueLaw):
-    """
-    Another law's values v, shifted and scaled: u = shift + scale v.
-
-    Attributes
-    ----------
-    law : ValueLaw
-        The law of v.
-    shift : float
-        What is added.
-    scale : float
-        What v is multiplied with first, > 0.
-    title : str
-        How commands call it.
-    """
-
-    law: ValueLaw
-    shift: float
-    scale: float
-    title: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse what is no parameter."""
-        _require("the shift of a law", self.shift)
-        _require("the scale of a law", self.scale, positive=True)
-
-    @property
-    def name(self) -> str:
-        """As commands take it, or said in full."""
-        return self.title or f"{self.shift:g} + {self.scale:g} {self.law.name}"
-
-    @property
-    def support(self) -> tuple[float, float]:
-        """That of v, shifted and scaled."""
-        low, high = self.law.support
-        return (self.shift + self.scale * low, self.shift + self.scale * high)
-
-    @property
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """Those of v, shifted and scaled."""
-        return tuple((self.shift + self.scale * place, share) for place, share in self.law.atoms)
-
-    @property
-    def strip(self) -> float:
-        """That of v over the scale."""
-        return self.law.strip / self.scale
-
-    @property
-    def box(self) -> Box | None:
-        """That of v, larger; none if it is shifted."""
-        box = self.law.box
-        return None if box is None or self.shift else Box(self.scale * box.height, box.filled)
-
-    def _binomial(self, k: int, parts: Sequence[ndarray | float]) -> ndarray:
-        """E (shift + scale v)^k out of what v^j gives."""
-        return np.asarray(sum(math.comb(k, j) * self.shift ** (k - j) * self.scale**j * parts[j] for j in range(k + 1)))
-
-    def moment(self, k: int) -> float:
-        """Give E u^k."""
-        return float(self._binomial(k, [self.law.moment(j) for j in range(k + 1)]))
-
-    def transform(self, a: Float[ndarray, "*shape"], order: int = 0) -> Complex[ndarray, "*shape"]:
-        """Give the derivative of that order of exp(i shift a) e(scale a)."""
-        return self.transforms(a, order)[order]
-
-    def transforms(self, a: Float[ndarray, "*shape"], order: int) -> tuple[Complex[ndarray, "*shape"], ...]:
-        """Give the transform and its derivatives by the product rule."""
-        inner = self.law.transforms(self.scale * np.asarray(a), order)
-        if not self.shift:
-            return tuple(self.scale**k * one for k, one in enumerate(inner))
-        phase = np.exp(1j * self.shift * np.asarray(a))
-        # E (iu)^k exp(iau): (i shift)^(k-j) stands beside the j-th derivative
-        return tuple(
-            phase * sum(math.comb(k, j) * (1j * self.shift) ** (k - j) * self.scale**j * inner[j] for j in range(k + 1))
-            for k in range(order + 1)
-        )
-
-    def partial(self, k: int, x: ArrayLike) -> ndarray:
-        """Give E u^k 1(u > x)."""
-        at = (np.asarray(x, dtype=float) - self.shift) / self.scale
-        return self._binomial(k, [self.law.partial(j, at) for j in range(k + 1)])
-
-    def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
-        """Give that of v, shifted and scaled."""
-        return np.asarray(q.dtype.type(self.shift) + q.dtype.type(self.scale) * self.law.quantile(q))
-
-    def log_mgf(self, s: ArrayLike) -> ndarray:
-        """Give that of v, and s times the shift."""
-        s = np.asarray(s, dtype=float)
-        return np.asarray(self.shift * s + self.law.log_mgf(self.scale * s))
-
-    def sympy_density(self, u: "sympy.Symbol") -> "sympy.Expr | None":
-        """Give that of v at (u - shift) / scale, over the scale."""
-        import sympy
-
-        u = expression(u)
-        density = self.law.sympy_density(u)
-        shift, scale = sympy.nsimplify(self.shift), sympy.nsimplify(self.scale)
-        return None if density is None else density.subs(u, (u - shift) / scale) / scale
-
-    def expect(self, integrand: "sympy.Expr", u: "sympy.Symbol") -> "sympy.Expr":
-        """Average over v."""
-        import sympy
-
-        integrand, u = expression(integrand), expression(u)
-        shift, scale = sympy.nsimplify(self.shift), sympy.nsimplify(self.scale)
-        return self.law.expect(sympy.expand(integrand.subs(u, shift + scale * u)), u)

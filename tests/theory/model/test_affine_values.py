@@ -1,0 +1,94 @@
+"""Laws shifted and scaled, and in their own unit."""
+
+import numpy as np
+import pytest
+from numpy import ndarray
+from numpy.testing import assert_allclose
+from scipy import stats
+
+import theory
+from theory.frames.prediction import even_frame
+from theory.model.affine_values import Affine, unit_law
+from theory.model.value_protocol import ValueLaw
+from theory.model.values import UNIFORM, value_law
+
+RNG = np.random.default_rng(0)
+COUPLINGS, BIASES = RNG.normal(size=60), RNG.normal(size=60)
+LAWS = [
+    Affine(UNIFORM, 0.0, 2.0),
+    Affine(UNIFORM, -0.5, 1.7),
+    Affine(value_law("exponential"), 0.0, 0.3),
+    Affine(value_law("exponential"), 0.4, 2.0),
+]
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+@pytest.mark.parametrize("member", ["interference", "own_error"])
+def test_one_active_feature_is_what_the_partial_moments_say(law: ValueLaw, member: str) -> None:
+    own: tuple[ndarray, ...] = getattr(law, member)(COUPLINGS, BIASES)
+    for found, expected in zip(own, getattr(ValueLaw, member)(law, COUPLINGS, BIASES), strict=True):
+        assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [("uniform", 1), ("uniform:0,2", 2), ("uniform:-3,1", 3), ("binary", 1), ("constant:2", 2),
+     ("exponential:2", 2 * np.sqrt(6)), ("signed:uniform:0,2", 2), (Affine(Affine(UNIFORM, 0.0, 3.0), 0.0, 0.5), 1.5)],
+)  # fmt: skip
+def test_a_law_is_its_unit_times_its_size(values: "str | ValueLaw", size: float) -> None:
+    law = value_law(values)
+    unit, found = unit_law(law)
+    assert_allclose(found, size)
+    q = np.linspace(0.01, 0.99, 7)
+    assert_allclose(size * unit.quantile(q), law.quantile(q))
+    assert unit_law(unit)[1] == pytest.approx(1)
+
+
+def test_values_of_zero_to_two_are_those_of_zero_to_one() -> None:
+    """Against the panels of SciPy's density, which know nothing of the relation."""
+    W, b = RNG.normal(size=(3, 8)), RNG.normal(size=8)
+    twice, panels, once = (
+        theory.Problem(n=8, m=3, density=0.2, values=values)
+        for values in ("uniform:0,2", "scipy:uniform,0,2", "uniform")
+    )
+    expected = 4 * theory.population_loss(W, b / 2, once)
+    assert_allclose(theory.population_loss(W, b, twice), expected, rtol=1e-6)
+    assert_allclose(theory.population_loss(W, b, panels), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.125])
+def test_predictions_scale_with_the_values(noise: float) -> None:
+    one = even_frame(24, 6, 0.05, noise=noise)
+    two = even_frame(24, 6, 0.05, values="uniform:0,2", noise=2 * noise)  # twice a number is no rounding
+    assert_allclose([two.loss, two.bias, two.norm], [4 * one.loss, 2 * one.bias, one.norm], rtol=1e-12)
+    assert_allclose(two.left_out_loss, 4 * one.left_out_loss)
+
+
+def test_groups_scale_with_the_values() -> None:
+    from theory.frames.unequal import predict_uneven_frame
+
+    p = [0.4, 0.3, 0.2, 0.1]
+    one, two = (
+        predict_uneven_frame(theory.Problem(n=4, m=2, density=p, values=v), groups=1)
+        for v in ("uniform", "uniform:0,2")
+    )
+    assert_allclose([two.loss, *two.bias], [4 * one.loss, *(2 * one.bias)], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "name"),
+    [(stats.uniform(0, 2), "uniform:0,2"), (stats.uniform(), "uniform"), (stats.expon(scale=2), "exponential:2"),
+     (stats.norm(1, 2), "normal:1,2"), (stats.gamma(2, scale=3), "gamma:2,3"), (stats.laplace(), "laplace:0,1")],
+)  # fmt: skip
+@pytest.mark.usefixtures("without_type_checks")
+def test_scipys_distributions_with_closed_forms_are_these(frozen: object, name: str) -> None:
+    assert value_law(frozen) == value_law(name)
+    with pytest.raises(ValueError, match="refuses the parameters"):
+        value_law(stats.expon(scale=-1))
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_a_location_shifts_the_closed_form() -> None:
+    law, frozen = value_law(stats.expon(0.5, 2)), stats.expon(0.5, 2)
+    assert_allclose([law.mean, law.square], [frozen.mean(), frozen.moment(2)])
+    assert_allclose(law.quantile(np.array([0.1, 0.9])), frozen.ppf([0.1, 0.9]))

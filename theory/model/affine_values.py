@@ -1,0 +1,179 @@
+"""Any law shifted and scaled, and any law in its own unit: losses scale with the square of the values' size."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Complex, Float
+from numpy import ndarray
+from numpy.typing import ArrayLike
+
+from theory.model.value_families import require
+from theory.model.value_protocol import Box, Triple, ValueLaw
+from theory.tools.expressions import expression
+from theory.tools.locking import sealed
+
+if TYPE_CHECKING:
+    import sympy
+
+__all__ = ["Affine", "unit_law"]
+
+
+@sealed
+@dataclass(frozen=True)
+class Affine(ValueLaw):
+    """
+    Another law's values v, shifted and scaled: u = shift + scale v.
+
+    Attributes
+    ----------
+    law : ValueLaw
+        The law of v.
+    shift : float
+        What is added.
+    scale : float
+        What v is multiplied with first, > 0.
+    title : str
+        How commands call it.
+    """
+
+    law: ValueLaw
+    shift: float
+    scale: float
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no parameter."""
+        require("the shift of a law", self.shift)
+        require("the scale of a law", self.scale, positive=True)
+
+    @property
+    def name(self) -> str:
+        """As commands take it, or said in full."""
+        return self.title or f"{self.shift:g} + {self.scale:g} {self.law.name}"
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """That of v, shifted and scaled."""
+        low, high = self.law.support
+        return (self.shift + self.scale * low, self.shift + self.scale * high)
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Those of v, shifted and scaled."""
+        return tuple((self.shift + self.scale * place, share) for place, share in self.law.atoms)
+
+    @property
+    def strip(self) -> float:
+        """That of v over the scale."""
+        return self.law.strip / self.scale
+
+    @property
+    def box(self) -> Box | None:
+        """That of v, larger; none if it is shifted."""
+        box = self.law.box
+        return None if box is None or self.shift else Box(self.scale * box.height, box.filled)
+
+    def _binomial(self, k: int, parts: Sequence[ndarray | float]) -> ndarray:
+        """E (shift + scale v)^k out of what v^j gives."""
+        return np.asarray(sum(math.comb(k, j) * self.shift ** (k - j) * self.scale**j * parts[j] for j in range(k + 1)))
+
+    def moment(self, k: int) -> float:
+        """Give E u^k."""
+        return float(self._binomial(k, [self.law.moment(j) for j in range(k + 1)]))
+
+    def transform(self, a: Float[ndarray, "*shape"], order: int = 0) -> Complex[ndarray, "*shape"]:
+        """Give the derivative of that order of exp(i shift a) e(scale a)."""
+        return self.transforms(a, order)[order]
+
+    def transforms(self, a: Float[ndarray, "*shape"], order: int) -> tuple[Complex[ndarray, "*shape"], ...]:
+        """Give the transform and its derivatives by the product rule."""
+        inner = self.law.transforms(self.scale * np.asarray(a), order)
+        if not self.shift:
+            return tuple(self.scale**k * one for k, one in enumerate(inner))
+        phase = np.exp(1j * self.shift * np.asarray(a))
+        # E (iu)^k exp(iau): (i shift)^(k-j) stands beside the j-th derivative
+        return tuple(
+            phase * sum(math.comb(k, j) * (1j * self.shift) ** (k - j) * self.scale**j * inner[j] for j in range(k + 1))
+            for k in range(order + 1)
+        )
+
+    def partial(self, k: int, x: ArrayLike) -> ndarray:
+        """Give E u^k 1(u > x)."""
+        at = (np.asarray(x, dtype=float) - self.shift) / self.scale
+        return self._binomial(k, [self.law.partial(j, at) for j in range(k + 1)])
+
+    def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
+        """Give that of v, shifted and scaled."""
+        return np.asarray(q.dtype.type(self.shift) + q.dtype.type(self.scale) * self.law.quantile(q))
+
+    def log_mgf(self, s: ArrayLike) -> ndarray:
+        """Give that of v, and s times the shift."""
+        s = np.asarray(s, dtype=float)
+        return np.asarray(self.shift * s + self.law.log_mgf(self.scale * s))
+
+    def interference(self, c: Float[ndarray, "*#shape"], b: Float[ndarray, "*#shape"]) -> Triple:
+        """Give that of v with the bias (b + c shift) / scale, times the square of the scale."""
+        s, shift = self.scale, self.shift
+        value, dc, db = self.law.interference(c, (b + c * shift) / s)
+        return s * s * value, s * (s * dc + shift * db), s * db
+
+    def own_error(self, c: Float[ndarray, "*#shape"], b: Float[ndarray, "*#shape"]) -> Triple:
+        """Give that of v with the bias b / scale, times the square of the scale; if shifted, by partial moments."""
+        if self.shift:
+            return super().own_error(c, b)
+        value, dc, db = self.law.own_error(c, b / self.scale)
+        return self.scale**2 * value, self.scale**2 * dc, self.scale * db
+
+    def sympy_density(self, u: "sympy.Symbol") -> "sympy.Expr | None":
+        """Give that of v at (u - shift) / scale, over the scale."""
+        import sympy
+
+        u = expression(u)
+        density = self.law.sympy_density(u)
+        shift, scale = sympy.nsimplify(self.shift), sympy.nsimplify(self.scale)
+        return None if density is None else density.subs(u, (u - shift) / scale) / scale
+
+    def expect(self, integrand: "sympy.Expr", u: "sympy.Symbol") -> "sympy.Expr":
+        """Average over v."""
+        import sympy
+
+        integrand, u = expression(integrand), expression(u)
+        shift, scale = sympy.nsimplify(self.shift), sympy.nsimplify(self.scale)
+        return self.law.expect(sympy.expand(integrand.subs(u, shift + scale * u)), u)
+
+
+def unit_law(law: ValueLaw) -> tuple[ValueLaw, float]:
+    """
+    Measure a law's values in their own unit.
+
+    With values s v instead of v the output b + sum g x is s times that with the bias b / s (and with noise of standard
+    deviation sigma / s): the loss is s^2 times as large at the same W, and the best bias s times.
+
+    Parameters
+    ----------
+    law : ValueLaw
+        Law of u.
+
+    Returns
+    -------
+    unit : ValueLaw
+        Law of v = u / s; U[0, 1] for every U[0, s].
+    size : float
+        s, > 0: the largest |u| or, where values have no bound, sqrt(3 E u^2), which is the largest of U[0, s].
+
+    Examples
+    --------
+    >>> import theory
+    >>> unit, size = unit_law(theory.Problem(n=2, m=1, density=0.1, values="uniform:0,2").features.values)
+    >>> unit.name, size
+    ('uniform', 2.0)
+    """
+    if isinstance(law, Affine) and not law.shift:
+        unit, size = unit_law(law.law)
+        return unit, size * law.scale
+    largest = max(abs(end) for end in law.support)
+    size = largest if math.isfinite(largest) else math.sqrt(3 * law.square)
+    return (law, 1.0) if size == 1 else (Affine(law, 0.0, 1 / size), size)

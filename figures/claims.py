@@ -2,7 +2,8 @@
 
 The verdicts follow from the figures' numbers. Results that ``python -m figures`` left are read; what is missing is
 computed and kept there. Beside the page, claims.json holds the same findings with the command, seed and version that
-made them, and gallery.md shows the figures' pictures, which are drawn anew.
+made them, and gallery.md shows the figures' pictures, which are drawn anew. With ``--only NAME`` that is done for one
+figure, and what claims.json and the pictures say of the others stays.
 """
 
 from figures.shared.script import SCRIPTS, Settings, check_foreign, obtain
@@ -86,9 +87,9 @@ def _plain(finding: Finding) -> dict[str, Any]:
     return plain if plain["choices"] else {key: plain[key] for key in ("stated", "found", "agrees")}
 
 
-def collect(folder: Path, settings: Settings) -> dict[int, dict[str, Any]]:
+def collect(folder: Path, settings: Settings, names: Sequence[str]) -> dict[int, dict[str, Any]]:
     """
-    Judge every claim.
+    Judge the claims of figures.
 
     Parameters
     ----------
@@ -96,6 +97,8 @@ def collect(folder: Path, settings: Settings) -> dict[int, dict[str, Any]]:
         Where the figures' results are, or will be.
     settings : Settings
         How to compute what is missing.
+    names : sequence of str
+        The figures' scripts.
 
     Returns
     -------
@@ -103,10 +106,21 @@ def collect(folder: Path, settings: Settings) -> dict[int, dict[str, Any]]:
         As ``judged`` gives it, in the order of the claims.
     """
     results: dict[int, dict[str, Any]] = {}
-    for name in progress(SCRIPTS, label="figures"):
+    for name in progress(names, label="figures"):
         data, _ = obtain(name, folder, settings)
         results |= judged(name, data)
-    return {claim: results[claim] for claim in sorted(results)}
+    return results
+
+
+def _stored(path: Path, without: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """What an earlier page says of the claims of all other figures."""
+    if not path.exists():
+        return {}
+    try:
+        found = {int(claim): dict(result) for claim, result in json.loads(path.read_text("utf-8")).items()}
+        return {claim: result for claim, result in found.items() if result["script"] not in without}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise ValueError(f"{path} is damaged: leave out --only, which keeps what it says of other figures") from None
 
 
 def page(results: Mapping[int, Mapping[str, Any]], shown: Collection[str] = SCRIPTS) -> str:
@@ -253,19 +267,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=non_negative_count, default=0, help="seed of everything random")
     parser.add_workers()
     parser.add_overwrite()
+    parser.add_argument("--only", nargs="+", choices=SCRIPTS, metavar="NAME", help="these figures; what the page's "
+                        "folder says of others, and shows of them, is kept")  # fmt: skip
     options = parser.parse_args(argv)
     settings = Settings(options.quick, options.seed, options.workers)
-    check_foreign(SCRIPTS, options.results, options.overwrite)
+    wanted = options.only or SCRIPTS
+    others = _stored(options.output / "claims.json", wanted) if options.only else {}
+    check_foreign(wanted, options.results, options.overwrite)
     names = ("claims.md", "claims.json", "gallery.md")
     with (
         results_folder(options.output, names, options.overwrite, _COMMAND) as folder,
         results_folder(options.results) as kept,
     ):
-        results = collect(kept, settings)
-        for name in SCRIPTS:
+        results = dict(sorted((others | collect(kept, settings, wanted)).items()))
+        for name in wanted:
             store(name, obtain(name, kept, settings)[0], folder / FOLDER)
+        shown = {name for name in SCRIPTS if (folder / FOLDER / f"{name}.png").exists()}
         pictures = gallery(folder / FOLDER, SCRIPTS, {claim: result["script"] for claim, result in results.items()})
-        texts = (page(results), json.dumps(results, indent=1, ensure_ascii=False) + "\n", pictures)
+        texts = (page(results, shown), json.dumps(results, indent=1, ensure_ascii=False) + "\n", pictures)
         for name, text in zip(names, texts, strict=True):
             write(folder / name, text)
             tell(folder / name)

@@ -115,7 +115,7 @@ def test_every_script_is_registered_and_complete() -> None:
         assert callable(script.draw)
         assert callable(script.judge)
         title, rule = (script.__doc__ or "").splitlines()[:2]
-        assert rule == "=" * len(title)
+        assert rule == "=" * len(title), f"{name}: the rule below the title is as long as the title"
 
 
 def test_every_document_is_cited_by_a_claim() -> None:
@@ -244,6 +244,39 @@ def test_the_command_writes_page_and_findings(tmp_path: Path, monkeypatch: pytes
     written = json.loads((tmp_path / "page" / "claims.json").read_text("utf-8"))
     assert written["25"]["command"].endswith("--quick")
     assert "## 25. Regular polygons" in (tmp_path / "page" / "claims.md").read_text("utf-8")
+
+
+def test_one_figure_is_judged_and_drawn_beside_what_the_page_says_of_the_others(tmp_path: Path) -> None:
+    page_of, others = tmp_path / "page", {1: STORED[1], 25: STORED[25] | {"why": "what an earlier page said"}}
+    page_of.mkdir()
+    (page_of / "claims.json").write_text(json.dumps(others), "utf-8")
+    (page_of / "claims.md").write_text(page(others), "utf-8")
+    arguments = [
+        "--quick",
+        "--workers",
+        "1",
+        "--results",
+        str(tmp_path),
+        "--output",
+        str(page_of),
+        "--only",
+        "polygons",
+    ]
+    main(arguments)
+    written = json.loads((page_of / "claims.json").read_text("utf-8"))
+    assert list(written) == ["1", "25"]
+    assert written["1"] == STORED[1]
+    assert written["25"]["command"].endswith("--quick")
+    assert [path.stem for path in tmp_path.glob("*.nc")] == ["polygons"], "no other figure is computed"
+    assert "(pictures/polygons.png)" in (page_of / "gallery.md").read_text("utf-8")
+    (page_of / "claims.json").write_text("[", "utf-8")
+    with pytest.raises(ValueError, match="leave out --only"):
+        main(arguments)
+
+
+def test_a_claim_that_is_not_written_down_says_where_it_belongs() -> None:
+    with pytest.raises(ValueError, match=r"claim 999 is not in figures/shared/documents\.toml"):
+        Verdict(999, (Finding("a", "b", True),), "why")
 
 
 @pytest.mark.parametrize(

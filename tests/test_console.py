@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import theory
 from figures.shared.console import COMMANDS, main
 from theory.tools.command import run_command
 
@@ -29,6 +30,11 @@ def test_every_subcommand_has_its_help(
     assert "--traceback" in capsys.readouterr().out
 
 
+def test_it_says_its_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out.strip() == theory.__version__
+
+
 def test_every_command_of_the_packages_is_a_subcommand() -> None:
     root = Path(__file__).parents[1]
     commands = {
@@ -47,7 +53,7 @@ def test_a_subcommand_works_and_a_wrong_one_is_one_line(
     assert "phase-diagram" in capsys.readouterr().out
     assert run(monkeypatch, "phase-diagram", "--n", "1") == 2
     assert run(monkeypatch, "digaram") == 2
-    assert "unknown command 'digaram'; one of phase-diagram" in capsys.readouterr().err
+    assert "unknown command 'digaram'; give one of phase-diagram" in capsys.readouterr().err
 
 
 def fails_in_a_library(argv: object) -> None:

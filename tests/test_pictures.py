@@ -43,7 +43,9 @@ def test_pages_show_stored_pictures_only_and_every_one() -> None:
 
 
 def test_every_figure_has_its_picture() -> None:
-    assert {path.stem for path in STORED} == set(SCRIPTS)
+    drawn = {path.stem for path in STORED}
+    missing = " ".join(set(SCRIPTS) - drawn)
+    assert drawn == set(SCRIPTS), f"python -m figures.claims --output docs --only {missing}"
 
 
 def test_every_figure_stands_in_one_section() -> None:
@@ -62,6 +64,9 @@ def test_a_quick_picture_is_told_from_a_full_one(tmp_path: Path) -> None:
     assert made["data"] == {str(name): size for name, size in data.sizes.items()}
     assert made["title"] == " ".join(import_module("figures.polygons").draw(data).get_suptitle().split())
     assert made["title"] in gallery(tmp_path / FOLDER, ["polygons"], CLAIMS).replace("\\", "")
+    unjudged = gallery(tmp_path / FOLDER, ["polygons"], {})
+    assert "\n\nMade by `python figures/polygons.py" in unjudged
+    assert "Claims:" not in unjudged
 
 
 def test_a_stored_picture_looks_like_the_drawing(tmp_path: Path) -> None:

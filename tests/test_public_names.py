@@ -1,6 +1,7 @@
 """What ``theory`` and ``numerics`` export: it resolves in any order, means one thing, and survives pickling."""
 
 import copy
+import inspect
 import pickle
 import subprocess
 import sys
@@ -128,3 +129,28 @@ def test_what_a_caller_does_to_a_result_changes_no_later_one() -> None:
     for derive in (theory.derive_one_sparse_loss, theory.derive_linear_loss):
         derive(2).interference.clear()
         assert derive(2).interference
+
+
+ARGUMENTS = {
+    "W": [[1.0, -1.0]], "b": [0.0, 0.0], "geometry": "digon", "parameter": "density", "low": 0.1, "high": 0.2,
+    "at": 0.15, "solution": None, "first": "digon", "second": "dedicated", "geometries": ["digon"],
+    "output": "nowhere", "seeds": [0],
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_density_in_place_of_a_problem_is_refused_in_one_sentence(package: str) -> None:
+    module, refused = import_module(package), 0
+    for name in module.__all__:
+        thing = getattr(module, name)
+        if not inspect.isfunction(thing) or "problem" not in (parameters := inspect.signature(thing).parameters):
+            continue
+        needed = {
+            key for key, one in parameters.items() if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
+        }
+        given = {key: ARGUMENTS[key] for key in needed - {"problem"}}
+        with pytest.raises(TypeError, match="problem must be a Problem"):
+            thing(problem=0.1, **given)
+        refused += 1
+    assert refused >= {"theory": 17, "numerics": 7}[package]

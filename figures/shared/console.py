@@ -39,6 +39,11 @@ def main() -> None:
         figures = ", ".join(SCRIPTS)
         tell("usage: superposition COMMAND [--help] ...\n\n" + "\n".join(lines) + f"\n\nor a figure: {figures}")
         return
+    if arguments[0] == "--version":
+        import theory
+
+        tell(theory.__version__)
+        return
     name, rest = arguments[0], arguments[1:]
     if name in SCRIPTS:
         sys.argv = [f"figures/{name}.py", *rest]
@@ -50,7 +55,7 @@ def main() -> None:
 
     def run(given: object) -> None:
         if name not in COMMANDS:
-            raise ValueError(f"unknown command {name!r}; one of {', '.join(COMMANDS)}, or a figure's name")
+            raise ValueError(f"unknown command {name!r}; give one of {', '.join((*COMMANDS, *SCRIPTS))}")
         import_module(COMMANDS[name][0]).main(rest)
 
     run_command(run, f"superposition {name}", rest)

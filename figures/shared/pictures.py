@@ -192,6 +192,7 @@ def _shown(folder: Path, names: Sequence[str], claims: Mapping[int, str]) -> lis
         script = (import_module(f"figures.{name}").__doc__ or "").strip().split("\n\n", 1)
         judged = [claim for claim, judge in sorted(claims.items()) if judge == name]
         links = ", ".join(f"[{CLAIMS[claim].title}](claims.md#claim-{claim})" for claim in judged)
+        links = f"Claims: {links}. " if links else ""
         lines += [
             f"(figure-{name})=",
             f"### {_plain(made['title'])}",
@@ -199,7 +200,7 @@ def _shown(folder: Path, names: Sequence[str], claims: Mapping[int, str]) -> lis
             f"![{_plain(made['title'])}]({FOLDER}/{name}.png)",
             "",
             *(f"{_plain(_joined(part))}\n" for part in script[-1].split("\n\n")),
-            f"Claims: {links}. Made by `python figures/{name}.py --seed {made['seed']}`, {made['software']}.",
+            f"{links}Made by `python figures/{name}.py --seed {made['seed']}`, {made['software']}.",
             "",
         ]
     return lines

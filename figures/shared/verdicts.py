@@ -104,6 +104,9 @@ class Verdict:
     why: str
 
     def __post_init__(self) -> None:
+        """Refuse what no document claims, and what nothing was found on."""
+        if self.claim not in CLAIMS:
+            raise ValueError(f"claim {self.claim} is not in figures/shared/documents.toml: write it there first")
         if not self.findings:
             raise ValueError(f"a verdict needs at least one finding, claim {self.claim} has none")
 

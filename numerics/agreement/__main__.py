@@ -9,6 +9,7 @@ parameters.
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ __all__ = ["main"]
 
 _COMMAND = "python -m numerics.agreement"
 _RESOLUTION = 30
+_DENSITY = 0.05
 PER = ("feature", "instance")
 _Work = Callable[[], "tuple[xr.Dataset, str]"]
 
@@ -53,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         Arguments; those of the process by default.
     """
     options = _parser().parse_args(argv)
+    _check(options)
     Settings(**_training(options), instances=options.instances)  # refuses what is out of range before any work
     work = (_grid if options.grid else _trained if options.weights is None else _weights)(options)
     from theory.tools.storage import results_folder, save_result
@@ -78,7 +81,8 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("--n", type=count, default=5, help="features")
     add("--m", type=count, default=2, help="hidden dimensions")
-    add("--density", type=density, nargs="+", default=[0.05], metavar="P", help="p = 1 - S, for all or one per feature")
+    add("--density", type=density, nargs="+", default=None, metavar="P", help="p = 1 - S, for all or one per feature "
+        f"(default: {_DENSITY:g})")  # fmt: skip
     add(
         "--importance", type=positive, nargs="+", default=[1.0], metavar="I", help="for all features or one per feature"
     )
@@ -111,6 +115,19 @@ def _parser() -> Parser:
     add("--output", type=writable_directory, default=None, help="folder for the numbers; nothing is saved without it")
     parser.add_overwrite()
     return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that would not be heard, and fill in the density."""
+    if options.weights is None:
+        for name in ("densities", "per", "layout", "names"):
+            if getattr(options, name):
+                raise ValueError(f"--{name} says how models of a file are read: give the file with --weights")
+    if options.densities and options.density:
+        raise ValueError(
+            "--densities is one for each model, --density one for all or one per feature: give one of them"
+        )
+    options.density = options.density or [_DENSITY]
 
 
 def _training(options: argparse.Namespace) -> dict[str, Any]:
@@ -194,9 +211,10 @@ def _save_report(options: argparse.Namespace, data: "xr.Dataset", folder: Path, 
 
     problems = list(_given(options).problems)
     decoders = data["W_out"].values if "W_out" in data else None
-    return report(data["W"].values, data["b"].values, problems, decoders, seed=options.seed).save(
-        folder, f"{stem}_report"
-    )
+    found = report(data["W"].values, data["b"].values, problems, decoders, seed=options.seed)
+    # The biases are the report's own where the file holds none: they are not sought twice.
+    told = replace(found, data=found.data.assign_attrs(best_bias=data.attrs["best_bias"]))
+    return told.save(folder, f"{stem}_report")
 
 
 def _names(pairs: list[str]) -> dict[str, str]:

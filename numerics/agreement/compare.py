@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from theory.model.requirements import require_problem
 from theory.tools.parallel import Workers
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def train_and_judge(
     from numerics.training.run import train
     from numerics.training.settings import settled
 
+    require_problem(problem)
     if problem.batch_shape:
         raise ValueError(f"train_and_judge takes a single problem, got a batch of shape {problem.batch_shape}")
     if loss not in LOSSES[:2]:

@@ -23,6 +23,7 @@ from theory.loss.enumeration import max_features
 from theory.loss.objective import Objective
 from theory.loss.population import output_errors
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.model.values import UNIFORM
 from theory.optimum.local_minima import searching_errors
 from theory.tools.command import progress as progress_bar
@@ -123,6 +124,7 @@ def train_exactly(
     >>> learned.W.sizes
     Frozen({'instance': 3, 'dimension': 1, 'feature': 2})
     """
+    require_problem(problem)
     settings = settled(settings, {"instances": instances, **changes}, steps=3000, learning_rate=1e-2)
     settings = replace(settings, precision="float64")
     W, b, W_out = initial_parameters(problem, settings.instances, settings.seed, init)

@@ -176,7 +176,7 @@ def _torch(path: Path) -> Arrays:
     except ImportError:
         raise _RefusedError(
             "torch, which alone reads such files, is not installed; where it is, save "
-            "numpy.savez('model.npz', **{k: v.numpy() for k, v in model.state_dict().items()})"
+            "numpy.savez('model.npz', **{k: v.cpu().numpy() for k, v in model.state_dict().items()})"
         ) from None
     import pickle
 

@@ -140,7 +140,7 @@ def per_instance(
         wanted = f"one for each of the {n} features" if kind != "instance" else ""
         wanted += " or " if kind is None else ""
         wanted += f"one for each of the {models} models" if kind != "feature" else ""
-        raise ValueError(f"--{name} wants one number, or {wanted}, got {len(array)}")
+        raise ValueError(f"{name} wants one number, or {wanted}, got {len(array)}")
     axis = array[None, :] if kind == "feature" else array[:, None]
     return np.array(np.broadcast_to(axis, (models, n)))
 
@@ -189,7 +189,7 @@ def judge_each(given: GivenModels, seed: Seed = 0) -> "tuple[xr.Dataset, str]":
     ]
     if len(groups) == 1:
         return done[0].assign_attrs(best_bias=int(given.weights.b is None)), note + describe_runs(done[0])
-    texts = [f"models {_listed(rows)}, density {_told(given.problems[rows[0]].density)}\n{describe_runs(data)}"
+    texts = [f"{_listed(rows)}, density {_told(given.problems[rows[0]].density)}\n{describe_runs(data)}"
              for rows, data in zip(groups, done, strict=True)]  # fmt: skip
     parts = []
     for rows, data in zip(groups, done, strict=True):
@@ -224,7 +224,8 @@ def _groups(problems: Sequence[Problem]) -> list[list[int]]:
 
 
 def _listed(rows: list[int]) -> str:
-    return ", ".join(map(str, rows[:8])) + (f", ... ({len(rows)})" if len(rows) > 8 else "")
+    kind = "model" if len(rows) == 1 else "models"
+    return f"{kind} {', '.join(map(str, rows[:8]))}" + (f", ... ({len(rows)})" if len(rows) > 8 else "")
 
 
 def _told(density: ndarray) -> str:

@@ -14,6 +14,7 @@ from theory.geometry.distance import embedding_distance, rotated_distance
 from theory.geometry.recognition import recognise_many
 from theory.loss.terms import checked_parameters
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.optimum.with_terms import balanced
 from theory.tools.seeds import Seed, seed_number
 
@@ -87,6 +88,7 @@ def judge(
     >>> str(found["geometry"].values[0]), round(float(found["optimum_gap"][0]), 4)
     ('digon', 0.0042)
     """
+    require_problem(problem)
     if problem.batch_shape:
         raise ValueError(f"judge takes a single problem, got a batch of shape {problem.batch_shape}")
     W, b, V = _batch(problem, W, b, W_out)

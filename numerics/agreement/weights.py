@@ -108,7 +108,9 @@ def _matching(held: list[str], kind: str) -> list[str]:
 def _choose(path: Path, held: list[str], names: dict[str, str]) -> dict[str, str]:
     """Which of the names in a file are W, b and W_out."""
     for key, name in names.items():
-        if key not in ("W", "b", "W_out") or name not in held:
+        if key not in ("W", "b", "W_out"):
+            raise ValueError(f"arrays of a model are W, b and W_out, got the name {name!r} for {key!r}")
+        if name not in held:
             raise ValueError(f"{path} has no {key} named {name!r}; it holds {', '.join(map(repr, held)) or 'nothing'}")
     chosen = dict(names)
     if "W" not in chosen:
@@ -116,7 +118,8 @@ def _choose(path: Path, held: list[str], names: dict[str, str]) -> dict[str, str
         encoders = [name for name in _matching(held, "W_in") if name not in decoders] if decoders else []
         candidates = encoders or [name for name in _matching(held, "W") if name not in decoders]
         if not candidates:
-            raise ValueError(f"{path} holds no array W; it holds {', '.join(map(repr, held)) or 'nothing'}")
+            hint = f"; say which it is with --names W={held[0]}" if held else ""
+            raise ValueError(f"{path} holds no array W; it holds {', '.join(map(repr, held)) or 'nothing'}{hint}")
         chosen["W"] = _only(path, "W", candidates)
         if decoders and "W_out" not in chosen:
             chosen["W_out"] = _only(path, "W_out", decoders)

@@ -20,6 +20,7 @@ from numerics.models import Model, Parameters, find_model, forward
 from numerics.sampling.draws import draw_values
 from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.tools.seeds import Seed, generator
 
 __all__ = ["active_count_probability", "stratified_loss"]
@@ -79,6 +80,7 @@ def stratified_loss(
     >>> abs(estimate - 2 * 0.1**2 / 6) < 4 * error < 0.05 * estimate
     True
     """
+    require_problem(problem)
     problem.plain("stratified_loss")
     features = problem.features
     if not features.independent or problem.batch_shape:

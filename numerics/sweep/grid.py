@@ -20,6 +20,7 @@ from numerics.sweep.cache import Cache, key_of
 from numerics.training.run import train
 from numerics.training.settings import Settings, model_of
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, check_workers, open_pool
 from theory.tools.seeds import Seed, seed_number
@@ -139,6 +140,7 @@ def run_sweep(
     >>> found["W"].dims
     ('instance', 'dimension', 'feature')
     """
+    require_problem(problem)
     checked = Settings(**settings)
     model = model_of(problem, checked.model)
     numbers = [seed_number(seed) for seed in seeds]

@@ -22,6 +22,7 @@ from numerics.training.settings import Settings, model_of, settled
 from numerics.training.trajectory import Task, Trajectory, descend, segments, uses_columns
 from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.model.terms import Terms
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, check_workers, spread
@@ -106,6 +107,7 @@ def train(
     >>> learned.W.sizes
     Frozen({'instance': 3, 'dimension': 1, 'feature': 2})
     """
+    require_problem(problem)
     settings = settled(settings, {"instances": instances, **changes})
     settings = replace(settings, model=model_of(problem, settings.model))
     workers = check_workers(workers)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from theory.curvature.expansion import Expansion, clear_step, expand, gradients
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.tools.quasi_newton import minimise
 
 __all__ = ["Kind", "Stability", "hessian", "projected_spectrum", "stability_of", "symmetry_directions"]
@@ -105,6 +106,7 @@ def hessian(W: ArrayLike, b: ArrayLike, problem: Problem, W_out: ArrayLike | Non
     >>> theory.hessian(best.W, best.b, problem).shape
     (4, 4)
     """
+    require_problem(problem)
     if not problem.terms.plain or W_out is not None:
         from theory.curvature.with_terms import hessian_with_terms
 
@@ -217,6 +219,7 @@ def stability_of(
     >>> theory.stability_of(best.W, best.b, problem).kind
     'minimum'
     """
+    require_problem(problem)
     if not problem.terms.plain or W_out is not None:
         return _with_terms(W, b, problem, W_out, near)
     W_, b_ = _checked(W, b, problem)

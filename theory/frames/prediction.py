@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from theory.frames.bounds import _shape
 from theory.frames.mean_field import CosineLaw, MeanField
 from theory.frames.relaxation import RelaxedRow, relaxed_row
-from theory.model.features import density_array
+from theory.model.features import one_density
 from theory.model.values import ValueLaw, value_law
 
 __all__ = ["EvenFrame", "even_frame", "predict_even_frame"]
@@ -230,7 +230,7 @@ def _field(m: int, density: ArrayLike, values: ValueLaw | str, noise: float) -> 
         raise ValueError("an even frame needs at least 2 dimensions; in one there are only a feature and its antipode")
     if not (np.isfinite(noise) and noise >= 0):
         raise ValueError(f"noise must be a finite standard deviation >= 0, got {noise!r}")
-    return MeanField(float(density_array(density)), 0.0, value_law(values), float(noise))
+    return MeanField(one_density(density), 0.0, value_law(values), float(noise))
 
 
 def _frame(n: int, m: int, field: MeanField, row: RelaxedRow) -> EvenFrame:

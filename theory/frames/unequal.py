@@ -15,6 +15,7 @@ from numpy import ndarray
 from theory.frames.group_relaxation import Groups, GroupState, relaxed_groups
 from theory.frames.mean_field import CosineLaw
 from theory.frames.relaxation import even_starts
+from theory.model.activations import RELU
 from theory.model.problem import Problem
 
 __all__ = ["UnevenFrame", "predict_uneven_frame"]
@@ -121,7 +122,7 @@ def _check(problem: Problem, groups: int) -> None:
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, got {problem!r}")
     problem.single("predict_uneven_frame")
-    if not problem.features.independent or problem.activation.name != "relu":
+    if not problem.features.independent or problem.activation != RELU:
         raise ValueError("predictions of frames are for independent features and ReLU outputs")
     if not problem.terms.plain:
         raise ValueError("predictions of frames know no terms; leave them out")

@@ -20,6 +20,7 @@ from theory.loss.lattice import active_patterns
 from theory.loss.outputs import output_errors
 from theory.loss.terms import checked_parameters, hidden_l1
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.tools.arrays import detached
 
 __all__ = ["Estimate", "loss_estimate"]
@@ -81,6 +82,7 @@ def loss_estimate(
     >>> round(found.value, 12), found.error < 1e-13, found.paths
     (0.003333333333, True, {'enumerated': 2})
     """
+    require_problem(problem)
     problem.single("loss_estimate")
     W_out = detached(W_out)
     terms = problem.terms

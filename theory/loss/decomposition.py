@@ -27,6 +27,7 @@ from theory.loss.population import Model, output_errors, population_loss
 from theory.model.activations import Activation, activation_of
 from theory.model.features import Independent
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.model.values import ValueLaw
 
 __all__ = ["Decomposition", "by_active_features", "decompose"]
@@ -115,6 +116,7 @@ def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None 
     >>> bool(np.isclose(parts.own_error.sum() + parts.interference.sum(), parts.loss))
     True
     """
+    require_problem(problem)
     problem.plain("decompose")
     W, b = problem.checked(W, b)
     if b.ndim != 1:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from theory.model.activations import RELU, Activation
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.model.values import BINARY, UNIFORM, ValueLaw
 
 __all__ = ["OneSparse", "errors_alone", "limit_loss", "limit_loss_and_gradient", "one_sparse_loss"]
@@ -82,6 +83,7 @@ def one_sparse_loss(W: ArrayLike, b: ArrayLike, problem: Problem) -> OneSparse:
     >>> round(float(parts.loss), 6)
     0.1875
     """
+    require_problem(problem)
     problem.plain("one_sparse_loss")
     W, b = problem.checked(W, b)
     G, importance = W.T @ W, problem.importance

@@ -16,6 +16,7 @@ from theory.loss.accuracy import AccuracyWarning, warn_of_misses
 from theory.loss.outputs import Model, OutputErrors, enumerated_errors, output_errors
 from theory.model.activations import activation_of
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 
 __all__ = [
     "AccuracyWarning",
@@ -86,6 +87,7 @@ def population_loss(
     >>> round(population_loss([[1.0, -1.0]], [0.0, 0.0], problem), 12)  # antipodal pair: (1 + r) p^2 / 6
     0.083333333333
     """
+    require_problem(problem)
     if not problem.terms.plain or W_out is not None:
         loss = _with_terms(W, b, problem, model, rtol, W_out)[0]
     else:
@@ -146,6 +148,7 @@ def population_loss_and_gradient(
     >>> dW.shape, db.shape
     ((1, 2), (2,))
     """
+    require_problem(problem)
     if not problem.terms.plain or W_out is not None:
         loss, dW, db, dW_out = _with_terms(W, b, problem, model, rtol, W_out)
         parts = (loss if loss.ndim else float(loss)), dW, db

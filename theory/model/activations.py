@@ -197,13 +197,17 @@ def activation_of(model: object) -> Activation:
 
 @lru_cache(maxsize=256)
 def _check(activation: Activation) -> None:
-    """Refuse a record whose value is not what its slope and kinks say, unless it says that it is curved."""
-    if activation.curved:
-        return
-    z = np.concatenate([np.linspace(-4, 4, 33), [kink.place for kink in activation.kinks]])
+    """Refuse a record whose values are not those of its kinks, unless it is curved, or of its derivative."""
+    places = np.array([kink.place for kink in activation.kinks])
+    z = np.concatenate([np.linspace(-4, 4, 33), places])
     said = activation.left * z + sum(kink.bend * np.maximum(z - kink.place, 0) for kink in activation.kinks)
-    if not np.allclose(activation.value(z), said, atol=1e-9):
+    if not activation.curved and not np.allclose(activation.value(z), said, atol=1e-9):
         raise ValueError(
             f"{activation.name} is not the function of its slope and kinks; if it is curved, say so with curved = True "
             "(it can be trained then, but has no exact loss)"
         )
+    step = 1e-5
+    smooth = z[(np.abs(z[:, None] - places) > 2 * step).all(-1) & (z != 0)]  # a curved one may have a kink at 0
+    slope = (activation.value(smooth + step) - activation.value(smooth - step)) / (2 * step)
+    if not np.allclose(activation.derivative(smooth), slope, rtol=1e-5, atol=1e-5):
+        raise ValueError(f"the derivative of {activation.name} is not that of its values")

@@ -19,7 +19,7 @@ from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
 from theory.model.values import ValueLaw, value_law
 from theory.tools.locking import Locked, locked
 
-__all__ = ["Anticorrelated", "Correlated", "FeatureDistribution", "Independent", "density_array"]
+__all__ = ["Anticorrelated", "Correlated", "FeatureDistribution", "Independent", "density_array", "one_density"]
 
 
 def density_array(density: ArrayLike) -> Float[ndarray, "..."]:
@@ -52,6 +52,33 @@ def density_array(density: ArrayLike) -> Float[ndarray, "..."]:
         culprit = float(p[wrong].flat[0])
         raise ValueError(f"density must lie in (0, 1], got {culprit!r}; did you pass the sparsity S = 1 - p?")
     return p
+
+
+def one_density(density: ArrayLike) -> float:
+    """
+    Check the density of features that all have the same.
+
+    Parameters
+    ----------
+    density : float
+        Probability p = 1 - S that a feature is active, in (0, 1].
+
+    Returns
+    -------
+    float
+        The same number.
+
+    Raises
+    ------
+    TypeError
+        If it is not one number.
+    ValueError
+        If it lies outside (0, 1] or is NaN.
+    """
+    p = density_array(density)
+    if p.ndim:
+        raise TypeError(f"density must be one number, that of every feature, got an array of shape {p.shape}")
+    return float(p)
 
 
 def _validate_sets(sets: tuple[tuple[int, ...], ...]) -> None:

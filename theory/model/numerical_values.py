@@ -185,7 +185,8 @@ class Numerical(ValueLaw):
 
     def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""
-        return self._panels.beyond(k, np.asarray(x, dtype=float))
+        x = np.asarray(x, dtype=float)
+        return self._panels.beyond(k, x.ravel()).reshape(x.shape)
 
     def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
         """Give the quantile, between what was cut off."""

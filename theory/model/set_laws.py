@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from theory.model.consistency import set_contradiction
 from theory.tools.locking import sealed
 
 __all__ = ["ALL_OR_NONE", "EXACTLY_ONE", "AllOrNone", "ExactlyOne", "SetLaw"]
@@ -153,7 +154,8 @@ class SetLaw(ABC):
         Raises
         ------
         ValueError
-            If C(1, ..., 1) is not 1, C is not affine in each of its arguments, or a pattern has a negative probability.
+            If C(1, ..., 1) is not 1, C is not affine in each of its arguments, a pattern has a negative probability, or
+            what the record overrides is not what C says.
         """
         _validate(self, members)
 
@@ -214,6 +216,9 @@ def _validate(law: SetLaw, members: int) -> None:
             raise ValueError(f"the generating function of {law.name} is not affine in e_{j}: a member is active or not")
     if members <= _MOST_CHECKED:
         _patterns(law, members)
+        contradiction = set_contradiction(law, members)
+        if contradiction:
+            raise ValueError(f"the members of {law.name} are of different laws: {contradiction}")
 
 
 @lru_cache(maxsize=64)

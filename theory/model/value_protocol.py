@@ -7,6 +7,7 @@ in one sentence.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -174,7 +175,7 @@ class ValueLaw(ABC):
         Raises
         ------
         ValueError
-            If the law has neither a density with a formula nor only atoms.
+            If the law has neither a density with a formula nor only atoms, or its density is that of another law.
         TypeError
             If it is text, which is not executed.
         """
@@ -183,8 +184,9 @@ class ValueLaw(ABC):
         integrand, u = expression(integrand), expression(u)
         density = self.sympy_density(u)
         if density is not None:
-            low, high = (sympy.nsimplify(end) for end in self.support)
-            return sympy.integrate(sympy.expand(integrand) * density, (u, low, high))
+            if not _fits(self):
+                raise ValueError(f"sympy_density of {self.name} values is not the density of the law's moments")
+            return _averaged(self, integrand, u)
         if not self.atoms or abs(sum(share for _, share in self.atoms) - 1) > 1e-12:
             raise ValueError(f"{self.name} values have no density with a formula; give sympy_density")
         return sympy.Add(*(sympy.nsimplify(share) * integrand.subs(u, sympy.nsimplify(x)) for x, share in self.atoms))
@@ -270,3 +272,20 @@ class ValueLaw(ABC):
             found.append(np.where(flat, np.where(b > 0, whole, 0.0), part))
         zeroth, first, second = found
         return zeroth, first, second
+
+
+def _averaged(law: ValueLaw, integrand: "sympy.Expr", u: "sympy.Symbol") -> "sympy.Expr":
+    """Integrate a polynomial with the law's density."""
+    import sympy
+
+    low, high = (sympy.nsimplify(end) for end in law.support)
+    return sympy.integrate(sympy.expand(integrand) * law.sympy_density(u), (u, low, high))
+
+
+@lru_cache(maxsize=64)
+def _fits(law: ValueLaw) -> bool:
+    """Whether the density with a formula has the law's moments."""
+    import sympy
+
+    u = sympy.Symbol("u", real=True)
+    return all(abs(float(_averaged(law, u**k, u)) - law.moment(k)) <= 1e-9 * law.square ** (k / 2) for k in range(3))

@@ -15,6 +15,7 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.model.consistency import value_contradiction
 from theory.model.value_protocol import Box, Triple, ValueLaw
 from theory.tools.expressions import expression
 from theory.tools.locking import sealed
@@ -359,11 +360,14 @@ def value_law(values: object) -> ValueLaw:
 
 @lru_cache(maxsize=256)
 def _checked(law: ValueLaw) -> ValueLaw:
-    """Refuse a law without finite moments, or whose values are no numbers."""
+    """Refuse a law without finite moments, whose values are no numbers, or whose members are of different laws."""
     moments = [law.moment(k) for k in range(3)]
     if not np.isfinite(moments).all() or abs(moments[0] - 1) > 1e-9 or moments[2] <= 0:
         raise ValueError(f"{law.name} values must have a finite second moment, got E u^k = {moments} for k = 0, 1, 2")
     drawn = np.asarray(law.quantile(np.array([0.01, 0.5, 0.99])))
     if not np.isfinite(drawn).all() or (np.diff(drawn) < 0).any():
         raise ValueError(f"{law.name} values must have finite quantiles that do not fall, got {drawn.tolist()}")
+    contradiction = value_contradiction(law)
+    if contradiction:
+        raise ValueError(f"the members of {law.name} values are of different laws: {contradiction}")
     return law

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from theory.loss.population import AccuracyWarning, output_errors
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.model.terms import PLAIN
 from theory.tools.arrays import detached
 
@@ -56,6 +57,7 @@ def best_bias(W: ArrayLike, problem: Problem, W_out: ArrayLike | None = None) ->
     >>> best_bias([[1.0, 0.0]], Problem(n=2, m=1, density=0.2)).round(9) + 0.0
     array([0. , 0.1])
     """
+    require_problem(problem)
     problem.single("best_bias")
     W, _ = problem.checked(W, np.zeros(problem.n), terms=True)
     if W_out is None and not problem.terms.tied:

@@ -26,6 +26,7 @@ from theory.geometry.tegum import TegumProduct, parse_geometry
 from theory.loss.decoupled import decoupled_errors
 from theory.loss.population import AccuracyWarning
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.model.terms import PLAIN
 from theory.optimum.arrangements import arrangements
 from theory.optimum.symmetric_start import equal_problem, symmetric_start
@@ -169,6 +170,7 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | Se
     >>> optimum.converged, optimum.geometry, optimum.stability
     (True, 'pentagon', 'minimum')
     """
+    require_problem(problem)
     if problem.batch_shape:
         raise ValueError(f"optimise takes a single problem, got a batch of shape {problem.batch_shape}")
     if not problem.terms.plain:

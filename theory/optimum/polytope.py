@@ -17,7 +17,7 @@ from theory.geometry.pictures import solution_html
 from theory.geometry.polytopes import Polytope
 from theory.geometry.tegum import parse_geometry
 from theory.loss.sparse_couplings import are_known, output_expansion, rough_output_expansion
-from theory.model.features import density_array
+from theory.model.features import one_density
 from theory.optimum.one_sparse import one_sparse_optimum
 from theory.optimum.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts, symmetric_losses
 from theory.tools.locking import Locked, locked
@@ -224,7 +224,7 @@ def optimise_polytope(name: str, density: float) -> PolytopeOptimum:
     >>> optimum.converged, optimum.W.shape
     (True, (2, 5))
     """
-    p = float(density_array(density))
+    p = one_density(density)
     polytopes = parse_geometry(name).polytopes
     if len(polytopes) != 1:
         raise ValueError(f"{name!r} is a product of {len(polytopes)} polytopes; optimise each, their losses add")

@@ -13,7 +13,7 @@ evenly over all dimensions (figures/staircase.py).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -24,7 +24,7 @@ from theory.geometry.pictures import solution_html
 from theory.geometry.polytopes import POLYTOPES
 from theory.geometry.recognition import recognise
 from theory.geometry.tegum import TegumProduct
-from theory.model.features import density_array
+from theory.model.features import one_density
 from theory.optimum.polytope import PolytopeOptimum, optimise_polytope
 from theory.packing.knapsack import check_sizes, fitting_polytopes, pack
 
@@ -53,7 +53,7 @@ class Packing:
     --------
     >>> import theory
     >>> best = theory.best_tegum_product(8, 3, 0.05)
-    >>> best.product.name, f"{best.dimensions_per_feature:.4f}"
+    >>> best.name, f"{best.dimensions_per_feature:.4f}"
     ('square antiprism', '0.2970')
     """
 
@@ -61,8 +61,13 @@ class Packing:
     m: int
     density: float
     product: TegumProduct
-    optima: dict[str, PolytopeOptimum]
+    optima: dict[str, PolytopeOptimum] = field(repr=False)
     loss: float
+
+    @property
+    def name(self) -> str:
+        """How results call the geometry."""
+        return self.product.name
 
     @property
     def factors(self) -> dict[str, int]:
@@ -94,7 +99,7 @@ class Packing:
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         known = {
-            "geometry": self.product.name,
+            "geometry": self.name,
             "loss": f"{self.loss:.10g}",
             "n, m, density": f"{self.n}, {self.m}, {self.density:g}",
             "dimensions per feature": self.dimensions_per_feature,
@@ -198,7 +203,7 @@ def best_tegum_product(n: int, m: int, density: float, losses: Mapping[str, floa
     >>> best_tegum_product(n=5, m=2, density=0.05).product.name
     'pentagon'
     """
-    p = float(density_array(density))
+    p = one_density(density)
     product = pack(n, m, factor_losses(p, n, m) if losses is None else losses)
     optima = {name: optimise_polytope(name, p) for name in product.factors}
     loss = sum(count * optima[name].loss for name, count in product.factors.items())

@@ -20,6 +20,7 @@ from theory.geometry.polytopes import POLYTOPES
 from theory.optimum.polytope import optimise_polytope
 from theory.packing.best_product import factor_losses
 from theory.packing.knapsack import Factor, pack_factors
+from theory.tools.command import progress
 from theory.tools.seeds import Seed, seed_number
 
 __all__ = ["Mixture", "best_mixture", "frames_of_parts"]
@@ -108,7 +109,8 @@ def frames_of_parts(
     if whole <= 2 * m:
         return []
     number, found = seed_number(seed), []
-    for d in sorted({max(2, round(part * m)) for part in (parts if whole < n else (1,))}):
+    dimensions = sorted({max(2, round(part * m)) for part in (parts if whole < n else (1,))})
+    for d in progress(dimensions, label="even frames"):
         k = whole if d == m else predict_even_frame(n, d, density).k
         if k > 2 * d:
             found.append(descend_frame(k, d, density, number, steps))

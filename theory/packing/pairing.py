@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 
 from theory.model.features import density_array
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 
 __all__ = ["Pairing", "best_pairing", "pair_pays"]
 
@@ -128,6 +129,7 @@ def best_pairing(problem: Problem) -> Pairing:
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
 
+    require_problem(problem)
     problem.plain("best_pairing")
     if problem.batch_shape or not problem.textbook:
         raise ValueError(f"best_pairing takes a single problem, and {_VALUE_LAW}")

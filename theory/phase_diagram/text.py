@@ -43,7 +43,7 @@ def summary(data: xr.Dataset) -> str:
     lines += [f"{name:38}{cells / data['geometry'].size:>10.1%}" for name, cells in names.most_common(6)]
     lines += [
         "",
-        f"{'boundary of the exact optimum':42}{'density':>17}{'importance':>18}{'max jump of slope':>19}",
+        f"{'boundary of the exact optimum':46}{'density':>17}{'importance':>18}{'max jump of slope':>19}",
     ]
     before, after = data["boundary_phase_before"].values, data["boundary_phase_after"].values
     pairs = np.sort(np.stack([before, after], axis=1), axis=1)
@@ -55,7 +55,7 @@ def summary(data: xr.Dataset) -> str:
                 jump = np.abs(data["boundary_slope_jump"].values[here]).max()
                 sides = " | ".join(dict.fromkeys((str(PHASES[low]), str(PHASES[high]))))
                 kind = f"{'within ' if low == high else ''}{sides}, {word}"
-                lines.append(f"{kind:42}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
+                lines.append(f"{kind:46}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
     standard = not Variant.read(data.attrs)
     return "\n".join([*lines, "", *closed_forms(n, m)] if standard else lines)
 

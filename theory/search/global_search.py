@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from theory.geometry.recognition import recognise
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.model.terms import PLAIN
 from theory.optimum.landscape import Landscape
 from theory.optimum.named_geometry import Optimum, certified
@@ -102,6 +103,7 @@ def global_optimum(
     >>> best.geometry, best.converged, best.status
     ('digon', True, 'repeated')
     """
+    require_problem(problem)
     if problem.batch_shape:
         raise ValueError(f"global_optimum takes a single problem, got a batch of shape {problem.batch_shape}")
     if starts is not None and starts < 0:

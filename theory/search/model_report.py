@@ -1,6 +1,6 @@
 """A verdict on given models: exact loss and its parts, distance from the best known, geometry, every feature's part."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from theory.optimum.biases import best_bias
 from theory.optimum.with_terms import balanced
 from theory.search.report_parts import loss_parts
 from theory.tools.arrays import detached
+from theory.tools.command import progress
 from theory.tools.seeds import Seed, seed_number
+from theory.tools.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +117,7 @@ class ModelReport:
         Parameters
         ----------
         folder : path
-            Where to; it must exist.
+            Where to; made if it is not there.
         name : str
             File name without ending; files of these names are replaced.
 
@@ -168,12 +170,14 @@ def report(
     ------
     ValueError
         If shapes do not fit, a number is not finite, or a model is not what the problem's terms prescribe.
+    TypeError
+        If ``problem`` holds what is no Problem, or W, b or W_out is no array of numbers.
 
     Notes
     -----
     Up to 20 features (12 with terms) losses are compared with ``global_optimum``; beyond, where features are equal and
     there are no terms, with the best arrangement of polytopes, codes and, up to 400 features, even frames that are
-    descended for it (half a minute at n = 400), and with nothing otherwise. Beyond 20 features ``worth`` is put
+    descended for it (a minute at n = 400), and with nothing otherwise. Beyond 20 features ``worth`` is put
     together from pairs of features.
 
     Examples
@@ -184,32 +188,52 @@ def report(
     import xarray as xr
 
     number = seed_number(seed)
-    matrices = np.asarray(detached(W), dtype=float)
+    matrices = _numbers("W", W)
+    if matrices.ndim not in (2, 3):
+        raise ValueError(f"W must have shape (m, n) or (k, m, n), got shape {matrices.shape}")
     matrices = matrices[None] if matrices.ndim == 2 else matrices
     models = len(matrices)
     problems = _problems(problem, models)
-    decoders = _each(W_out, models, 2)
-    biases = _each(b, models, 1)
+    decoders = _each("W_out", W_out, models, 2)
+    biases = _each("b", b, models, 1)
     best: dict[Hashable, tuple[float, str, str]] = {}
     parts = []
-    for k in range(models):
+    for k in progress(range(models), label="models"):
         one = problems[k]
         if one.key not in best:
-            best[one.key] = _best(one, number)
+            with one_blas_thread():  # many products of small matrices
+                best[one.key] = _best(one, number)
         bias = best_bias(matrices[k], one, decoders[k]) if biases[k] is None else biases[k]
         parts.append(_judged(matrices[k], np.asarray(bias), one, decoders[k], best[one.key]))
     return ModelReport(xr.concat(parts, dim="instance").assign_attrs(best_bias=int(b is None), seed=number))
 
 
-def _each(values: ArrayLike | None, models: int, axes: int) -> list[Any]:
+def _numbers(name: str, values: ArrayLike) -> ndarray:
+    array = detached(values)
+    if np.ma.isMaskedArray(array) or np.iscomplexobj(array):  # a mask or an imaginary part would get lost silently
+        raise TypeError(f"{name} must be an array of real numbers, got a masked or complex one")
+    try:
+        return np.asarray(array, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name} must be an array of numbers, got {values!r:.60}; models of a file are judged by "
+            "python -m numerics.agreement --weights FILE"
+        ) from None
+
+
+def _each(name: str, values: ArrayLike | None, models: int, axes: int) -> list[Any]:
     """One array per model, or None for each."""
     if values is None:
         return [None] * models
-    array = np.asarray(detached(values), dtype=float)
+    array = _numbers(name, values)
     if array.ndim == axes:
         return [array] * models
     if array.ndim != axes + 1 or len(array) != models:
-        raise ValueError(f"b or W_out has shape {array.shape}, but W holds {models} model(s)")
+        wanted = ("(n,)", "(k, n)") if axes == 1 else ("(n, m)", "(k, n, m)")
+        raise ValueError(
+            f"{name} must have shape {wanted[0]}, or {wanted[1]} with one for each of the {models} model(s) of W, "
+            f"got shape {array.shape}"
+        )
     return list(array)
 
 
@@ -224,7 +248,10 @@ def _problems(problem: Problem | Sequence[Problem], models: int) -> list[Problem
             p = features.density[k] if features.batch_shape else features.density
             singles.append(replace(flat, features=features.with_density(p), importance=flat.importance[k]))
     else:
-        singles = list(problem)
+        singles = list(problem) if isinstance(problem, Iterable) else [problem]
+        wrong = [type(one).__name__ for one in singles if not isinstance(one, Problem)]
+        if wrong:
+            raise TypeError(f"problem must be a Problem, or a sequence of one for each model, got {wrong[0]}")
     if len(singles) != models:
         raise ValueError(f"{len(singles)} problems for {models} model(s): give one, or one for each")
     return singles

@@ -121,8 +121,9 @@ def _page(data: "xr.Dataset", command: str) -> str:
         "",
         "Compared: the global optimum over all (W, b) of equal features, and the best tegum product of named",
         "polytopes, each optimised under its symmetry. In all other cases the product is the best that was found.",
-        "`v in d` is an irreducible geometry of v features in d dimensions; the same name in both columns means that",
-        "the optimum breaks the symmetry.",
+        "`v in d` is an irreducible geometry of v features in d dimensions, "
+        "`frame v in d` one that shares them evenly;",
+        "the same name in both columns means that the optimum breaks the symmetry.",
         "",
         f"{data.sizes['case']} cases compared (n up to {int(data['n'].max())}, m up to {int(data['m'].max())}, "
         f"densities {', '.join(f'{p:g}' for p in np.unique(data['density']))}); "

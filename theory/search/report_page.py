@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory.tools.html import cell, image, table
-from theory.tools.storage import save_picture, save_result, write
+from theory.tools.storage import results_folder, save_picture, save_result, write
 
 if TYPE_CHECKING:
     from theory.search.model_report import ModelReport
@@ -55,7 +55,7 @@ def save_report(found: "ModelReport", folder: "str | Path", name: str = "report"
     found : ModelReport
         The report.
     folder : path
-        Where to.
+        Where to; made if it is not there.
     name : str
         File name without ending.
 
@@ -63,8 +63,17 @@ def save_report(found: "ModelReport", folder: "str | Path", name: str = "report"
     -------
     list of Path
         The files.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made or written.
     """
-    where = Path(folder)
+    with results_folder(folder, [f"{name}.html"], overwrite=True) as where:
+        return _saved(found, where, name)
+
+
+def _saved(found: "ModelReport", where: Path, name: str) -> list[Path]:
     paths = {suffix: where / f"{name}.{suffix}" for suffix in ("html", "png", "svg", "csv", "nc")}
     figure = found.draw()
     for suffix in ("png", "svg"):

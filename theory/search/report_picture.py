@@ -57,13 +57,15 @@ def _short(name: str) -> str:
 
 def _draw_dimensionality(axes: "Axes", one: "xr.Dataset") -> None:
     D = one["dimensionality"].values
-    n = len(D)
-    for level, name in LEVELS:
+    m, n = one["W"].shape
+    low = D.max() < min(level for level, _ in LEVELS)  # evenly shared by many, below every polytope
+    for level, name in [(m / n, "all alike: m/n")] if low else LEVELS:
         axes.axhline(level, color="0.8", lw=0.8, zorder=0)
         side = {"pentagon": "bottom", "antiprism": "top"}.get(name, "center")
         axes.text(1.01, level, name, fontsize=7, va=side, transform=axes.get_yaxis_transform(), color="0.35")
     axes.plot(np.arange(n), D, "o", color=_BLUE, ms=6 if n <= FEW else 2.5)
-    axes.set(ylim=(-0.05, 1.08), xlim=(-0.6, n - 0.4), xlabel="feature", ylabel="dimensionality  $D_i$")
+    top = 1.3 * max(D.max(), m / n) if low else 1.08
+    axes.set(ylim=(-0.05 * top, top), xlim=(-0.6, n - 0.4), xlabel="feature", ylabel="dimensionality  $D_i$")
     if n <= 12:
         axes.set_xticks(range(n))
 

@@ -34,6 +34,14 @@ Item = TypeVar("Item")
 _LIBRARIES = ("numpy", "scipy", "sympy", "xarray", "pandas", "matplotlib")
 
 
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, where there are any."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        nothing = action.default is None or action.default is False or action.default == []
+        return action.help if nothing else super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that shows defaults in ``--help`` and refuses bad input in one line."""
 
@@ -41,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=prog,
             description=description,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_Defaults,
             allow_abbrev=False,
         )
         self.add_argument(

@@ -175,7 +175,10 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
     target = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
     with uninterrupted():
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=_part_prefix(target, os.getpid()), suffix=".part")
+        try:
+            handle, name = tempfile.mkstemp(dir=target.parent, prefix=_part_prefix(target, os.getpid()), suffix=".part")
+        except OSError as problem:  # it would name a file that nobody asked for
+            raise OSError(problem.errno, problem.strerror, str(target)) from None
         part = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:

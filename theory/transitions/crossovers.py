@@ -18,6 +18,7 @@ from numpy import ndarray
 from scipy.interpolate import CubicHermiteSpline
 
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.optimum.named_geometry import optimise
 from theory.tools.html import facts
 from theory.transitions.branches import Branch, follow_both_ways
@@ -289,6 +290,7 @@ def branches_of(
     >>> [(branch.geometry, branch.beginning, branch.end) for branch in found]
     [('digon', 'reached', 'reached')]
     """
+    require_problem(problem)
     path = ProblemPath(problem, parameter, index)
     for value in (low, high):
         path.check(value)

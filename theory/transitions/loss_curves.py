@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.tools.command import progress
 from theory.transitions.branches import Branch
 from theory.transitions.crossovers import branches_of
@@ -72,6 +73,7 @@ def curves(
     """
     import xarray as xr
 
+    require_problem(problem)
     path = ProblemPath(problem, parameter, index)
     grid = _grid(path, parameter, index, values)
     if isinstance(geometries, str) or not geometries:

@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from theory.loss.decoupled import decoupled_errors
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.tools.locking import locked
 
 __all__ = ["ProblemPath"]
@@ -50,6 +51,7 @@ class ProblemPath:
             raise ValueError(
                 f"parameter must be 'density', 'relative density' or 'relative importance', got {self.parameter!r}"
             )
+        require_problem(self.problem)
         self.problem.plain("a path of problems")
         if self.problem.batch_shape:
             raise ValueError(f"the problem must be a single one, got a batch of shape {self.problem.batch_shape}")

@@ -218,7 +218,35 @@ def test_every_instance_is_judged_at_its_own_density(tmp_path: Path, capsys: pyt
     assert_allclose(data.density, np.repeat(densities, 2).reshape(3, 2))
     assert "models 0, 2, density 0.05" in text
     main(["--n", "2", "--m", "1", "--weights", str(tmp_path / "m.npz"), "--densities", "0.05", "0.3", "0.05"])
-    assert "models 1, density 0.3" in capsys.readouterr().out
+    assert "model 1, density 0.3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--densities", "0.1", "0.2"], "--densities says how models of a file are read: give the file with --weights"),
+        (["--layout", "features-first"], "--layout says how"),
+        (["--names", "W=a"], "--names says how"),
+        (["--weights", "m.npz", "--density", "0.1", "--densities", "0.1"], "give one of them"),
+    ],
+)
+def test_options_that_would_not_be_heard_are_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        main(arguments)
+
+
+def test_the_page_says_that_biases_are_the_best_where_a_file_holds_none(tmp_path: Path) -> None:
+    np.save(tmp_path / "W.npy", np.array([[1.0, -1.0]]))
+    main(["--n", "2", "--m", "1", "--weights", str(tmp_path / "W.npy"), "--output", str(tmp_path)])
+    assert "No b was given" in (tmp_path / "agreement_weights_n2_m1_report.html").read_text("utf-8")
+
+
+def test_unusual_names_are_refused_with_the_option_that_takes_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "m.npz", embedding_of_mine=np.ones((2, 1)))
+    with pytest.raises(ValueError, match="say which it is with --names W=embedding_of_mine"):
+        read_weights(tmp_path / "m.npz", 2, 1)
+    with pytest.raises(ValueError, match=r"W, b and W_out, .* for 'w'"):
+        read_weights(tmp_path / "m.npz", 2, 1, names={"w": "embedding_of_mine"})
 
 
 @pytest.mark.parametrize(

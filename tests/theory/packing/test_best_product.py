@@ -142,3 +142,16 @@ def test_the_staircase_climbs_with_density() -> None:
 def test_bad_input_is_refused_in_one_line(arguments: tuple, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         best_tegum_product(*arguments)
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_several_densities_are_refused_in_one_sentence() -> None:
+    for function in (theory.best_tegum_product, theory.predict_even_frame):
+        with pytest.raises(TypeError, match="density must be one number, that of every feature, got"):
+            function(400, 30, [0.1, 0.2])
+
+
+def test_a_packing_is_printed_in_one_line() -> None:
+    best = theory.best_tegum_product(8, 3, 0.05)
+    assert best.name == "square antiprism"
+    assert "\n" not in repr(best)

@@ -161,13 +161,31 @@ def test_many_features_with_terms_are_reported_without_a_search(tmp_path: Path) 
 
 def test_files_are_whole_and_the_page_needs_no_other(tmp_path: Path) -> None:
     W, b = model(5, 2)
-    paths = report(W, b, FIVE).save(tmp_path)
+    paths = report(W, b, FIVE).save(tmp_path / "new" / "folder")
+    tmp_path = tmp_path / "new" / "folder"
     assert {path.suffix for path in paths} == {".html", ".png", ".svg", ".csv", ".nc"}
     page = (tmp_path / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
     assert "data:image/png;base64," in page
     assert len((tmp_path / "report.csv").read_text().splitlines()) == 6
     assert_allclose(load_result(tmp_path / "report.nc").loss, theory.population_loss(W, b, FIVE))
+
+
+def test_refusals_name_what_does_not_fit_and_what_would(tmp_path: Path) -> None:
+    W, b = model(5, 2)
+    with pytest.raises(ValueError, match=r"b must have shape \(n,\), or \(k, n\) with one for each of the 1 model"):
+        report(W, np.stack([b, b, b]), FIVE)
+    with pytest.raises(ValueError, match=r"W_out must have shape \(n, m\), or \(k, n, m\)"):
+        report(W, b, FIVE, W_out=b)
+    with pytest.raises(TypeError, match=r"array of numbers, got .*; models of a file are judged by"):
+        report([["model.npz"]], b, FIVE)
+    with pytest.raises(TypeError, match="real numbers"):
+        report(W + 0j, b, FIVE)
+    with pytest.raises(ValueError, match=r"\(m, n\) or \(k, m, n\), got shape \(1, 1, 2, 5\)"):
+        report(W[None, None], b, FIVE)
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(OSError, match="cannot write to"):
+        report(W, b, FIVE).save(tmp_path / "file" / "folder")
 
 
 @pytest.mark.slow

@@ -89,6 +89,11 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one_and_no_part(
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("data.nc", "old")]
 
 
+def test_a_file_that_cannot_be_begun_is_named_as_it_was_asked_for() -> None:
+    with pytest.raises(FileNotFoundError, match=r"'/proc/nowhere\.txt'$"):
+        write("/proc/nowhere.txt", "text")
+
+
 def test_parts_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_path: Path) -> None:
     path = tmp_path / "data.nc"
     node = os.uname().nodename

@@ -6,8 +6,7 @@ there they are roots of the integral of the polynomials.
 
 Laws whose values lie more than some sixty standard deviations off (lognormal, Pareto, Student's t, stretched
 exponentials) are heavy: no exponential moment exists, or none that helps, and the loss is integrated octave by octave
-(theory.loss.engine.octaves). It is known to 1e-6 where a moment of order 2.1 exists; laws that have a second moment and
-hardly more are refused.
+(theory.loss.engine.octaves), with an error that is stated. Laws that have a second moment and hardly more are refused.
 """
 
 import math

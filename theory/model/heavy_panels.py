@@ -116,6 +116,8 @@ class HeavyPanels(Panels):
             if order < 3:  # below all cells the law that was kept has its moments' series
                 series = (1j * mean - size * square / 2, -square - 1j * size * cube / 2, -square - 1j * size * cube)
                 value = np.where(size < ends[0], series[order], value)
+            else:
+                value = np.where(size < ends[0], value.real * size / ends[0] + 1j * value.imag, value)
             # what was divided by a is odd where the derivative itself is even
             sign = (-1) ** (order + 1) if order < 2 else (-1) ** order
             out.append(np.where(a.ravel() < 0, sign * value.conj(), value).reshape(a.shape))

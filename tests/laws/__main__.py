@@ -1,6 +1,8 @@
 """The command ``python -m tests.laws``: measure every pair of choices, and write the page of their status."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.laws.measure import PAIRS, SETS, TERMS, VALUES, Status, status
@@ -63,11 +65,40 @@ def _cell(one: Status | None, refused: Sequence[str], reasons: Sequence[str]) ->
     return f"{worst:.2f}{'' if one.good else ' (too far)'}{letter}"
 
 
+def measured(kept: Path | None) -> list[Status]:
+    """Measure every pair; those that a file keeps are not measured again, others are added to it one by one."""
+    lines = kept.read_text(encoding="utf-8").splitlines() if kept is not None and kept.exists() else []
+    known = {(one.values, one.sets, one.terms): one for one in _whole(lines)}
+    for pair in progress([pair for pair in PAIRS if pair not in known], label="pairs"):
+        known[pair] = status(*pair)
+        if kept is not None:
+            with kept.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(known[pair])) + "\n")
+    return [known[pair] for pair in PAIRS]
+
+
+def _whole(lines: Sequence[str]) -> list[Status]:
+    """Read lines, but for one that an interruption has cut."""
+    found = []
+    for line in lines:
+        try:
+            found.append(Status(**json.loads(line)))
+        except json.JSONDecodeError:
+            continue
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser("Measure every pair of laws, decoders and penalties.", prog=_COMMAND)
-    parser.add_argument("--output", type=writable_directory, default=None, help="folder for laws.md")
+    parser.add_argument(
+        "--output",
+        type=writable_directory,
+        default=None,
+        help="folder for laws.md, and for laws.jsonl, from which an interrupted run goes on; remove it to measure anew",
+    )
     options = parser.parse_args(argv)
-    text = page([status(*pair) for pair in progress(PAIRS, label="pairs")])
+    found = measured(None if options.output is None else Path(options.output, "laws.jsonl"))
+    text = page(found)
     if options.output is not None:
         Path(options.output, "laws.md").write_text(text, encoding="utf-8")
     tell(text)

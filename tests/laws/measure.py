@@ -78,7 +78,8 @@ class Status:
 
     @property
     def good(self) -> bool:
-        return not self.refused and max(self.loss, self.gradient, self.hessian, self.trainer) < 1
+        measured = (self.loss, self.gradient, self.hessian, self.trainer)
+        return not self.refused and all(one < 1 for one in measured)  # NaN is not
 
 
 def both(terms: str) -> Terms:
@@ -203,7 +204,8 @@ def _derivatives(
         bend = (slopes[1] - slopes[2]) / (2 * h)
     curved = hessian(W, b, task) if W_out is None else hessian(W, b, task, W_out)
     of_gradient = abs(rise / (2 * h) - slope) / (1e-5 * (abs(slope) + float(loss)))
-    of_hessian = np.abs(curved @ direction - bend).max() / (2e-3 * np.abs(bend).max())
+    # piecewise linear gradients have no second derivatives between their kinks: both sides are 0
+    of_hessian = np.abs(curved @ direction - bend).max() / (2e-3 * max(np.abs(bend).max(), 1e-9 * float(loss)))
     return float(of_gradient), float(of_hessian)
 
 

@@ -14,6 +14,8 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from theory.loss.decoupled import decoupled_errors
+from theory.loss.enumeration import max_features
+from theory.loss.outputs import OutputErrors, output_errors
 from theory.model.problem import Problem
 
 __all__ = ["KINK", "Expansion", "chain", "clear_step", "expand", "gradients"]
@@ -25,6 +27,8 @@ _STEP = 3e-6
 _AT_KINK, _SHORTEST = 1e-11, 3e-9
 # Fixed nodes, where the loss is not enumerated, keep its gradient smooth: differences see no change of their number.
 _NODES = 256
+# Other laws are integrated to this accuracy, and differences of a gradient that is known to that have this step.
+_INTEGRATED, _INTEGRATED_STEP, _MOST_NODES = 1e-9, 1e-3, 2**12
 # Second differences of the gradient that exceed this part of the largest curvature show a kink.
 KINK = 1e-3
 
@@ -77,9 +81,22 @@ def gradients(
     gradient : ndarray, shape (k, d)
         In W, row by row, and b.
     """
-    errors = decoupled_errors(W.swapaxes(-1, -2) @ W, b, problem, _NODES)
+    errors = _errors(W.swapaxes(-1, -2) @ W, b, problem)
     loss, dW, db = errors.pull_back(W, problem.importance)
     return loss, np.concatenate([dW.reshape(len(W), -1), db], -1)
+
+
+def _integrated(problem: Problem) -> bool:
+    """Whether fixed nodes do not do the values justice, whose tail or singularities ask for more."""
+    values = problem.features.values
+    return values.box is None and problem.n > max_features(values)
+
+
+def _errors(G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"], problem: Problem) -> OutputErrors:
+    """Errors whose differences mean something: enumerated, with fixed nodes, or integrated to many digits."""
+    if _integrated(problem):
+        return output_errors(G, b, problem, rtol=_INTEGRATED, most_nodes=_MOST_NODES)
+    return decoupled_errors(G, b, problem, _NODES)
 
 
 def clear_step(b: Float[ndarray, " n"]) -> float:
@@ -113,7 +130,8 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
     problem : Problem
         A single problem.
     step : float, optional
-        Step of the central differences in couplings and biases; by default 3e-6, less where a bias is nearer to 0.
+        Step of the central differences in couplings and biases; by default 3e-6, less where a bias is nearer to 0;
+        1e-3 where losses are integrated.
 
     Returns
     -------
@@ -122,13 +140,14 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
         derivative, where the loss is smooth over a step.
     """
     n, k = problem.n, np.arange(problem.n)
-    step = clear_step(b) if step is None else step
+    if step is None:
+        step = _INTEGRATED_STEP if _integrated(problem) else clear_step(b)
     G = np.tile(W.T @ W, (2 * n + 3, 1, 1))
     biases = np.tile(b, (2 * n + 3, 1))
     for side, sign in ((1, 1.0), (n + 2, -1.0)):
         G[side + k, :, k] += sign * step  # a column: one coupling of every output, since outputs do not mix
         biases[side + n] += sign * step
-    errors = decoupled_errors(G, biases, problem, _NODES)
+    errors = _errors(G, biases, problem)
     weight = problem.importance
     gradient = weight[:, None] * np.concatenate([errors.dG, errors.db[..., None]], -1)  # (batch, output, n + 1)
     here, up, down = gradient[0], gradient[1 : n + 2], gradient[n + 2 :]

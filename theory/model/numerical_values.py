@@ -3,6 +3,10 @@
 Moments, transform and partial moments come from the same panels (theory.model.panels), so that all members of the
 record belong to one law. Quantiles are SciPy's own, except where it looks for each by itself, which takes milliseconds:
 there they are roots of the integral of the polynomials.
+
+Laws whose values lie more than some sixty standard deviations off (lognormal, Pareto, Student's t, stretched
+exponentials) are heavy: no exponential moment exists, or none that helps, and the loss is integrated octave by octave
+(theory.loss.engine.octaves), with an error that is stated. Laws that have a second moment and hardly more are refused.
 """
 
 import math
@@ -16,6 +20,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.discrete_values import discrete_from
+from theory.model.heavy_panels import HeavyPanels
 from theory.model.panels import TABLE_ERROR, Panels, fitted_panels
 from theory.model.value_protocol import ValueLaw
 from theory.tools.expressions import expression
@@ -134,9 +139,27 @@ class Numerical(ValueLaw):
 
     @property
     def support(self) -> tuple[float, float]:
-        """What was not cut off."""
+        """What was not cut off; of heavy laws all that SciPy says."""
         edges = self._panels.edges
-        return (float(edges[0]), float(edges[-1]))
+        if not self.heavy:
+            return (float(edges[0]), float(edges[-1]))
+        low, high = self._frozen.support()
+        return (float(low), float(high))
+
+    @property
+    def strip(self) -> float:
+        """All frequencies, values being bounded; none of heavy laws."""
+        return 0.0 if self.heavy else np.inf
+
+    @property
+    def heavy(self) -> bool:
+        """Whether values lie so far off that the exact loss asks for ``losses``."""
+        return isinstance(self._panels, HeavyPanels)
+
+    @property
+    def neglected(self) -> float:
+        """E u^2 of values further off than the last panel of a heavy law."""
+        return self._panels.neglected if isinstance(self._panels, HeavyPanels) else 0.0
 
     @property
     def transform_error(self) -> float:
@@ -145,7 +168,16 @@ class Numerical(ValueLaw):
 
     def moment(self, k: int) -> float:
         """Give E u^k."""
+        if k > 2 and self.heavy:
+            with np.errstate(invalid="ignore", over="ignore"):
+                found = float(self._frozen.moment(k))
+            return found if math.isfinite(found) else math.inf
         return float(self._panels.totals[k].sum())
+
+    def losses(self, a: Float[ndarray, "*shape"]) -> tuple[Complex[ndarray, "*shape"], Complex[ndarray, "*shape"]]:
+        """Give e(a) - 1 and e'(a) - e'(0)."""
+        panels = self._panels
+        return panels.losses(np.asarray(a, dtype=float)) if isinstance(panels, HeavyPanels) else super().losses(a)
 
     def transform(self, a: Float[ndarray, "*shape"], order: int = 0) -> Complex[ndarray, "*shape"]:
         """Give the derivative of that order of the transform."""
@@ -169,10 +201,13 @@ class Numerical(ValueLaw):
             return self._panels.quantile(q.astype(float)).astype(q.dtype)
         below, above = self._panels.cut
         share = below + (1 - below - above) * q.astype(float)
-        return np.clip(frozen.ppf(share), *self.support).astype(q.dtype)
+        edges = self._panels.edges
+        return np.clip(frozen.ppf(share), edges[0], edges[-1]).astype(q.dtype)
 
     def log_mgf(self, s: ArrayLike) -> ndarray:
         """Give a bound of log E exp(su): chords of a convex function, and beyond the table the largest exponent."""
+        if self.heavy:
+            return super().log_mgf(s)
         at, values = self._panels.log_mgf_table
         s = np.asarray(s, dtype=float)
         low, high = self.support

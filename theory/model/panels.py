@@ -5,12 +5,13 @@ transform w exp(iam) sum_l 2 i^l c_l j_l(aw), at any frequency. Panels are halve
 nothing, at a singular end until its mass times its width does not. Moments and partial moments are integrals of the
 same polynomials.
 
-Where values have no bound, those are cut off that hold a part of 1e-13 of E u^2, or where that is too far away, of
-1e-10: what is left is the law.
+Where values have no bound, those are cut off that hold a part of 1e-13 of E u^2: what is left is the law. Where that is
+further away than some standard deviations the law is heavy (theory.model.heavy_panels), with panels that grow in
+octaves until what follows holds 1e-11 of E u^2.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 from jaxtyping import Complex, Float, Int
 from numpy import ndarray
 
-__all__ = ["TABLE_ERROR", "Panels", "fitted_panels"]
+__all__ = ["TABLE_ERROR", "Panels", "fitted_panels", "oscillating"]
 
 # Degree of the polynomials, and nodes per panel; the coefficients beyond the degree tell the error.
 _DEGREE, _NODES = 23, 32
@@ -28,8 +29,9 @@ _ACCURACY, _DEEPEST = 1e-15, 60
 _MASS = 1e-8  # what densities may miss of probability 1
 # Arguments aw up to which nodes are summed instead of Bessel functions, whose upward recursion needs aw > degree.
 _SLOW = 26.0
-# What may be cut off of E u^2, and up to which distance in standard deviations.
-_CUTS = ((1e-13, 200.0), (1e-10, 20_000.0))
+# What may be cut off of E u^2, up to which distance in standard deviations; and of heavy laws, in octaves of them.
+_CUT, _NEAR = 1e-13, 60.0
+_HEAVY_CUT, _MOST_OCTAVES, _LEFT_OUT = 1e-11, 320, 1e-7
 # The transform is tabulated up to this frequency times the standard deviation, for interpolation from the values and
 # three derivatives at both ends of a cell, whose error is below E u^8 step^8 / (8! 2^8).
 _TABLE_END, TABLE_ERROR, _MOST_CELLS = 1000.0, 1e-13, 400_000
@@ -95,7 +97,7 @@ class Panels:
             powers = self.weights[k] * self.nodes[k] ** np.arange(_ORDERS)[:, None]
             part = np.empty_like(out)
             part[:, slow] = powers @ np.exp(1j * _X[:, None] * x[slow])
-            part[:, ~slow] = w * _oscillating(self.coefficients[:, k], x[~slow])
+            part[:, ~slow] = w * oscillating(self.coefficients[:, k], x[~slow])
             out += part * np.exp(1j * a * m)
         return out * 1j ** np.arange(_ORDERS)[:, None]
 
@@ -194,7 +196,7 @@ def _legendre_rows(
     return total
 
 
-def _oscillating(c: Float[ndarray, "orders terms"], x: Float[ndarray, " k"]) -> Complex[ndarray, "orders k"]:
+def oscillating(c: Float[ndarray, "orders terms"], x: Float[ndarray, " k"]) -> Complex[ndarray, "orders k"]:
     """Sum of 2 i^l c_l j_l(x) for x above the degree, where the upward recursion is stable."""
     before, now = np.cos(x) / x, np.sin(x) / x
     total = np.zeros((len(c), len(x)), dtype=complex)
@@ -231,9 +233,21 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
     ValueError
         If the density is too rough, does not integrate to 1, or has too heavy a tail.
     """
-    low, high, cut = _range(name, frozen)
+    ends = _range(frozen)
+    heavy = ends is None
+    outer: list[float] = []
+    neglected = 0.0
+    if ends is None:
+        outer, neglected = _octaves(name, frozen)
+        ends = (outer[0], outer[-1])
+    low, high = ends
+    support = frozen.support()
+    cut = tuple(
+        float(part(end)) if sign * end < sign * edge else 0.0
+        for part, end, edge, sign in ((frozen.cdf, low, support[0], -1), (frozen.sf, high, support[1], 1))
+    )
     inner = frozen.ppf([0.001, 0.03, 0.2, 0.5, 0.8, 0.97, 0.999])
-    edges = np.unique(np.concatenate([[low], inner[(inner > low) & (inner < high)], [high]]))
+    edges = np.unique(np.concatenate([[low], inner[(inner > low) & (inner < high)], outer, [high]]))
     todo = [(a, b, 0) for a, b in pairwise(edges.tolist())]
     done: list[tuple[float, float, ndarray]] = []
     error, scale = 0.0, max(frozen.std(), 1e-300)
@@ -244,8 +258,9 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
             density = frozen.pdf(m + w * _X)
             mass = float(frozen.cdf(b) - frozen.cdf(a))
         c = _TO_LEGENDRE @ np.where(np.isfinite(density), density, 0.0)
-        miss = 2 * w * float(np.abs(c[_DEGREE + 1 :]).max()) if np.isfinite(density).all() else np.inf
-        tiny = mass * w / scale < _ACCURACY
+        far = max(1.0, (abs(m) + w) / scale) if heavy else 1.0  # what is far off counts by its square
+        miss = 2 * w * float(np.abs(c[_DEGREE + 1 :]).max()) * far**2 if np.isfinite(density).all() else np.inf
+        tiny = mass * w / scale * far < _ACCURACY
         if miss < _ACCURACY * 10 or tiny or depth >= _DEEPEST:
             if tiny and miss >= _ACCURACY * 10:  # only its mass counts
                 c, miss = np.zeros(_NODES), mass * w / scale
@@ -264,7 +279,12 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
         )
     if error > 1e-9:
         raise ValueError(f"the density of {name} is too rough: polynomials miss it by {error:.1e}")
-    return _fitted(edges, np.array([panel[2] for panel in done]), cut, error)
+    fitted = _fitted(edges, np.array([panel[2] for panel in done]), (cut[0], cut[1]), error)
+    if not heavy:
+        return fitted
+    from theory.model.heavy_panels import HeavyPanels
+
+    return HeavyPanels(**{field.name: getattr(fitted, field.name) for field in fields(Panels)}, neglected=neglected)
 
 
 def _fitted(edges: ndarray, c: Float[ndarray, "K terms"], cut: tuple[float, float], error: float) -> Panels:
@@ -273,12 +293,17 @@ def _fitted(edges: ndarray, c: Float[ndarray, "K terms"], cut: tuple[float, floa
     nodes = m + w * _X
     density = c @ np.polynomial.legendre.legvander(_X, c.shape[1] - 1).T
     density /= (w * _W * density).sum()
-    powers = nodes ** np.arange(_ORDERS)[:, None, None]
-    return Panels(edges, (powers * density) @ _TO_LEGENDRE.T, nodes, w * _W * density, cut, error)
+    coefficients = []
+    for _ in range(_ORDERS):
+        with np.errstate(over="ignore", invalid="ignore"):  # powers that heavy laws do not use
+            coefficients.append(density @ _TO_LEGENDRE.T)
+            density = nodes * density
+    weights = w * _W * (coefficients[0] @ np.polynomial.legendre.legvander(_X, _NODES - 1).T)
+    return Panels(edges, np.array(coefficients), nodes, weights, cut, error)
 
 
-def _range(name: str, frozen: Any) -> tuple[float, float, tuple[float, float]]:
-    """Where the law is cut off, and the probability beyond."""
+def _range(frozen: Any) -> tuple[float, float] | None:
+    """Where the law is cut off; None if that is too far away."""
     from scipy.integrate import quad
 
     low, high = (float(end) for end in frozen.support())
@@ -287,18 +312,16 @@ def _range(name: str, frozen: Any) -> tuple[float, float, tuple[float, float]]:
     def second(u: float) -> float:
         return float(u * u * frozen.pdf(u))
 
-    def far(sign: int, part: float, limit: float) -> float:
-        """The nearest of a few distances beyond which less than that part of E u^2 lies; infinite if too far."""
-        for distance in 2.0 ** np.arange(2, 20, 0.5):
-            if distance > limit:
-                return math.inf
+    def far(sign: int) -> float:
+        """The nearest of a few distances beyond which a negligible part of E u^2 lies; infinite if too far."""
+        for distance in 2.0 ** np.arange(2, np.log2(_NEAR), 0.5):
             place = float(frozen.mean()) + sign * distance * scale
             shares = frozen.sf(place) if sign > 0 else frozen.cdf(place)
-            if not (low < place < high) or shares * place**2 > part * square:
+            if not (low < place < high) or shares * place**2 > _CUT * square:
                 continue
             ends = (place, high) if sign > 0 else (low, place)
             # A full output has no warnings: what a bad integral would let through, the mass of the panels refuses.
-            if quad(second, ends[0], ends[1], limit=200, full_output=1)[0] <= part * square:
+            if quad(second, ends[0], ends[1], limit=200, full_output=1)[0] <= _CUT * square:
                 return distance * scale
         return math.inf
 
@@ -307,13 +330,40 @@ def _range(name: str, frozen: Any) -> tuple[float, float, tuple[float, float]]:
         if math.isfinite(end):
             ends.append(end)
             continue
-        distance = next((d for d in (far(sign, *cut) for cut in _CUTS) if math.isfinite(d)), math.inf)
+        distance = far(sign)
         if not math.isfinite(distance):
-            raise ValueError(
-                f"{name} values have too heavy a tail: more than {_CUTS[-1][0]:g} of E u^2 lies beyond "
-                f"{_CUTS[-1][1]:g} standard deviations; truncate the law"
-            )
+            return None
         ends.append(float(frozen.mean()) + sign * distance)
-    below = float(frozen.cdf(ends[0])) if ends[0] > low else 0.0
-    above = float(frozen.sf(ends[1])) if ends[1] < high else 0.0
-    return ends[0], ends[1], (below, above)
+    return ends[0], ends[1]
+
+
+def _octaves(name: str, frozen: Any) -> tuple[list[float], float]:
+    """Ends of octaves of distance from the mean until those that follow hold little of E u^2; and what they hold."""
+    low, high = (float(end) for end in frozen.support())
+    mean, scale = float(frozen.mean()), float(frozen.std())
+    square = scale**2 + mean**2
+    edges, neglected = [end for end in (low, high) if math.isfinite(end)], 0.0
+    for end, sign in ((low, -1), (high, 1)):
+        if math.isfinite(end):
+            continue
+        parts: list[float] = []
+        distance, left = 2.0 * scale, math.inf
+        for _ in range(_MOST_OCTAVES):
+            u = mean + sign * distance * (1.5 + 0.5 * _X)
+            with np.errstate(all="ignore"):
+                parts.append(float((0.5 * distance * _W * np.nan_to_num(frozen.pdf(u)) * u**2).sum()) / square)
+            edges += [mean + sign * distance, mean + sign * 2 * distance]
+            distance *= 2
+            if len(parts) > 4:
+                fall = (parts[-1] / max(parts[-5], 1e-300)) ** 0.25
+                left = parts[-1] * fall / (1 - fall) if fall < 1 else math.inf
+            if left < _HEAVY_CUT:
+                break
+        if not left < _LEFT_OUT:
+            raise ValueError(
+                f"{name} values have too heavy a tail: more than {_LEFT_OUT:g} of E u^2 lies beyond "
+                f"{distance / scale:.0e} standard deviations; truncate the law"
+            )
+        neglected += left * square
+    inside = [edge for edge in edges if low <= edge <= high]
+    return sorted(set(inside)), neglected

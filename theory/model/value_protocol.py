@@ -84,6 +84,21 @@ class ValueLaw(ABC):
         return np.inf if np.isfinite(low) and np.isfinite(high) else 0.0
 
     @property
+    def heavy(self) -> bool:
+        """Whether the law has no exponential moment, so that the exact loss asks for ``losses``."""
+        return False
+
+    @property
+    def neglected(self) -> float:
+        """E u^2 of the values that the record leaves out."""
+        return 0.0
+
+    @property
+    def transform_error(self) -> float:
+        """What the transform may be wrong by; 0 for rounding alone."""
+        return 0.0
+
+    @property
     def box(self) -> Box | None:
         """What exact enumeration needs, if it applies."""
         return None
@@ -99,6 +114,11 @@ class ValueLaw(ABC):
     def transforms(self, a: Float[ndarray, "*shape"], order: int) -> tuple[Complex[ndarray, "*shape"], ...]:
         """Give e(a) and its derivatives up to that order, 0 ... 3; quicker together where they share functions."""
         return tuple(self.transform(a, k) for k in range(order + 1))
+
+    def losses(self, a: Float[ndarray, "*shape"]) -> tuple[Complex[ndarray, "*shape"], Complex[ndarray, "*shape"]]:
+        """Give e(a) - 1 and e'(a) - e'(0); heavy laws to the last digits of these differences at small arguments."""
+        e, slope = self.transforms(a, 1)
+        return e - 1, slope - 1j * self.mean
 
     @abstractmethod
     def partial(self, k: int, x: ArrayLike) -> ndarray:

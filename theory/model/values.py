@@ -261,6 +261,26 @@ class Symmetrised(ValueLaw):
         """That of the sizes."""
         return self.law.strip
 
+    @property
+    def heavy(self) -> bool:
+        """As the sizes."""
+        return self.law.heavy
+
+    @property
+    def neglected(self) -> float:
+        """That of the sizes."""
+        return self.law.neglected
+
+    @property
+    def transform_error(self) -> float:
+        """That of the sizes."""
+        return self.law.transform_error
+
+    def losses(self, a: Float[ndarray, "*shape"]) -> tuple[Complex[ndarray, "*shape"], Complex[ndarray, "*shape"]]:
+        """Give E cos(au) - 1 and its derivative."""
+        gone, slope = self.law.losses(np.asarray(a, dtype=float))
+        return gone.real.astype(complex), slope.real.astype(complex)  # both of whose parts in -a change sign
+
     def moment(self, k: int) -> float:
         """Give E u^k, 0 for odd k."""
         return 0.0 if k % 2 else self.law.moment(k)

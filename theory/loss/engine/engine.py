@@ -18,6 +18,7 @@ from theory.loss.engine.envelope import abs_moment
 from theory.loss.engine.estimate import Parts, RowEstimate
 from theory.loss.engine.integrate import integrate
 from theory.loss.engine.moments import extremes, moments, never_switches, polynomial
+from theory.loss.engine.octaves import integrate_octaves
 from theory.loss.engine.rows import Features, Rows
 
 __all__ = ["MAX_NODES", "row_errors"]
@@ -146,7 +147,10 @@ def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max
     todo = np.flatnonzero(((sign == 0) & used).any(1))
     if len(todo):
         some, seen = (rows, features) if len(todo) == len(value) else (rows.take(todo), features.take(todo))
-        result = integrate(some, seen, error, sign[todo], low[todo], high[todo], value[todo], rtol, max_nodes)
+        if seen.values.heavy:
+            result = integrate_octaves(some, seen, error, sign[todo], value[todo], rtol, max_nodes)
+        else:
+            result = integrate(some, seen, error, sign[todo], low[todo], high[todo], value[todo], rtol, max_nodes)
         value[todo] += result.value
         dG[todo] += result.dG
         db[todo] += result.db

@@ -17,7 +17,7 @@ from theory.loss.engine.rows import Features, Rows
 from theory.loss.engine.tails import FIRST_NODES, tails
 from theory.loss.engine.window import Window, window
 
-__all__ = ["Integral", "integrate"]
+__all__ = ["Integral", "credit", "integrate", "variation"]
 
 # Complex numbers per array in the inner loop: of three times as many, half spill from the L2 cache.
 _BLOCK_ELEMENTS = 24_000
@@ -126,7 +126,7 @@ def integrate(
         start, stop = work.nodes[todo], grid[target[todo]]
         for first, last in sorted(set(zip(start.tolist(), stop.tolist(), strict=True))):
             group = todo[(start == first) & (stop == last)]
-            least, growth, unseen = _credit(f, m, group, h[group] * last)
+            least, growth, unseen = credit(f, m, group, h[group] * last)
             measured = work.add(group, first, last)
             expected = bound.between(first or last // 2, last)[group]
             measured_ratio = np.clip(_SAFETY * measured / np.maximum(expected, 1e-300), least, 1.0)
@@ -229,11 +229,12 @@ class _Work:
             part, terms = self.f.take(which), []
             for k in _node_blocks(first, last, len(which) * n):
                 G, p, lone = (a[:, one_by_one] for a in (part.rows.G, part.p, self.lone[which]))
-                s = node_sums(part, self.w.half[which], k + 0.5, G, p, lone)
+                h = (2 * np.pi / self.w.half[which])[:, None]
+                s = node_sums(part, (k + 0.5) * h, h, G, p, lone)
                 self.dG[which[:, None], one_by_one] += s.d_single
                 self._keep(which, part, s, k)
-                terms.append(s.terms[:, k >= (first or last // 2)])
-            measured[which] = _variation(np.concatenate(terms, axis=1))
+                terms.append(s.summand.real[:, k >= (first or last // 2)])
+            measured[which] = variation(np.concatenate(terms, axis=1))
         self.nodes[group] = last
         return measured[group]
 
@@ -281,7 +282,7 @@ class _Work:
         log_phi, single = split.sums()
         singles = self.plan.order[which][:, : self.plan.fixed]
         G, p, lone = (np.take_along_axis(a, singles, 1) for a in (part.rows.G, part.p, self.lone[which]))
-        s = node_sums(part, half, k + 0.5, G, p, lone, Bulk(log_phi, single))
+        s = node_sums(part, (k + 0.5) * h[:, None], h[:, None], G, p, lone, Bulk(log_phi, single))
         miss = s.full_size @ split.tail
         now = np.maximum(self.base[which] + self.value[which] + s.value, 0.0)
         good = miss <= np.maximum(_SERIES_SHARE * self.rtol * now, self.rounding[which])
@@ -296,7 +297,7 @@ class _Work:
         self.slope_series[kept] += (s.full_size * split.tail_slope()).sum(1)[good]
         self.dG[kept] += slope[good]
         self._keep(kept, part.take(np.flatnonzero(good)), s.take(good), k)
-        measured[kept] = _variation(s.terms[good][:, k >= (first or last // 2)])
+        measured[kept] = variation(s.summand.real[good][:, k >= (first or last // 2)])
         return which[~good]
 
     def _keep(self, which: Int[ndarray, " some"], part: Frame, s: NodeSums, k: Int[ndarray, " nodes"]) -> None:
@@ -333,13 +334,13 @@ def _node_blocks(first: int, last: int, width: int) -> list[Int[ndarray, " nodes
     return [np.arange(k, min(k + size, last)) for k in range(first, last, size)]
 
 
-def _variation(terms: Float[ndarray, "rows nodes"]) -> Float[ndarray, " rows"]:
+def variation(terms: Float[ndarray, "rows nodes"]) -> Float[ndarray, " rows"]:
     """Largest sum of consecutive terms: what signs leave of the sum of sizes."""
     sums = np.cumsum(terms, axis=1)
     return np.maximum(sums.max(1), 0.0) - np.minimum(sums.min(1), 0.0)
 
 
-def _credit(
+def credit(
     f: Frame, m: Moments, group: Int[ndarray, " some"], T: Float[ndarray, " some"]
 ) -> tuple[Float[ndarray, " some"], Float[ndarray, " some"], Float[ndarray, " some"]]:
     """

@@ -46,8 +46,10 @@ class NodeSums:
         Derivatives in the couplings of the members of larger sets, the own one left out.
     to_log_phi, to_single : ndarray of complex, shape (rows, nodes)
         Adjoints: the derivative in a bulk coupling is Re sum_k (to_log_phi F'(t g) + to_single single e'(t g)).
-    terms, full_size : ndarray, shape (rows, nodes)
-        Re(u Phi + v Phi_x) of the patterns that are not closed; |u Phi| + |v Phi_x| of all.
+    summand : ndarray of complex, shape (rows, nodes)
+        u Phi + v Phi_x of the patterns that are not closed, minus what the nodes contribute.
+    full_size : ndarray, shape (rows, nodes)
+        |u Phi| + |v Phi_x| of all.
     rest, rest_x : ndarray of complex, shape (rows, nodes)
         Phi and i Phi_x of the patterns that are not closed.
     """
@@ -60,7 +62,7 @@ class NodeSums:
     d_sets: list
     to_log_phi: ndarray
     to_single: ndarray
-    terms: ndarray
+    summand: ndarray
     full_size: ndarray
     rest: ndarray
     rest_x: ndarray
@@ -74,8 +76,8 @@ class NodeSums:
 
 def node_sums(
     f: Frame,
-    half: Float[ndarray, " rows"],
-    k: Float[ndarray, " nodes"],
+    t: Float[ndarray, "rows nodes"],
+    h: Float[ndarray, "rows #nodes"],
     c: Float[ndarray, "rows singles"],
     p: Float[ndarray, "rows singles"],
     single: Float[ndarray, "rows singles"],
@@ -88,10 +90,10 @@ def node_sums(
     ----------
     f : Frame
         A block of rows.
-    half : ndarray, shape (rows,)
-        Their windows L; h = 2 pi / L.
-    k : ndarray, shape (nodes,)
-        Numbers of the nodes plus one half.
+    t : ndarray, shape (rows, nodes)
+        Frequencies.
+    h : ndarray, shape (rows, nodes) or (rows, 1)
+        Weight of every node: the step of the midpoint rule.
     c, p, single : ndarray, shape (rows, singles)
         Coupling, probability and ``Frame.single`` of the features that are treated one by one.
     bulk : Bulk, optional
@@ -103,9 +105,7 @@ def node_sums(
         The contributions.
     """
     law, rows = f.features.values, f.rows
-    r, own = np.arange(len(half)), rows.own
-    h = (2 * np.pi / half)[:, None]
-    t = k * h
+    r, own = np.arange(len(t)), rows.own
     a = np.multiply(c.T[:, :, None], t, order="C")
     e, e1 = transforms(law, a)
     p3, single3 = p.T[:, :, None], single.T[:, :, None]
@@ -160,7 +160,7 @@ def node_sums(
         d_sets=[] if sets is None else sets.gradient(f, t, u, v_o1, full, to_closed),
         to_log_phi=-weight,
         to_single=to_closed,
-        terms=summand.real,
+        summand=summand,
         full_size=np.abs(u * phi) + np.abs(v_o1 * D),
         rest=phi - closed,
         rest_x=o1 * rest_D,
@@ -168,7 +168,7 @@ def node_sums(
 
 
 def _weights(
-    f: Frame, t: Float[ndarray, "rows nodes"], h: Float[ndarray, "rows 1"]
+    f: Frame, t: Float[ndarray, "rows nodes"], h: Float[ndarray, "rows #nodes"]
 ) -> tuple[Complex[ndarray, "rows nodes"], Complex[ndarray, "rows nodes"]]:
     """Weights u and v of Phi and Phi_x: kinks and bias included."""
     inverse = 1 / t

@@ -1,0 +1,146 @@
+"""Densities with heavy tails as polynomials on panels: transforms at frequencies from 1e-100 on.
+
+What single values lose at a frequency, E (exp(iau) - 1) and E iu (exp(iau) - 1), is integrated without taking
+differences of large numbers. With singularities of the density at few places these are analytic in sectors around the
+positive axis: Chebyshev series on cells of an octave or less give them to some 1e-13 of themselves.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Complex, Float
+from numpy import ndarray
+
+from theory.model.panels import Panels, oscillating
+
+__all__ = ["HeavyPanels"]
+
+# Arguments aw up to which nodes are summed, and below which three terms of the exponential are enough.
+_SLOW, _STILL = 26.0, 1e-5
+# Chebyshev points of a cell; the last coefficients, as part of the largest, with which it is accepted.
+_POINTS, _ACCURACY, _HALVINGS = 20, 3e-14, 10
+# Cells reach from this part of the inverse of the largest value to this multiple of that of the standard deviation.
+_FIRST, _LAST = 1e-4, 500.0
+_EPS = float(np.finfo(float).eps)
+_X = np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)
+_TO_CHEBYSHEV = (
+    (2 - (np.arange(_POINTS) == 0))[:, None] / _POINTS * np.polynomial.chebyshev.chebvander(_X, _POINTS - 1).T
+)
+_LEAST = 1e-300
+
+
+@dataclass(frozen=True, eq=False)
+class HeavyPanels(Panels):
+    """
+    Panels up to values of 1e90 standard deviations.
+
+    Attributes
+    ----------
+    neglected : float
+        E u^2 of what was cut off.
+    """
+
+    neglected: float = 0.0
+
+    def lost(self, a: Float[ndarray, " k"]) -> Complex[ndarray, "orders k"]:
+        """E (exp(iau) - 1) / a, E iu (exp(iau) - 1) / a, and the second and third derivatives of E exp(iau), a > 0."""
+        out = np.zeros((4, len(a)), dtype=complex)
+        size = np.maximum(np.abs(self.edges[:-1]), np.abs(self.edges[1:]))
+        for k, (m, w) in enumerate(zip(self.middle, self.half, strict=True)):
+            c, total = self.coefficients[:4, k], self.totals[:4, k]
+            still, slow = a * size[k] < _STILL, a * w <= _SLOW
+            few = a[still]
+            with np.errstate(over="ignore", invalid="ignore"):
+                out[0, still] += 1j * total[1] - few * total[2] / 2 - 1j * few**2 * total[3] / 6
+                out[1, still] += -total[2] - 1j * few * total[3] / 2
+                out[2, still] += -total[2] - 1j * few * total[3]
+                out[3, still] += -1j * total[3]
+            slow &= ~still
+            u, weight, some = self.nodes[k], self.weights[k], a[slow]
+            angle = u[:, None] * some
+            gone = -2 * np.sin(angle / 2) ** 2 + 1j * np.sin(angle)
+            out[0, slow] += (weight @ gone) / some
+            out[1, slow] += 1j * ((weight * u) @ gone) / some
+            out[2, slow] -= (weight * u**2) @ (1 + gone)
+            out[3, slow] -= 1j * ((weight * u**3) @ (1 + gone))
+            fast = ~still & ~slow
+            some = a[fast]
+            part = w * oscillating(c, some * w) * np.exp(1j * some * m)
+            out[0, fast] += (part[0] - total[0]) / some
+            out[1, fast] += 1j * (part[1] - total[1]) / some
+            out[2, fast] -= part[2]
+            out[3, fast] -= 1j * part[3]
+        return out
+
+    @cached_property
+    def cells(self) -> tuple[Float[ndarray, " ends"], Complex[ndarray, "cells points orders"]]:
+        """Ends of the cells, and Chebyshev coefficients."""
+        first = _FIRST / max(abs(self.edges[0]), abs(self.edges[-1]))
+        octaves = int(np.ceil(np.log2(_LAST / self.deviation / first)))
+        low = first * 2.0 ** np.arange(octaves)
+        high, ends, found = 2 * low, [], []
+        mean, square = float((self.weights * np.abs(self.nodes)).sum()), float(self.totals[2].sum())
+        for halving in range(_HALVINGS + 1):
+            a = (low + high)[:, None] / 2 + (high - low)[:, None] / 2 * _X
+            values = self.lost(a.ravel()).reshape(4, *a.shape)
+            c = np.einsum("pq,ocq->cpo", _TO_CHEBYSHEV, values)
+            rounded = (np.minimum(1 / low, mean), np.minimum(mean / low, square), np.full_like(low, square))
+            noise = 8 * _EPS * np.stack(rounded, -1)
+            size = np.abs(c).max(1)[:, :3]
+            good = (np.abs(c[:, -2:, :3]).max(1) < _ACCURACY * size + noise).all(1) | (halving == _HALVINGS)
+            ends.append(low[good])
+            found.append(c[good])
+            if good.all():
+                break
+            middle = (low + high)[~good] / 2
+            low, high = np.concatenate([low[~good], middle]), np.concatenate([middle, high[~good]])
+        start, coefficients = np.concatenate(ends), np.concatenate(found)
+        order = np.argsort(start)
+        return np.append(start[order], first * 2.0**octaves), coefficients[order]
+
+    def of(self, a: Float[ndarray, "*shape"], orders: tuple[int, ...]) -> tuple[Complex[ndarray, "*shape"], ...]:
+        """Some of what ``lost`` gives, for arguments of any sign."""
+        ends, coefficients = self.cells
+        mean, square, cube = self.totals[1:4].sum(1).tolist()
+        size = np.abs(a).ravel()
+        cell = np.clip(np.searchsorted(ends, size, side="right") - 1, 0, len(coefficients) - 1)
+        far = size > ends[-1]
+        y = np.clip((2 * size - ends[cell] - ends[cell + 1]) / (ends[cell + 1] - ends[cell]), -1, 1)
+        c = coefficients[cell][:, :, list(orders)]
+        beyond = self.lost(size[far]) if far.any() else np.empty((4, 0))
+        out = []
+        for place, order in enumerate(orders):
+            value = _clenshaw(c[:, :, place], y)
+            value[far] = beyond[order]
+            if order < 3:  # below all cells the law that was kept has its moments' series
+                series = (1j * mean - size * square / 2, -square - 1j * size * cube / 2, -square - 1j * size * cube)
+                value = np.where(size < ends[0], series[order], value)
+            else:
+                value = np.where(size < ends[0], value.real * size / ends[0] + 1j * value.imag, value)
+            # what was divided by a is odd where the derivative itself is even
+            sign = (-1) ** (order + 1) if order < 2 else (-1) ** order
+            out.append(np.where(a.ravel() < 0, sign * value.conj(), value).reshape(a.shape))
+        return tuple(out)
+
+    def losses(self, a: Float[ndarray, "*shape"]) -> tuple[Complex[ndarray, "*shape"], Complex[ndarray, "*shape"]]:
+        """E (exp(iau) - 1) and E iu (exp(iau) - 1)."""
+        first, second = self.of(a, (0, 1))
+        return a * first, a * second
+
+    def transforms(
+        self, a: Float[ndarray, "*shape"], orders: tuple[int, ...]
+    ) -> tuple[Complex[ndarray, "*shape"], ...]:
+        """The transform and its derivatives."""
+        mean = float(self.totals[1].sum())
+        found = self.of(a, orders)
+        whole = {0: lambda x: 1 + a * x, 1: lambda x: 1j * mean + a * x}
+        return tuple(whole[order](x) if order in whole else x for order, x in zip(orders, found, strict=True))
+
+
+def _clenshaw(c: Complex[ndarray, "k points"], y: Float[ndarray, " k"]) -> Complex[ndarray, " k"]:
+    """Sum of c_j T_j(y), each y with its own coefficients."""
+    later, last = np.zeros(len(y), dtype=complex), np.zeros(len(y), dtype=complex)
+    for j in range(c.shape[1] - 1, 0, -1):
+        later, last = c[:, j] + 2 * y * later - last, later
+    return c[:, 0] + y * later - last

@@ -1,6 +1,6 @@
 """Quadrature of the rows of a block: nodes are added, row by row, until the stated error is small enough."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,6 +23,8 @@ __all__ = ["Integral", "credit", "integrate", "variation"]
 _BLOCK_ELEMENTS = 24_000
 # The step may cost this part of what is allowed: the window grows with the logarithm only.
 _STEP_SHARE = 1e-3
+# If it costs this part of the value's, rows whose value is below this part of what was expected get another step.
+_STEP_LIMIT, _COARSE = 0.1, 0.1
 # Chebyshev series may cost this part; if one costs more, it gets so many times as many terms, and again.
 _SERIES_SHARE, _MORE, _ATTEMPTS = 0.2, 1.5, 4
 # Terms are measured against their bounds; beyond the last node they are trusted to stay at this multiple of the
@@ -77,6 +79,7 @@ def integrate(
     base: Float[ndarray, " rows"],
     rtol: float,
     max_nodes: int,
+    scale: Float[ndarray, " rows"] | None = None,
 ) -> Integral:
     """
     Integrate rows that pass a kink.
@@ -99,6 +102,8 @@ def integrate(
         Relative accuracy.
     max_nodes : int
         Most nodes of a row.
+    scale : ndarray, shape (rows,), optional
+        What is expected of value and base; the step follows. By default the zero model's; better rows are done again.
 
     Returns
     -------
@@ -107,19 +112,17 @@ def integrate(
     """
     m = moments(rows, features)
     f = frame(rows, features, m, error, sign)
-    # No output that knows nothing of its feature is better than this
-    scale = np.maximum(m.square_own, 1e-300)
+    scale = np.maximum(m.square_own, 1e-300) if scale is None else scale
     w = window(rows, features, m, error, low, high, _STEP_SHARE * rtol * scale)
     work = _Work.of(f, w, base, rtol, float((rtol * scale).min()))
     spread = np.sqrt(np.maximum(np.einsum("rj,rj->r", rows.G, m.cov_z), 0.0) + rows.noise)
     bound, grid = tails(f, w.half, spread), _node_grid(max_nodes)
     h = 2 * np.pi / w.half
     ratio, slope_ratio, truncation = np.ones(len(base)), np.ones(len(base)), np.full(len(base), np.inf)
-    todo = np.arange(len(base))
+    todo, coarse = np.arange(len(base)), np.zeros(len(base), dtype=bool)
     # First guess: as if the terms were at their least multiple of the bounds
     beyond = np.stack([bound.beyond(int(nodes)) for nodes in grid])
-    every = np.where(rows.G != 0, m.active, 0.0)
-    target = _enough(beyond, 0.5 * rtol * scale / _least_ratio(f, every))
+    target = _enough(beyond, 0.5 * rtol * scale / _least_ratio(f, np.where(rows.G != 0, m.active, 0.0)))
     while len(todo):
         if work.plan is not None and not work.plan.shared:  # fewer kinds of dear series
             target[todo] = np.minimum(target[todo] + target[todo] % 2, len(grid) - 1)
@@ -137,14 +140,16 @@ def integrate(
         now = np.maximum(base[todo] + work.value[todo], 0.0)
         others = w.error[todo] + work.rounding[todo] + work.series[todo]
         allowed = np.maximum(rtol * now - others, work.rounding[todo])
-        again = (truncation[todo] > allowed) & (work.nodes[todo] < grid[-1])
+        step_allowed = np.maximum(_STEP_LIMIT * rtol * now, work.rounding[todo])
+        coarse[todo] = (w.error[todo] > step_allowed) & (now < _COARSE * scale[todo])
+        again = (truncation[todo] > allowed) & (work.nodes[todo] < grid[-1]) & ~coarse[todo]
         todo, allowed = todo[again], allowed[again]
         enough = np.maximum(_enough(beyond[:, todo], allowed / ratio[todo]), target[todo] + 1)
         target[todo] = np.minimum(enough, len(grid) - 1)
     still = (rows.G == 0) & (m.p > 0)  # features that do not move z are independent of it
     still[np.arange(len(base)), rows.own] = False
     slope_truncation = slope_ratio * bound.after(work.nodes, "gradient")
-    return Integral(
+    found = Integral(
         value=work.value,
         dG=np.where(still, m.mean_x * work.db[:, None], work.dG),
         db=work.db,
@@ -158,6 +163,13 @@ def integrate(
         nodes=work.nodes,
         summed=work.summed,
     )
+    if coarse.any():
+        left = np.maximum(base + work.value - w.error, _EPS * scale)[coarse]
+        some, seen, ends = rows.take(coarse), features.take(coarse), (low[coarse], high[coarse], base[coarse])
+        again = integrate(some, seen, error, sign[coarse], *ends, rtol, max_nodes, left)
+        for part in fields(Integral):
+            getattr(found, part.name)[coarse] = getattr(again, part.name)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

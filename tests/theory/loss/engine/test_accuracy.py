@@ -56,6 +56,17 @@ def test_what_was_asked_for_is_reached(c: Case, rtol: float) -> None:
     assert (reached | (result.nodes >= 8192)).all()
 
 
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-5, 1e-8])
+@pytest.mark.parametrize("other", [1e-6, 1e-4])
+def test_outputs_far_better_than_none_are_known_to_what_was_asked(other: float, rtol: float) -> None:
+    """The step was chosen for an output that knows nothing of its feature: one of a digon errs 1e-4 times as much."""
+    G, b = np.array([[1.0, -1.0, 1.0], [-1.0, 1.0, -1.0]]), np.array([-0.0022, -0.043])
+    rows = Rows(G, b, np.arange(2), np.zeros(2))
+    result = row_errors(rows, Features(UNIFORM, np.array([0.037, other, other / 2])), rtol=rtol)
+    assert (result.error <= 1.01 * rtol * result.value + 2.1 * result.parts.rounding).all()
+    assert (result.nodes <= 1024).all()  # the step decides, not nodes that cannot help
+
+
 @pytest.mark.parametrize("stratum", STRATA)
 def test_a_row_alone_gives_the_same_numbers(stratum: str) -> None:
     for seed in range(4):

@@ -101,6 +101,7 @@ def output_errors(
     nodes: int | None = None,
     noise: Float[ndarray, "*batch n"] | None = None,
     most_nodes: int | None = None,
+    enough: float = 0.0,
 ) -> OutputErrors:
     """
     Compute the expected squared error of every output, with its gradient in the couplings.
@@ -124,6 +125,8 @@ def output_errors(
     most_nodes : int, optional
         At most so many nodes where errors are integrated to an accuracy, which is then missed without a warning: losses
         of neighbouring points differ smoothly.
+    enough : float
+        Accuracy of the weighted sum that is enough where errors are integrated to an accuracy, shared by all outputs.
 
     Returns
     -------
@@ -148,7 +151,7 @@ def output_errors(
     if noise is not None:
         if nodes is not None:
             raise ValueError("noise is integrated to an accuracy, not with a fixed number of nodes")
-        errors = _integrated(G, b, problem, batch, rtol, activation, noise.reshape(-1, n), most_nodes)
+        errors = _integrated(G, b, problem, batch, rtol, activation, noise.reshape(-1, n), most_nodes, enough)
     elif nodes is None and n <= enumeration.max_features(values):
         probability = _flat(problem.features.pattern_probability(enumeration.active_patterns(n)), batch)
         errors = enumerated_errors(G, b, probability, values, activation)
@@ -158,7 +161,7 @@ def output_errors(
         found = quadrature(G, b, features, importance, nodes=nodes, activation=activation)
         errors = OutputErrors(found.value, found.dG, found.db)
     else:
-        errors = _integrated(G, b, problem, batch, rtol, activation, most_nodes=most_nodes)
+        errors = _integrated(G, b, problem, batch, rtol, activation, None, most_nodes, enough)
     miss, slope = (None if part is None else part.reshape(*batch, n) for part in (errors.error, errors.dnoise))
     return OutputErrors(
         errors.value.reshape(*batch, n), errors.dG.reshape(*batch, n, n), errors.db.reshape(*batch, n), miss, slope
@@ -237,8 +240,9 @@ def _integrated(
     activation: Activation,
     noise: Float[ndarray, "k n"] | None = None,
     most_nodes: int | None = None,
+    enough: float = 0.0,
 ) -> OutputErrors:
-    """Integrate every output to its own accuracy; warn where the loss is not known to it."""
+    """Integrate every output to its own accuracy, or its share of what is enough; warn where the loss misses it."""
     from theory.loss.engine.activation import squared_error  # few features, the usual case, do not wait for these
     from theory.loss.engine.engine import MAX_NODES, row_errors
     from theory.loss.engine.rows import Rows
@@ -247,12 +251,15 @@ def _integrated(
     features = problem.features.reshaped(batch)
     value, dG, db, error = np.empty((k, n)), np.empty((k, n, n)), np.empty((k, n)), np.empty((k, n))
     dnoise = None if noise is None else np.empty((k, n))
+    importance = _flat(problem.importance, batch)
+    share = enough / (n * np.maximum(np.broadcast_to(importance, (k, n)), 1e-300))
     for members, law in alike(features, k, n):
         rows = Rows(
             G[members].reshape(-1, n),
             b[members].ravel(),
             np.tile(np.arange(n), len(members)),
             np.zeros(len(members) * n) if noise is None else noise[members].ravel(),
+            enough=share[members].ravel(),
         )
         threads = own_threads() if rows.G.size > _THREADED else 1
         found = row_errors(rows, law, squared_error(activation), rtol, most_nodes or MAX_NODES, threads)
@@ -262,7 +269,6 @@ def _integrated(
             dnoise[members] = found.dnoise.reshape(-1, n)
     if most_nodes is not None:
         return OutputErrors(value, dG, db, error, dnoise)
-    importance = _flat(problem.importance, batch)
     unit = (importance * features.value_square * features.feature_density).sum(-1)
     warn_of_misses((importance * value).sum(-1), (importance * error).sum(-1), unit, rtol)
     return OutputErrors(value, dG, db, error, dnoise)

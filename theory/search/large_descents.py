@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,8 @@ __all__ = ["GRADIENT", "NEWTON", "SAME", "LargeLoss", "descended", "improved_by_
 
 # Gradients at the end of a descent, in units of the zero model's loss; losses this close, relative, are the same.
 GRADIENT, SAME = 1e-8, 1e-6
+# Part of the accuracy of the best loss known that is enough: descents may end that much lower.
+_SMALLER = 0.1
 # Up to so many variables Newton's method descends, in this part of the steps, but at least so many.
 NEWTON, _QUICKER, _LEAST_STEPS = 300, 8, 2
 # A column shorter than this stores nothing; one that is to store something starts with this norm or so.
@@ -42,11 +44,18 @@ class LargeLoss:
         Relative accuracy.
     workers : int or str
         Processes that share descents, or the address of a Dask scheduler.
+    enough : float
+        Accuracy that is enough, in the same units: outputs that are nearly perfect need not be known to ``rtol``.
     """
 
     problem: Problem
     rtol: float
     workers: Workers = 1
+    enough: float = 0.0
+
+    def beside(self, loss: float) -> "LargeLoss":
+        """The same to an accuracy that is enough for losses of about that size."""
+        return replace(self, enough=_SMALLER * self.rtol * loss)
 
     @cached_property
     def _unit(self) -> float:
@@ -85,13 +94,14 @@ class LargeLoss:
         few = Problem(
             m=problem.m, features=features, importance=problem.importance[which], activation=problem.activation
         )
-        return LargeLoss(few, self.rtol)
+        return LargeLoss(few, self.rtol, enough=self.enough * self._unit / float(few.zero_loss))
 
     def _errors(self, x: Float[ndarray, " d"]) -> OutputErrors:
         W, b = self.split(x)
         with warnings.catch_warnings():  # a loss known to fewer digits still leads downhill
             warnings.simplefilter("ignore", AccuracyWarning)
-            return output_errors((W.T @ W)[None], b[None], self.problem.repeated(1), rtol=self.rtol)
+            enough = self.enough * self._unit
+            return output_errors((W.T @ W)[None], b[None], self.problem.repeated(1), rtol=self.rtol, enough=enough)
 
 
 def descended(

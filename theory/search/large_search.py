@@ -97,7 +97,7 @@ def search_large(
             bar.update()
         point, value = race.finished(_LAST_STEPS, rng)
         bar.update()
-        loss = LargeLoss(problem, _SEARCH, workers)
+        loss = LargeLoss(problem, _SEARCH, workers).beside(value)
         point, value, helped = improved_by_exchanges(loss, point, value, rng)
         point = _polished(problem, point, rng)
         bar.update()
@@ -148,14 +148,15 @@ class _Race:
 
     def run(self, which: list[int], steps: int, rng: np.random.Generator) -> None:
         """Go on with some."""
-        x, values = descended(self.loss, np.array([self.x[k] for k in which]), steps, rng)
+        loss = self.loss.beside(min(self.values))
+        x, values = descended(loss, np.array([self.x[k] for k in which]), steps, rng)
         for k, point, value in zip(which, x, values, strict=True):
             self.x[k], self.values[k] = point, float(value)
 
     def finished(self, steps: int, rng: np.random.Generator) -> tuple[Float[ndarray, " d"], float]:
         """Run the best down, with all features and more accurately."""
         (best,) = self.lowest(1)
-        loss = LargeLoss(self.loss.problem, _SEARCH, self.loss.workers)
+        loss = LargeLoss(self.loss.problem, _SEARCH, self.loss.workers).beside(self.values[best])
         before = loss(self.x[best])[0]
         (x,), (value,) = descended(loss, stored_again(loss, self.x[best], rng)[None], steps, rng)
         if value >= before:  # small columns do not always help

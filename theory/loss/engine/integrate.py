@@ -9,15 +9,15 @@ from numpy import ndarray
 from theory.loss.engine.activation import SquaredError
 from theory.loss.engine.bulk import Plan, Split, plan
 from theory.loss.engine.closed import closed_part
-from theory.loss.engine.envelope import abs_moment
+from theory.loss.engine.credit import credit, least_ratio, variation
 from theory.loss.engine.frame import Frame, frame
-from theory.loss.engine.moments import Moments, moments
+from theory.loss.engine.moments import moments
 from theory.loss.engine.nodes import Bulk, NodeSums, node_sums
 from theory.loss.engine.rows import Features, Rows
 from theory.loss.engine.tails import FIRST_NODES, tails
 from theory.loss.engine.window import Window, window
 
-__all__ = ["Integral", "credit", "integrate", "variation"]
+__all__ = ["Integral", "integrate"]
 
 # Complex numbers per array in the inner loop: of three times as many, half spill from the L2 cache.
 _BLOCK_ELEMENTS = 24_000
@@ -28,11 +28,8 @@ _STEP_LIMIT, _COARSE = 0.1, 0.1
 # Chebyshev series may cost this part; if one costs more, it gets so many times as many terms, and again.
 _SERIES_SHARE, _MORE, _ATTEMPTS = 0.2, 1.5, 4
 # Terms are measured against their bounds; beyond the last node they are trusted to stay at this multiple of the
-# measured ratio, but never below a part of the bounds that falls with the number of features that take part:
-# revivals need their phases to agree. Atoms revive for certain, and get no credit.
-_SAFETY, _LEAST_RATIO = 4.0, 1 / 32
-# A coupling g has begun to turn phases once t |g| is that large; before, what it will do has not been measured.
-_RESOLVED = 1.0
+# measured ratio, as far as theory.loss.engine.credit gives them credit.
+_SAFETY = 4.0
 _EPS = float(np.finfo(float).eps)
 
 
@@ -122,7 +119,9 @@ def integrate(
     todo, coarse = np.arange(len(base)), np.zeros(len(base), dtype=bool)
     # First guess: as if the terms were at their least multiple of the bounds
     beyond = np.stack([bound.beyond(int(nodes)) for nodes in grid])
-    target = _enough(beyond, 0.5 * rtol * scale / _least_ratio(f, np.where(rows.G != 0, m.active, 0.0)))
+    target = _enough(
+        beyond, 0.5 * np.maximum(rtol * scale, rows.enough) / least_ratio(f, np.where(rows.G != 0, m.active, 0.0))
+    )
     while len(todo):
         if work.plan is not None and not work.plan.shared:  # fewer kinds of dear series
             target[todo] = np.minimum(target[todo] + target[todo] % 2, len(grid) - 1)
@@ -139,8 +138,9 @@ def integrate(
             slope_ratio[group] = np.minimum(4 * (measured_ratio + unseen), 1.0)
         now = np.maximum(base[todo] + work.value[todo], 0.0)
         others = w.error[todo] + work.rounding[todo] + work.series[todo]
-        allowed = np.maximum(rtol * now - others, work.rounding[todo])
-        step_allowed = np.maximum(_STEP_LIMIT * rtol * now, work.rounding[todo])
+        asked = np.maximum(rtol * now, rows.enough[todo])
+        allowed = np.maximum(asked - others, work.rounding[todo])
+        step_allowed = np.maximum(_STEP_LIMIT * asked, work.rounding[todo])
         coarse[todo] = (w.error[todo] > step_allowed) & (now < _COARSE * scale[todo])
         again = (truncation[todo] > allowed) & (work.nodes[todo] < grid[-1]) & ~coarse[todo]
         todo, allowed = todo[again], allowed[again]
@@ -297,7 +297,8 @@ class _Work:
         s = node_sums(part, (k + 0.5) * h[:, None], h[:, None], G, p, lone, Bulk(log_phi, single))
         miss = s.full_size @ split.tail
         now = np.maximum(self.base[which] + self.value[which] + s.value, 0.0)
-        good = miss <= np.maximum(_SERIES_SHARE * self.rtol * now, self.rounding[which])
+        asked = np.maximum(self.rtol * now, part.rows.enough)
+        good = miss <= np.maximum(_SERIES_SHARE * asked, self.rounding[which])
         if not good.any():
             return which
         t = (k + 0.5) * h[:, None]
@@ -344,57 +345,3 @@ def _node_blocks(first: int, last: int, width: int) -> list[Int[ndarray, " nodes
     """Cut nodes into blocks whose arrays fit the cache."""
     size = max(8, _BLOCK_ELEMENTS // max(1, width))
     return [np.arange(k, min(k + size, last)) for k in range(first, last, size)]
-
-
-def variation(terms: Float[ndarray, "rows nodes"]) -> Float[ndarray, " rows"]:
-    """Largest sum of consecutive terms: what signs leave of the sum of sizes."""
-    sums = np.cumsum(terms, axis=1)
-    return np.maximum(sums.max(1), 0.0) - np.minimum(sums.min(1), 0.0)
-
-
-def credit(
-    f: Frame, m: Moments, group: Int[ndarray, " some"], T: Float[ndarray, " some"]
-) -> tuple[Float[ndarray, " some"], Float[ndarray, " some"], Float[ndarray, " some"]]:
-    """
-    Say what the terms up to a frequency T tell of those beyond, as parts of their bounds.
-
-    Couplings whose phases have not begun to turn at T tell nothing yet: patterns that they alone move still contribute
-    as if z were constant, and E y|y| grows from t|y| of its bound to all of it.
-
-    Returns
-    -------
-    least : ndarray, shape (some,)
-        One over the number of features that take part and are resolved, within limits; revivals need them all.
-    growth, unseen : ndarray, shape (some,)
-        The part of its bounds that E y|y| may still gain; how much of the bounds of an entry of the gradient is unseen.
-    """
-    if f.features.values.atoms:
-        return np.ones(len(T)), np.zeros(len(T)), np.zeros(len(T))
-    turned = np.abs(f.rows.G[group])
-    active = np.where(turned != 0, m.active[group], 0.0)
-    with np.errstate(over="ignore"):
-        turned *= T[:, None]
-    early = (turned < _RESOLVED) & (active > 0)
-    if not early.any():
-        return _least_ratio(f, active), np.zeros(len(T)), np.zeros(len(T))
-    late = np.where(early, 0.0, active)
-    least = _least_ratio(f, late)
-    waiting = np.where(early, active, 0.0)
-    some = waiting.sum(1)
-    # the others' transforms have fallen to about 2 / (t |g|); a pattern of two or more waits only if each of them does
-    others = np.einsum("rj,rj->r", late, np.minimum(1.0, 2 / np.maximum(turned, 1.0)))
-    unseen = some / np.maximum(some + others, 1e-300)
-    any_active = 1 - (1 - waiting).prod(1)
-    # E |y| in these patterns in units of 1/T; bounds that fall like 1/t^2 leave 3/4 to the next octave, 3/16 ...
-    moved = abs_moment(f.features.values, 1) * np.einsum("rj,rj->r", waiting, np.minimum(turned, _RESOLVED))
-    bias = np.abs(f.rows.b[group, None] - f.weights[group, :, 0]).max(1)
-    x = moved / np.maximum(any_active, 1e-300) + np.minimum(bias * T, 1.0)
-    return least, unseen**2 * np.minimum(3 * x, 1.0), unseen
-
-
-def _least_ratio(f: Frame, active: Float[ndarray, "some n"]) -> Float[ndarray, " some"]:
-    """One over the number of features that take part, within limits."""
-    if f.features.values.atoms:
-        return np.ones(len(active))
-    number = active.sum(1) ** 2 / np.maximum(np.einsum("rj,rj->r", active, active), 1e-300)
-    return np.clip(1 / np.maximum(number, 1.0), _LEAST_RATIO, 1.0)

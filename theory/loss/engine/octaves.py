@@ -16,10 +16,11 @@ from numpy import ndarray
 
 from theory.loss.engine.activation import SquaredError
 from theory.loss.engine.closed import closed_part
+from theory.loss.engine.credit import credit, variation
 from theory.loss.engine.differences import low_sums
 from theory.loss.engine.envelope import abs_moment
 from theory.loss.engine.frame import Frame, frame
-from theory.loss.engine.integrate import Integral, credit, variation
+from theory.loss.engine.integrate import Integral
 from theory.loss.engine.moments import Moments, moments
 from theory.loss.engine.nodes import node_sums
 from theory.loss.engine.rows import Features, Rows

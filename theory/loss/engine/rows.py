@@ -1,6 +1,6 @@
 """What the engine sees: rows z_i = b_i + sum_j G_ij x_j + N(0, noise_i), and the features that feed them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,6 +32,8 @@ class Rows:
         Variances of the Gaussian noise, >= 0.
     blur : ndarray, shape (rows,), optional
         How far couplings may be off, rounded products that they are; 0 by default.
+    enough : ndarray, shape (rows,), optional
+        Accuracy of the expected squared error that is enough, whatever part of it that is; 0 by default.
     """
 
     G: Float[ndarray, "rows n"]
@@ -39,13 +41,15 @@ class Rows:
     own: Int[ndarray, " rows"]
     noise: Float[ndarray, " rows"]
     blur: Float[ndarray, " rows"] = None  # type: ignore[assignment]
+    enough: Float[ndarray, " rows"] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         """Refuse what would end in NaN; whole numbers are numbers too."""
         for name in ("G", "b", "noise"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=float))
-        if self.blur is None:
-            object.__setattr__(self, "blur", np.zeros(len(self.b)))
+        for name in ("blur", "enough"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(len(self.b)))
         for name, array in (("couplings G", self.G), ("biases b", self.b), ("noise", self.noise)):
             if not np.all(np.abs(array) <= _LARGEST):
                 raise ValueError(f"{name} must be finite numbers of size at most {_LARGEST:g}, got {_worst(array)!r}")
@@ -54,13 +58,14 @@ class Rows:
 
     def take(self, which: Int[ndarray, " some"]) -> "Rows":
         """Return some of the rows."""
-        return Rows(self.G[which], self.b[which], self.own[which], self.noise[which], self.blur[which])
+        return Rows(*(getattr(self, field.name)[which] for field in fields(Rows)))
 
     def scaled(self, factor: Float[ndarray, " rows"]) -> "Rows":
         """Return rows z times a factor."""
         return Rows(
-            self.G * factor[:, None], self.b * factor, self.own, self.noise * factor * factor, self.blur * factor
-        )
+            self.G * factor[:, None], self.b * factor, self.own, self.noise * factor * factor, self.blur * factor,
+            self.enough * factor * factor,
+        )  # fmt: skip
 
 
 def _worst(array: ndarray) -> float:

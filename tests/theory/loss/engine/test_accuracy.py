@@ -157,3 +157,21 @@ def test_large_equal_weights_know_their_error(w: float) -> None:
     rows = Rows(np.full((1, n), w**2), np.array([-1.1 * n * w**2]), np.zeros(1, dtype=int), np.zeros(1))
     result = row_errors(rows, Features(UNIFORM, np.full(n, 0.5)))
     assert abs(result.value[0] - 0.5 / 3) <= result.error[0]
+
+
+@pytest.mark.parametrize("part", [1e-3, 1.0])
+def test_what_is_enough_is_reached_and_no_more(part: float) -> None:
+    """Nearly perfect outputs of a model whose loss others make need few nodes."""
+    G = np.array([[1.0, -1.0, 0.03, -0.02], [-1.0, 1.0, 0.01, 0.02], [0.03, 0.01, 0.5, 0.1]])
+    b, features = np.array([-3e-4, -2e-5, 1e-3]), Features(UNIFORM, np.full(4, 1e-3))
+    exact = row_errors(Rows(G, b, np.arange(3), np.zeros(3)), features, rtol=1e-10)
+    enough = part * 1e-4 * np.full(3, exact.value.max())
+    strict, lax = (
+        row_errors(Rows(G, b, np.arange(3), np.zeros(3), enough=e), features, rtol=1e-7) for e in (None, enough)
+    )
+    assert (lax.nodes <= strict.nodes).all()
+    assert lax.nodes[0] < strict.nodes[0]
+    assert (lax.error <= np.maximum(1.01 * 1e-7 * lax.value, enough)).all()
+    assert (np.abs(lax.value - exact.value) <= lax.error + exact.error).all()
+    scaled = Rows(G, b, np.arange(3), np.zeros(3), enough=enough).scaled(np.full(3, 2.0)).take(np.array([1]))
+    assert scaled.enough == 4 * enough[1]

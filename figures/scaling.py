@@ -33,6 +33,8 @@ __all__ = ["Series", "compute", "draw", "judge", "series"]
 
 # Labels of losses, in units of the zero model's.
 _LEVELS = tuple(digit * 10.0**power for power in range(-6, 1) for digit in (1, 2, 5))
+# How the loss of the first m features alone is drawn.
+_TAIL = {"ls": "--", "lw": 1, "marker": "_", "ms": 9}
 _QUICK = (
     *(ScalingCase(60, m, predicted=predicted) for m in (5, 8, 12) for predicted in (True, False)),
     *(ScalingCase(60, m, 0.0) for m in (5, 8, 12)),
@@ -84,7 +86,7 @@ class Series(NamedTuple):
 
 def _number(n: int) -> str:
     power = round(np.log10(n))
-    return f"$10^{power}$" if n == 10**power else f"{n:g}"
+    return f"$10^{power}$" if n == 10**power > 1e4 else f"{n:g}"
 
 
 def series(data: xr.Dataset) -> Iterator[Series]:
@@ -117,7 +119,8 @@ def compute(settings: Settings) -> xr.Dataset:
 def _told(one: Series) -> str:
     fit = one.exponent
     told = "too few points for an exponent" if fit is None else f"loss ~ m^-({fit[0]:.3f} +- {fit[1]:.3f})"
-    return f"{one.name}, m = {', '.join(f'{m:g}' for m in one.rows['m'].values)}: {told}"
+    name = one.name.translate(str.maketrans("", "", "${}\\")).replace("p_i propto ", "p ~ ")
+    return f"{name}, m = {', '.join(f'{m:g}' for m in one.rows['m'].values)}: {told}"
 
 
 def draw(data: xr.Dataset) -> "Figure":
@@ -155,6 +158,7 @@ def draw(data: xr.Dataset) -> "Figure":
         axes.minorticks_off()
         axes.set_ylabel("best loss / loss of the zero model")
     _guide(panels[0, 0], equal)
+    panels[0, 1].plot([], [], color="0.4", label="the first m alone: the tail", **_TAIL)
     panels[1, 0].axhline(1, color="0.7", lw=1, zorder=0)
     panels[1, 0].set_ylabel("exponent between neighbours")
     panels[1, 1].axhline(1, color="0.7", lw=1, zorder=0)
@@ -182,7 +186,7 @@ def _draw_losses(axes: "Axes", one: Series, colour: str) -> None:
     m, rows = one.rows["m"].values, one.rows
     axes.plot(m, rows["loss"] / rows["zero"], color=colour, label=one.name, **_style(one))  # type: ignore[arg-type]
     if one.alpha > -1 and not one.decay and not one.predicted:
-        axes.plot(m, rows["tail"] / rows["zero"], color=colour, ls="--", lw=1)
+        axes.plot(m, rows["tail"] / rows["zero"], color=colour, **_TAIL)  # type: ignore[arg-type]
 
 
 def _draw_exponents(axes: "Axes", one: Series, colour: str) -> None:

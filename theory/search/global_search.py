@@ -73,7 +73,7 @@ def global_optimum(
         Further starts, W of shape (m, n) and b of shape (n,), such as learned models; W_out of shape (n, m) where the
         problem's terms make it free.
     progress : bool
-        Whether a bar shows on a terminal how far a search with more than 12 features has got.
+        Whether a bar shows on a terminal how far a search has got that takes long.
     workers : int or str
         Processes for the starts of a search with more than 12 features, or the address of a Dask scheduler; the result
         does not depend on it. Smaller searches run all starts at once in this process.
@@ -131,7 +131,7 @@ def _found(
             problem, search_large(problem, seed, [Start("given", *point) for point in points], progress, workers)
         )
     if starts is None:
-        return searched(problem, seed, given=points)
+        return searched(problem, seed, given=points, progress=progress)
     search = _Search(problem, np.random.default_rng(seed))
     search.from_products()
     search.from_given(points)
@@ -166,6 +166,7 @@ def searched(
     rounds: int = _ROUNDS,
     at_least: int = 0,
     given: Sequence[tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]] = (),
+    progress: bool = False,
 ) -> GlobalOptimum:
     """
     Search in rounds, as long as it takes.
@@ -182,22 +183,30 @@ def searched(
         Starts of all kinds to make, however often the best is found again; by default as many as that takes.
     given : sequence of (W, b)
         Further starts.
+    progress : bool
+        Whether to count stages on a terminal, if the search takes long.
 
     Returns
     -------
     GlobalOptimum
         As from ``global_optimum``.
     """
+    from tqdm.auto import tqdm
+
     search = _Search(problem, np.random.default_rng(seed))
-    search.from_products()
-    search.from_given(given)
-    for _ in range(rounds):
-        search.from_random(_RANDOM, _SUBSET)
-        search.exchange_all()
-        record = search.record()
-        enough = record.total >= at_least if at_least else record.repeated
-        if enough or search.solved:
-            break
+    with tqdm(desc="stages of the search", delay=2, leave=False, disable=None if progress else True) as bar:
+        search.from_products()
+        bar.update()
+        search.from_given(given)
+        for _ in range(rounds):
+            search.from_random(_RANDOM, _SUBSET)
+            bar.update()
+            search.exchange_all()
+            bar.update()
+            record = search.record()
+            enough = record.total >= at_least if at_least else record.repeated
+            if enough or search.solved:
+                break
     return _reported(search)
 
 

@@ -22,11 +22,11 @@ def _law(data: xr.Dataset, alpha: float, predicted: bool) -> Series:
     return found
 
 
-def test_found_losses_lie_little_above_the_prediction(data: xr.Dataset) -> None:
-    """An estimate from below, and so many features are few: 60 in 5 to 12 dimensions."""
+def test_found_losses_lie_above_the_prediction(data: xr.Dataset) -> None:
+    """An estimate from below, too low by up to a third where all features are stored (docs/scaling.md)."""
     found, predicted = (_law(data, -1, predicted).rows["loss"].values for predicted in (False, True))
     assert (predicted < found).all()
-    assert (found < 1.1 * predicted).all()
+    assert (found < 1.34 * predicted).all()
 
 
 def test_storing_more_than_one_feature_a_dimension_pays_everywhere(data: xr.Dataset) -> None:

@@ -164,11 +164,12 @@ def integrate(
         summed=work.summed,
     )
     if coarse.any():
-        left = np.maximum(base + work.value - w.error, _EPS * scale)[coarse]
-        some, seen, ends = rows.take(coarse), features.take(coarse), (low[coarse], high[coarse], base[coarse])
-        again = integrate(some, seen, error, sign[coarse], *ends, rtol, max_nodes, left)
+        which = np.flatnonzero(coarse)
+        left = np.maximum(base + work.value - w.error, _EPS * scale)[which]
+        some, seen, ends = rows.take(which), features.take(which), (low[which], high[which], base[which])
+        again = integrate(some, seen, error, sign[which], *ends, rtol, max_nodes, left)
         for part in fields(Integral):
-            getattr(found, part.name)[coarse] = getattr(again, part.name)
+            getattr(found, part.name)[which] = getattr(again, part.name)
     return found
 
 

@@ -177,7 +177,7 @@ def test_a_dozen_heavy_features_are_what_samples_say():
     task = Problem(n=n, m=4, density=0.2, values=value_law(scipy.stats.lomax(9)))
     assert task.features.values.heavy
     losses = []
-    for _ in range(20):
+    for _ in range(30):
         x = rng.pareto(9, size=(100_000, n)) * (rng.random((100_000, n)) < 0.2)
         losses.append(((x - np.maximum(x @ (W.T @ W) + b, 0)) ** 2).sum(1))
     drawn = np.concatenate(losses)

@@ -103,20 +103,22 @@ def many_features_row(case: ManyFeatures, seed: int = 0) -> dict[str, float | st
 
 
 def _even(case: ManyFeatures, seed: int) -> dict[str, float | str]:
-    from theory.frames.prediction import predict_even_frame
-    from theory.geometry.polytopes import SPHERICAL_CODES
-    from theory.packing.best_product import factor_losses
+    from theory.packing.even_table import even_table
     from theory.packing.mixtures import best_mixture, frames_of_parts
 
-    n, m, p = case.n, case.m, case.density
-    losses = factor_losses(p, n, m)
-    plain = {name: loss for name, loss in losses.items() if name not in SPHERICAL_CODES}
-    frame = predict_even_frame(n, m, p)
-    product, code = best_mixture(n, m, p, (), plain), best_mixture(n, m, p, (), losses)
-    best = best_mixture(n, m, p, frames_of_parts(n, m, p, seed=seed, stored=frame.k), losses)
-    named = {"product": product, "code": code, "best": best}
-    rows: dict[str, float | str] = {"predicted": frame.loss, "stored": float(frame.k)}
-    return rows | {name: one.loss for name, one in named.items()} | {f"{k}_name": one.name for k, one in named.items()}
+    at = case.n, case.m, case.density
+    row = even_table(case.n, case.m, [case.density]).isel(density=0)
+    best = best_mixture(*at, frames_of_parts(*at, seed=seed, stored=int(row["stored"])))
+    return {
+        "predicted": float(row["frame_loss"]),
+        "stored": float(row["stored"]),
+        "product": float(row["product_loss"]),
+        "product_name": str(row["product"].item()),
+        "code": float(row["with_codes_loss"]),
+        "code_name": str(row["with_codes"].item()),
+        "best": best.loss,
+        "best_name": best.name,
+    }
 
 
 def _uneven(problem: "Problem", seed: int) -> dict[str, float | str]:

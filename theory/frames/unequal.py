@@ -18,6 +18,7 @@ from theory.frames.relaxation import even_starts
 from theory.model.activations import RELU
 from theory.model.affine_values import unit_law
 from theory.model.problem import Problem
+from theory.model.requirements import require_problem
 from theory.model.values import ValueLaw
 
 __all__ = ["UnevenFrame", "predict_uneven_frame"]
@@ -122,8 +123,7 @@ def predict_uneven_frame(problem: Problem, groups: int = _GROUPS) -> UnevenFrame
 
 
 def _check(problem: Problem, groups: int) -> None:
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem must be a Problem, got {problem!r}")
+    require_problem(problem)
     problem.single("predict_uneven_frame")
     if not problem.features.independent or problem.activation != RELU:
         raise ValueError("predictions of frames are for independent features and ReLU outputs")

@@ -71,6 +71,22 @@ class Affine(ValueLaw):
         return self.law.strip / self.scale
 
     @property
+    def heavy(self) -> bool:
+        """As v."""
+        return self.law.heavy
+
+    @property
+    def neglected(self) -> float:
+        """That of v, larger; values left out are far off, so that there are at most that over E v^2 to be shifted."""
+        shifted = 2 * (self.scale**2 + self.shift**2 / self.law.square)
+        return self.law.neglected * (shifted if self.shift else self.scale**2)
+
+    @property
+    def transform_error(self) -> float:
+        """That of v."""
+        return self.law.transform_error
+
+    @property
     def box(self) -> Box | None:
         """That of v, larger; none if it is shifted."""
         box = self.law.box
@@ -78,7 +94,8 @@ class Affine(ValueLaw):
 
     def _binomial(self, k: int, parts: Sequence[ndarray | float]) -> ndarray:
         """E (shift + scale v)^k out of what v^j gives."""
-        return np.asarray(sum(math.comb(k, j) * self.shift ** (k - j) * self.scale**j * parts[j] for j in range(k + 1)))
+        orders = range(k + 1) if self.shift else (k,)  # the highest alone: others may be infinite
+        return np.asarray(sum(math.comb(k, j) * self.shift ** (k - j) * self.scale**j * parts[j] for j in orders))
 
     def moment(self, k: int) -> float:
         """Give E u^k."""
@@ -99,6 +116,15 @@ class Affine(ValueLaw):
             phase * sum(math.comb(k, j) * (1j * self.shift) ** (k - j) * self.scale**j * inner[j] for j in range(k + 1))
             for k in range(order + 1)
         )
+
+    def losses(self, a: Float[ndarray, "*shape"]) -> tuple[Complex[ndarray, "*shape"], Complex[ndarray, "*shape"]]:
+        """Give what v and the phase exp(i shift a) have lost together."""
+        a = np.asarray(a, dtype=float)
+        gone, slope = self.law.losses(self.scale * a)
+        turned = np.expm1(1j * self.shift * a)
+        lost = turned + (1 + turned) * gone
+        of_v = (1 + turned) * slope + 1j * self.law.mean * turned
+        return lost, 1j * self.shift * lost + self.scale * of_v
 
     def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""

@@ -28,7 +28,7 @@ _NODES, _BLOCK_ELEMENTS = 48, 60_000
 # Rows of Hessians at once: the derivatives of all couplings are (n, n + 1, d) numbers for each.
 _HESSIAN_ELEMENTS = 2_000_000
 # Up to so many features few nodes, the same for all points, are quickest; beyond, a relative accuracy. Where features
-# are correlated that is so longer, and so many nodes do.
+# are correlated that is so for longer. So many nodes do.
 _FIXED_NODES, _SEARCH = 8, 1e-5
 _FIXED_NODES_OF_SETS, _NODES_TO_SEARCH = 12, 64
 # Up to so many features outputs are integrated one by one where the loss is wanted to all digits.

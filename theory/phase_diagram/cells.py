@@ -66,7 +66,7 @@ def search_cells(
     """
     Refine starts, each in its own cell, chunk by chunk over the pool; chunks do not depend on the workers.
 
-    A chunk takes every so manieth start: neighbouring cells take about as long, and so do then all chunks.
+    Of c chunks each takes every c-th start: neighbouring cells take about as long, and so do then all chunks.
 
     Parameters
     ----------

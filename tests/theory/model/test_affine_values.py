@@ -1,12 +1,16 @@
 """Laws shifted and scaled, and in their own unit."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from numpy import ndarray
 from numpy.testing import assert_allclose
+from numpy.typing import ArrayLike
 from scipy import stats
 
 import theory
+from tests.records import Exponential
 from theory.frames.prediction import even_frame
 from theory.model.affine_values import Affine, unit_law
 from theory.model.value_protocol import ValueLaw
@@ -92,3 +96,46 @@ def test_a_location_shifts_the_closed_form() -> None:
     law, frozen = value_law(stats.expon(0.5, 2)), stats.expon(0.5, 2)
     assert_allclose([law.mean, law.square], [frozen.mean(), frozen.moment(2)])
     assert_allclose(law.quantile(np.array([0.1, 0.9])), frozen.ppf([0.1, 0.9]))
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 2.0), (1.0, 2.0), (-0.5, 0.3)])
+@pytest.mark.usefixtures("without_type_checks")
+def test_a_heavy_law_shifted_and_scaled_is_that_of_scipy(shift: float, scale: float) -> None:
+    """Against panels of their own, fitted to SciPy's shifted and scaled density."""
+    ours, theirs = Affine(value_law(stats.lomax(5)), shift, scale), value_law(stats.lomax(5, shift, scale))
+    assert ours.heavy
+    assert theirs.heavy
+    a = np.array([1e-30, 1e-9, 1e-3, 0.4, 7.0, -0.4])
+    for found, expected in zip(ours.losses(a), theirs.losses(a), strict=True):
+        assert_allclose(found, expected, rtol=1e-9)
+    assert_allclose([ours.moment(k) for k in range(5)], [theirs.moment(k) for k in range(5)], rtol=1e-9)
+    W, b = np.array([[1.1, -0.7, 0.4]]), np.array([-0.1, 0.05, -0.2])
+    one, two = (theory.loss_estimate(W, b, theory.Problem(n=3, m=1, density=0.3, values=law)) for law in (ours, theirs))
+    assert abs(one.value - two.value) <= one.error + two.error
+    assert one.error < 1e-6 * one.value
+
+
+@pytest.mark.parametrize("frozen", [stats.pareto(2.5), stats.t(3), stats.burr12(2, 1.3)])
+@pytest.mark.usefixtures("without_type_checks")
+def test_moments_that_do_not_exist_are_infinite(frozen: object) -> None:
+    """SciPy says that E u^3 is -5 for a Pareto law of index 2.5, whose values exceed 1."""
+    law = value_law(frozen)
+    for one in (law, Affine(law, 0.0, 2.0)):
+        assert [one.moment(k) for k in (3, 4)] == [np.inf, np.inf]
+
+
+@dataclass(frozen=True)
+class Bare(Exponential):
+    """A law of values without bound that says nothing of exponential moments."""
+
+    strip = 0.0  # type: ignore[assignment]
+
+    def log_mgf(self, s: ArrayLike) -> ndarray:
+        return ValueLaw.log_mgf(self, s)
+
+
+@pytest.mark.parametrize("n", [2, 8, 80])
+def test_an_unbounded_law_without_exponential_moments_is_refused_in_one_sentence(n: int) -> None:
+    task = theory.Problem(n=n, m=1, density=0.1, values=Bare())
+    with pytest.raises(ValueError, match=r"bare values have no bound: .* must give strip and log_mgf, or heavy and"):
+        theory.population_loss(np.ones((1, n)), np.full(n, -0.1), task)

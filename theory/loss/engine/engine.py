@@ -54,7 +54,8 @@ def row_errors(
     error : SquaredError, optional
         The activation; ReLU by default.
     rtol : float
-        Nodes are added until the error of a row falls below this part of its value, or below what rounding costs.
+        Nodes are added until the error of a row falls below this part of its value, below what is enough for it
+        (``Rows.enough``), or below what rounding costs.
     max_nodes : int
         Most nodes of a row; what is not known accurately by then shows in ``error``.
     threads : int
@@ -68,7 +69,8 @@ def row_errors(
     Raises
     ------
     ValueError
-        If ``rtol`` does not lie in (0, 1).
+        If ``rtol`` does not lie in (0, 1), or values have no bound and their law tells neither of an exponential moment
+        nor what heavy tails ask for.
     """
     if not 0 < rtol < 1:
         raise ValueError(f"rtol must lie in (0, 1), got {rtol!r}")
@@ -149,6 +151,11 @@ def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max
         some, seen = (rows, features) if len(todo) == len(value) else (rows.take(todo), features.take(todo))
         if seen.values.heavy:
             result = integrate_octaves(some, seen, error, sign[todo], value[todo], rtol, max_nodes)
+        elif not seen.values.strip > 0:
+            raise ValueError(
+                f"{seen.values.name} values have no bound: for the exact loss their law must give strip and log_mgf, "
+                "or heavy and losses"
+            )
         else:
             result = integrate(some, seen, error, sign[todo], low[todo], high[todo], value[todo], rtol, max_nodes)
         value[todo] += result.value

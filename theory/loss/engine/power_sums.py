@@ -11,8 +11,10 @@ Since e(-a) is the conjugate of e(a), coefficients of even q are real and those 
 same way back.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -56,7 +58,6 @@ class Series:
         return 2 * self.even.shape[1]
 
 
-@lru_cache(maxsize=64)
 def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, terms: int) -> Series:
     """
     Expand both functions.
@@ -79,6 +80,11 @@ def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, 
     Series
         Coefficients and what they miss.
     """
+    return _KEPT(law, basis, Y, first, last, terms)
+
+
+def _series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, terms: int) -> Series:
+    """Sample both functions and transform."""
     k = np.arange(first, last) + 0.5
     samples = 2 * (int(0.75 * terms) + 8)  # half of them, the positive ones, suffice
     angle = np.pi * (np.arange(samples // 2) + 0.5) / samples
@@ -105,6 +111,29 @@ def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, 
         tail = tail + rest.sum(0) + beyond
         tail_slope = tail_slope + (rest * q[terms:, None] ** 2).sum(0) + beyond * samples**2
     return Series(np.stack(even), np.stack(odd), tail, tail_slope)
+
+
+class _Kept:
+    """Series that were made, the last ones up to some number of coefficients: many blocks and evaluations use them."""
+
+    def __init__(self, numbers: int) -> None:
+        self.numbers, self.lock = numbers, Lock()
+        self.made: OrderedDict[tuple, Series] = OrderedDict()
+
+    def __call__(self, *key: Any) -> Series:
+        with self.lock:
+            if key in self.made:
+                self.made.move_to_end(key)
+                return self.made[key]
+        found = _series(*key)
+        with self.lock:
+            self.made[key] = found
+            while sum(2 * s.even.size for s in self.made.values()) > self.numbers and len(self.made) > 1:
+                self.made.popitem(last=False)
+        return found
+
+
+_KEPT = _Kept(2**25)
 
 
 def _log_factor(e: ndarray, p: float) -> ndarray:
@@ -259,7 +288,9 @@ def pull_back(
     """
     rows, last = len(x), len(s.even) - 1
     D = np.zeros((s.terms, rows, columns.shape[-1]))
-    single, log_phi = ((np.ascontiguousarray(a.real.T), np.ascontiguousarray(a.imag.T)) for a in (to_single, to_log_phi))
+    single, log_phi = (
+        (np.ascontiguousarray(a.real.T), np.ascontiguousarray(a.imag.T)) for a in (to_single, to_log_phi)
+    )
     for column in range(last + 1):
         real, imaginary = single if column == last else log_phi
         place = 0 if shared else column

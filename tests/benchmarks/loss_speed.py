@@ -44,8 +44,8 @@ Made by `{command}`. Loss and gradient of n = {n} features in m = {m} dimensions
 one thread: seconds of the processor, the least of three runs on the machine that made the page; ratios were measured in
 the same run. *Error* is the largest stated error of an output relative to its value. The *old route* is the quadrature
 of `theory/loss/quadrature.py`, which has one step for all outputs, at the same `rtol` (once, and only where it takes
-less than a minute). The *floor* is the arithmetic alone: as many recurrences over all couplings as this path needs, and products
-of matrices.
+less than a minute). The *floor* is the arithmetic alone: as many recurrences over all couplings as this path has terms,
+and products of matrices.
 
 {table}
 

@@ -89,7 +89,7 @@ def test_four_hundred_features(capsys: pytest.CaptureFixture[str]) -> None:
             assert set(paths) == {"sums"}
         law, p = CASES["0.01"]
         result = row_errors(rows, Features(law, p), rtol=1e-9)
-        seconds["1e-9"] = best(lambda: row_errors(rows, Features(law, p), rtol=1e-9))  # noqa: B023
+        seconds["1e-9"] = best(lambda: row_errors(rows, Features(law, p), rtol=1e-9))
         print(f"0.01 at rtol 1e-9: {seconds['1e-9']:.3f} s, nodes to {result.nodes.max()}")
         assert set(result.path.tolist()) == {"sums"}  # no silent fall-back to the slow route
         old = {}

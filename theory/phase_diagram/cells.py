@@ -68,8 +68,6 @@ def search_cells(
     """
     Refine starts, each in its own cell, chunk by chunk over the pool; chunks do not depend on the workers.
 
-    Of c chunks each takes every c-th start: neighbouring cells take about as long, and so do then all chunks.
-
     Parameters
     ----------
     pool : Pool
@@ -105,7 +103,11 @@ def _by_chunks(
     seed: int,
     inverse: ndarray | None,
 ) -> LocalMinima:
-    """Run one of the searches below."""
+    """
+    Run one of the searches below over the pool.
+
+    Of c chunks each takes every c-th start: neighbouring cells take about as long, and so do then all chunks.
+    """
     size = _CHUNK_OF_CHEAP if problem.n <= _CHEAP else _CHUNK
     count = min(2 * math.ceil(len(cells) / (2 * size)), len(cells))
     chunks = [np.arange(k, len(cells), count) for k in range(count)]

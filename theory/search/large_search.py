@@ -1,9 +1,10 @@
 """The best known solution for more features than all exchanges can be tried for: descents that compete.
 
-Many starts run for a few steps, the better ones go on, and the best few are run down to the end and improved by
-exchanges of features. Starts are tegum products of the catalogue with the features that are worth most at their best
-vertices; equal directions that share all dimensions, for several numbers of stored features (above 1/(1-S) of about 7
-no product is as good) and, between the best of these numbers, for more; random weights; and what the caller gives.
+Many starts run for a few steps, the better ones go on, and the best is run down to the end and improved by exchanges of
+features; on the way the features that are worth most are given the vertices that err least. Starts are tegum products
+of the catalogue with the features that are worth most at their best vertices; equal directions that share all
+dimensions, for several numbers of stored features (above 1/(1-S) of about 7 no product is as good) and, between the
+best of these numbers, for more; random weights; and what the caller gives.
 Features that a start does not store stay out of its first descents, and are given small columns for the last.
 """
 
@@ -18,7 +19,6 @@ from theory.model.problem import Problem
 from theory.optimum.landscape import Landscape
 from theory.search.large_descents import (
     GRADIENT,
-    NEWTON,
     SAME,
     LargeLoss,
     descended,
@@ -33,10 +33,10 @@ from theory.tools.parallel import Workers
 __all__ = ["Found", "Start", "search_large"]
 
 # Relative accuracy of losses while starts compete, of the last descents, and of the result.
-_ROUGH, _SEARCH, _RESULT = 1e-3, 1e-5, 1e-7
+_ROUGH, _SEARCH, _RESULT = 1e-3, 1e-4, 1e-7
 # Steps of the first round; rounds in which numbers of stored features between the best are tried; steps of the later
 # rounds, and starts that take part; steps of the last.
-_FIRST_STEPS, _BETWEEN, _STEPS, _LEFT, _LAST_STEPS = 40, 2, (120, 300), (4, 2), 400
+_FIRST_STEPS, _BETWEEN, _STEPS, _LEFT, _LAST_STEPS = 40, 2, (120, 300), (4, 2), 240
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +99,22 @@ def search_large(
         bar.update()
         loss = LargeLoss(problem, _SEARCH, workers).beside(value)
         point, value, helped = improved_by_exchanges(loss, point, value, rng)
-        point = _polished(problem, point, rng)
+        point = _polished(loss, point, rng)
         bar.update()
-    W, b = loss.split(point)
-    exact, error, gradient = LargeLoss(problem, _RESULT).known(point)
-    return Found(W, b, exact, error, gradient, race.record(value, not helped))
+    # Losses are known better now: a given start may have been the best after all.
+    result = LargeLoss(problem, _RESULT)
+    points = [point, *(loss.join(start.W, start.b) for start in given)]
+    known = [result.known(one) for one in points]
+    best = min(range(len(points)), key=lambda k: known[k][0])
+    W, b = loss.split(points[best])
+    return Found(W, b, *known[best], race.record(value, not helped))
 
 
-def _polished(problem: Problem, x: Float[ndarray, " d"], rng: np.random.Generator) -> Float[ndarray, " d"]:
+def _polished(loss: LargeLoss, x: Float[ndarray, " d"], rng: np.random.Generator) -> Float[ndarray, " d"]:
     """Run the best down once more with the loss's full accuracy, where Hessians are cheap."""
-    if not (problem.textbook and len(x) <= NEWTON):
+    if not loss.newton:
         return x
-    return settle(Landscape(problem, _RESULT), x[None], rng, GRADIENT).x[0]
+    return settle(Landscape(loss.problem, _RESULT), x[None], rng, GRADIENT).x[0]
 
 
 class _Race:

@@ -131,8 +131,13 @@ def test_constant_values_of_two_features(values: str, density: float, importance
     compare(problem, discrete_loss, 1e-12, range(1))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("values", "density", "importance", "l1"), QUICK)
+@pytest.mark.parametrize(
+    ("values", "density", "importance", "l1"),
+    [
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in QUICK[:3]),
+        pytest.param(*QUICK[3], marks=pytest.mark.full),  # the bias of what is left out hardly matters: long searches
+    ],
+)
 def test_discrete_values_of_two_features(values: str, density: float, importance: list[float], l1: float) -> None:
     problem = Problem(n=2, m=1, density=density, importance=importance, values=values, terms=Terms(l1=l1))
     compare(problem, discrete_loss, 1e-12, range(4))

@@ -152,6 +152,29 @@ def test_three_features_are_integrated(values: str, sets: str) -> None:
     assert_allclose(population_loss(W, b, task), integrated_loss(W, b, task, DENSITIES[values]), rtol=1e-6)
 
 
+# Every law with a density and every law of sets, each once or more.
+SETS_OF_THREE = (
+    "", "2:all-or-none", "2:exactly-one", "3:partial:0.7", "3:correlated:0.5", "3:hierarchy:0.5", "3:exactly:2",
+    "3:table:110@0.5,001@0.3,111@0.2",
+)  # fmt: skip
+OF_THREE = [
+    (values, sets)
+    for k, values in enumerate(DENSITIES)
+    for sets in (SETS_OF_THREE[k % 8], SETS_OF_THREE[(3 * k + 5) % 8])
+]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("values", "sets"), OF_THREE)
+def test_every_law_of_three_features_is_integrated(values: str, sets: str) -> None:
+    task = pair_problem(values, sets, 3, 0.3)
+    W, b = model(task, 1)
+    reference = integrated_loss(W, b, task, DENSITIES[values])
+    found = loss_estimate(W, b, task)
+    assert_allclose(found.value, reference, rtol=1e-6)
+    assert abs(found.value - reference) <= found.error + 1e-6 * reference
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [12, 60])
 @pytest.mark.parametrize(

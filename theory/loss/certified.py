@@ -89,6 +89,8 @@ def loss_estimate(
     W_, b_ = problem.checked(W, b) if terms.plain else checked_parameters(problem, W, b, W_out)[:2]
     if not 0 < rtol < 1:
         raise ValueError(f"rtol must lie in (0, 1), got {rtol!r}")
+    if noise is not None and not 0 <= noise < np.inf:
+        raise ValueError(f"noise must be a finite standard deviation >= 0, got {noise!r}")
     if not terms.plain:
         return _with_terms(W_, b_, problem, W_out, noise, rtol, threads)
     noise = 0.0 if noise is None else noise

@@ -93,6 +93,8 @@ def checked_parameters(
         if np.shape(W_out)[-2:] != (problem.n, problem.m):
             raise ValueError(f"W_out must have shape (n, m) = {(problem.n, problem.m)}, got {np.shape(W_out)}")
         raw = np.ma.asanyarray(W_out) if np.ma.isMaskedArray(W_out) else np.asarray(W_out)
+        if raw.dtype.kind in "fc" and not np.isfinite(raw).all():
+            raise ValueError("W_out must be finite, got NaN or infinity")
         decoder = problem.checked(raw.swapaxes(-1, -2), np.zeros(problem.n), terms=True)[0]
     W, b = problem.checked(W, b, terms=True)
     if decoder is not None:

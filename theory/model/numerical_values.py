@@ -112,6 +112,8 @@ class Numerical(ValueLaw):
         if isinstance(dist, scipy.stats.rv_discrete):
             return discrete_from(frozen)
         shapes, location, scale = dist._parse_args(*frozen.args, **frozen.kwds)
+        if any(np.ndim(x) for x in (*shapes, location, scale)):
+            raise ValueError(f"all features have one law, but scipy.stats.{dist.name} has arrays of parameters")
         closed = closed_form(dist.name, tuple(map(float, shapes)), float(location), float(scale))
         if closed is not None:
             return closed

@@ -26,6 +26,8 @@ __all__ = ["TABLE_ERROR", "Panels", "fitted_panels", "oscillating"]
 _DEGREE, _NODES = 23, 32
 # A panel is accepted when these, times its width, are below this part of all probability.
 _ACCURACY, _DEEPEST = 1e-15, 60
+# Halving does not help where a density's change with the last digit of u is of the size of what is missed.
+_NOISE = 4.0
 _MASS = 1e-8  # what densities may miss of probability 1
 # Arguments aw up to which nodes are summed instead of Bessel functions, whose upward recursion needs aw > degree.
 _SLOW = 26.0
@@ -81,7 +83,8 @@ class Panels:
     @cached_property
     def totals(self) -> ndarray:
         """(orders, K): integrals of u^r over panels."""
-        return 2 * self.half * self.coefficients[:, :, 0]
+        with np.errstate(over="ignore"):  # of powers that heavy laws do not use
+            return np.asarray(2 * self.half * self.coefficients[:, :, 0])
 
     @cached_property
     def deviation(self) -> float:
@@ -198,11 +201,14 @@ def _legendre_rows(
 
 def oscillating(c: Float[ndarray, "orders terms"], x: Float[ndarray, " k"]) -> Complex[ndarray, "orders k"]:
     """Sum of 2 i^l c_l j_l(x) for x above the degree, where the upward recursion is stable."""
-    before, now = np.cos(x) / x, np.sin(x) / x
-    total = np.zeros((len(c), len(x)), dtype=complex)
+    bessel, inverse = np.empty((c.shape[1], len(x))), 1 / x
+    before, now = np.cos(x) * inverse, np.sin(x) * inverse
     for order in range(c.shape[1]):
-        total += (2 * 1j**order) * c[:, order, None] * now
-        before, now = now, (2 * order + 1) / x * now - before
+        bessel[order] = now
+        before, now = now, (2 * order + 1) * inverse * now - before
+    signed = 2 * c * np.array([1, 1, -1, -1])[np.arange(c.shape[1]) % 4]
+    total = np.empty((len(c), len(x)), dtype=complex)
+    total.real, total.imag = signed[:, ::2] @ bessel[::2], signed[:, 1::2] @ bessel[1::2]
     return total
 
 
@@ -261,10 +267,15 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
         far = max(1.0, (abs(m) + w) / scale) if heavy else 1.0  # what is far off counts by its square
         miss = 2 * w * float(np.abs(c[_DEGREE + 1 :]).max()) * far**2 if np.isfinite(density).all() else np.inf
         tiny = mass * w / scale * far < _ACCURACY
-        if miss < _ACCURACY * 10 or tiny or depth >= _DEEPEST:
-            if tiny and miss >= _ACCURACY * 10:  # only its mass counts
-                c, miss = np.zeros(_NODES), mass * w / scale
+        settled = miss < _ACCURACY * 10
+        noisy = not settled and not tiny and miss < _NOISE * _rounded(frozen, m, w, density)
+        if settled or tiny or noisy or depth >= _DEEPEST:
+            if tiny and not settled:  # only its mass counts
+                c, miss = np.zeros(_NODES), mass * w / scale * far
                 c[0] = mass / (2 * w)
+            elif noisy:  # the mass is known, and what is missed moves it within the panel
+                c *= mass / (2 * w * c[0])
+                miss *= min(1.0, _TABLE_END * w / scale)
             done.append((a, b, c[: _DEGREE + 1]))
             error += miss
         else:
@@ -285,6 +296,13 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
     from theory.model.heavy_panels import HeavyPanels
 
     return HeavyPanels(**{field.name: getattr(fitted, field.name) for field in fields(Panels)}, neglected=neglected)
+
+
+def _rounded(frozen: Any, m: float, w: float, density: Float[ndarray, " nodes"]) -> float:
+    """How much probability of a panel depends on the last digit of u, as next to a singularity away from 0."""
+    with np.errstate(all="ignore"):
+        change = 2 * w * float(np.abs(frozen.pdf(np.nextafter(m + w * _X, -np.inf)) - density).max())
+    return change if math.isfinite(change) else 0.0
 
 
 def _fitted(edges: ndarray, c: Float[ndarray, "K terms"], cut: tuple[float, float], error: float) -> Panels:

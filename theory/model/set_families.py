@@ -19,7 +19,10 @@ _SUM = 1e-9
 
 def _require_probability(name: str, value: Any) -> None:
     """Refuse what is no probability above 0."""
-    numbers = np.asarray(value, dtype=float)
+    try:
+        numbers = np.asarray(value, dtype=float)
+    except ValueError:
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
     if not ((numbers > 0) & (numbers <= 1)).all():
         raise ValueError(f"{name} must lie in (0, 1], got {value!r}")
 
@@ -39,7 +42,14 @@ def partial_parameters(density: Any, correlation: float) -> tuple[Any, Any]:
     -------
     p, c : float or ndarray
         The set is active with p = q / c, then each member with c = q + rho (1 - q).
+
+    Raises
+    ------
+    ValueError
+        If density or correlation is out of its range.
     """
+    _require_probability("the density of a member", density)
+    _require_probability("the correlation of two members", correlation)
     c = density + correlation * (1 - density)
     return density / c, c
 
@@ -268,7 +278,9 @@ class Hierarchy(SetLaw):
 
     def __post_init__(self) -> None:
         """Refuse what is no tree, or no probability."""
-        if len(self.parents) != len(self.c) or not all(-1 <= q < j for j, q in enumerate(self.parents)):
+        if len(self.parents) != len(self.c) or not all(
+            isinstance(q, int) and -1 <= q < j for j, q in enumerate(self.parents)
+        ):
             raise ValueError(
                 "a hierarchy needs a parent for each member, -1 for a root or the number of an earlier member, and as "
                 f"many probabilities, got {self.parents} and {self.c}"

@@ -62,7 +62,9 @@ def _law(text: str, members: int, whole: str) -> SetLaw:
     if name in ("exactly", "partial", "correlated", "hierarchy") and rest:
         x = _number(rest, whole)
         if name == "exactly":
-            return ExactlyK(int(x) if x.is_integer() else -1)
+            if not x.is_integer():
+                raise ValueError(f"the number of active members must be a whole number >= 1, got {rest!r} in {whole!r}")
+            return ExactlyK(int(x))
         if name == "hierarchy":
             return Hierarchy((-1, *[0] * (members - 1)), (1.0, *[x] * (members - 1)))
         return PartialCorrelation(x) if name == "partial" else Equicorrelated(x)

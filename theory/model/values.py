@@ -361,7 +361,10 @@ def value_law(values: object) -> ValueLaw:
 @lru_cache(maxsize=256)
 def _checked(law: ValueLaw) -> ValueLaw:
     """Refuse a law without finite moments, whose values are no numbers, or whose members are of different laws."""
-    moments = [law.moment(k) for k in range(3)]
+    try:
+        moments = [law.moment(k) for k in range(3)]
+    except OverflowError:
+        moments = [np.inf] * 3
     if not np.isfinite(moments).all() or abs(moments[0] - 1) > 1e-9 or moments[2] <= 0:
         raise ValueError(f"{law.name} values must have a finite second moment, got E u^k = {moments} for k = 0, 1, 2")
     drawn = np.asarray(law.quantile(np.array([0.01, 0.5, 0.99])))

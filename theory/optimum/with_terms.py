@@ -131,15 +131,17 @@ def _onto_kinks(descend: _Descent, found: Minima, tolerance: float, iterations: 
     """Set small entries of W to 0 and hold them while the rest descends; let go what the loss pulls off its kink."""
     objective, scale, held = descend.objective, descend.scale, descend.held
     x, value, slope, converged = (part.copy() for part in (found.x, found.value, found.gradient, found.converged))
-    todo = np.arange(len(x))
+    todo, weights = np.arange(len(x)), objective.m * objective.n
     for _ in range(_ROUNDS):
         start, held[todo] = _snapped(objective, x[todo], scale[todo], todo)
         moved = descend(start, todo, tolerance, iterations)
         x[todo], value[todo], slope[todo] = moved.x, moved.value, moved.gradient
         free = _falling(objective, x[todo], held[todo], scale[todo], todo)
         converged[todo] = moved.converged & ~free.any(1)
+        # what came near its kink only now: on it there is no gradient that could vanish
+        near = (np.abs(moved.x) < _NEAR_KINK) & (np.arange(moved.x.shape[1]) < weights) & ~held[todo]
         x[todo] += _PUSH * free
-        todo = todo[free.any(1)]
+        todo = todo[free.any(1) | (~moved.converged & near.any(1))]
         if not len(todo):
             break
     return replace(found, x=x, value=value, gradient=slope, converged=converged)

@@ -22,8 +22,9 @@ __all__ = ["search_with_terms"]
 
 _MAX_FEATURES = 12
 _ROUNDS, _RANDOM, _SUBSET, _PLAIN, _LISTED = 12, 8, 6, 10, 40
-# Losses that differ by less than this part of the zero model's are those of the same minimum.
-_SAME = 1e-7
+# Losses that differ by less than this part of the zero model's are those of the same minimum; by less than that one,
+# of the same digits.
+_SAME, _TIED = 1e-7, 1e-10
 
 Point = tuple[Float[ndarray, "m n"], Float[ndarray, " n"], Float[ndarray, "n m"] | None]
 
@@ -159,7 +160,9 @@ def search_with_terms(
     if not rounds:
         search.exchange_all()
     every = search.all
-    order = np.argsort(every.loss, kind="stable")
+    # of those that rounding alone tells apart first the one that has converged
+    tied = np.floor((every.loss - every.loss.min()) / (_TIED * search.scale))
+    order = np.lexsort((every.loss, ~every.converged, tied))
     apart = np.diff(every.loss[order], prepend=-np.inf) > _SAME * search.scale
     found = every.at(order[apart][:_LISTED])
     V = None if found.W_out is None else found.W_out[0]

@@ -21,7 +21,14 @@ from theory import (
     population_loss,
 )
 from theory.loss.enumeration import active_patterns
-from theory.model.set_families import Equicorrelated, ExactlyK, Hierarchy, PartialCorrelation, PatternTable
+from theory.model.set_families import (
+    Equicorrelated,
+    ExactlyK,
+    Hierarchy,
+    PartialCorrelation,
+    PatternTable,
+    partial_parameters,
+)
 from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
 from theory.model.set_names import sets_of_names
 from theory.model.variant import Variant
@@ -132,7 +139,7 @@ def test_the_numbers_of_known_sets() -> None:
         ("2:exactly-two", "sets are written"),
         ("ax2:exactly-one", "sets are written"),
         ("2:exactly:3", "exactly 3 of 2 members cannot be active"),
-        ("2:exactly:1.5", "whole number >= 1"),
+        ("2:exactly:1.5", r"whole number >= 1, got '1\.5'"),
         ("2:partial:nan", r"must lie in \(0, 1\]"),
         ("2:correlated:0", r"must lie in \(0, 1\]"),
         ("1:correlated:0.5", "needs a set of two features"),
@@ -159,6 +166,12 @@ def test_variants_refuse_what_does_not_fit() -> None:
         Variant(sets=sets_of_names(["2:exactly-one"])).features(np.full(3, 0.6))
     with pytest.raises(ValueError, match="features of a set have one density"):
         Variant(sets=sets_of_names(["2"])).features(np.array([0.1, 0.2]))
+
+
+def test_partial_parameters_are_those_of_a_law() -> None:
+    for density, correlation in ((0.1, 2.0), (np.nan, 0.2), (0.5, -0.2)):
+        with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"):
+            partial_parameters(density, correlation)
 
 
 def test_laws_may_be_mixed() -> None:

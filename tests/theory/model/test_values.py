@@ -229,6 +229,7 @@ def test_unknown_laws_are_refused_by_name() -> None:
         ("scipy:gamma,-2", "refuses the parameters"),
         ("scipy:cauchy", "must have a finite second moment"),
         ("scipy:pareto,1.5", "must have a finite second moment"),
+        ("exponential:1e300", "must have a finite second moment"),
         ("scipy:t,2.02", "too heavy a tail"),
     ],
 )
@@ -239,6 +240,11 @@ def test_bad_parameters_are_refused_in_one_line(name: str, complaint: str) -> No
 
 
 @pytest.mark.usefixtures("without_type_checks")
+def test_arrays_of_distributions_are_no_law() -> None:
+    with pytest.raises(ValueError, match=r"all features have one law, but .* has arrays"):
+        value_law(stats.gamma(np.array([1.0, 2.0])))
+
+
 def test_frozen_distributions_of_scipy_are_laws() -> None:
     assert value_law(stats.weibull_min(1.5, scale=2)).mean == pytest.approx(stats.weibull_min(1.5, scale=2).mean())
     assert_allclose(value_law(stats.binom(3, 0.5)).atoms, [(0, 1 / 8), (1, 3 / 8), (2, 3 / 8), (3, 1 / 8)])

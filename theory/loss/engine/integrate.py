@@ -154,6 +154,7 @@ def integrate(
     still = (rows.G == 0) & (m.p > 0)  # features that do not move z are independent of it
     still[np.arange(len(base)), rows.own] = False
     slope_truncation = slope_ratio * bound.after(work.nodes, "gradient")
+    unknown, slope_unknown = _unknown(f, w.half, work.nodes)
     found = Integral(
         value=work.value,
         dG=np.where(still, m.mean_x * work.db[:, None], work.dG),
@@ -162,8 +163,8 @@ def integrate(
         truncation=truncation,
         step=w.error,
         series=work.series,
-        rounding=work.rounding,
-        gradient_error=work.slope_rounding + w.gradient_error + work.slope_series + slope_truncation,
+        rounding=work.rounding + unknown,
+        gradient_error=work.slope_rounding + w.gradient_error + work.slope_series + slope_truncation + slope_unknown,
         noise_error=work.noise_error + w.noise_error + bound.after(work.nodes, "noise"),
         nodes=work.nodes,
         summed=work.summed,
@@ -176,6 +177,28 @@ def integrate(
         for part in fields(Integral):
             getattr(found, part.name)[which] = getattr(again, part.name)
     return found
+
+
+def _unknown(
+    f: Frame, half: Float[ndarray, " rows"], nodes: Int[ndarray, " rows"]
+) -> tuple[Float[ndarray, " rows"], Float[ndarray, " rows"]]:
+    """
+    Bound what errors of the values' transform do to value and gradient.
+
+    If e(a) is off by less than q, Phi is by q times the number of active features, and Phi_x by that times the largest
+    value. With h = 2 pi / half, sum t_k^-2 = half^2 / 8, sum t_k^-3 < 1.06 half^3 / pi^3 and sum t_k^-1 <
+    half (2 + log(nodes)) / (2 pi).
+    """
+    law = f.features.values
+    if not law.transform_error:
+        return np.zeros(len(half)), np.zeros(len(half))
+    off = law.transform_error * (1 + f.moments.active.sum(1))
+    largest = min(max(np.abs(law.support)), 8 * np.sqrt(law.square))
+    absolute, signed_square, cross = np.abs(f.weights[..., 1:]).sum(1).T
+    first = absolute + cross * largest
+    value = off * (first * half / 2 + signed_square * 0.28 * half**2)
+    slope = off * (1 + largest) * (first * (2 + np.log(np.maximum(nodes, 1))) + signed_square * half)
+    return value, slope
 
 
 @dataclass(frozen=True, eq=False)

@@ -125,7 +125,7 @@ class OutputField:
         while count < MOST_NODES and settled < 2:
             count *= 2
             now = self.loss(g, b, couplings, counts, Nodes(step, count)).value
-            settled = settled + 1 if abs(now - before) <= scale else 0
+            settled = settled + 1 if abs(now - before) <= scale and now > 0 else 0  # at 0 losses are cut off
             before = now
         return Nodes(step, count)
 
@@ -259,9 +259,9 @@ class OutputField:
         none, one, ones = self._rare()
         e0, e1, e2 = self.values.transforms(t * g, 2)
         transform, slope = self.values.transforms(t[:, None] * y, 1)
-        psi = 1 - ps + ps * transform
-        log_slope = ps * slope / psi  # per unit of the argument
-        log = self._log(psi)
+        change = ps * (transform - 1)
+        log_slope = ps * slope / (1 + change)  # per unit of the argument
+        log = self._log(change)
         phase = np.exp(1j * t * b - (self.noise * t) ** 2 * g / 2)
         rest = phase * np.exp(log @ N)
         own, own_slope, bent = 1 - p + p * e0, p * e1, p * e2
@@ -281,11 +281,14 @@ class OutputField:
         dcouplings = N * (((F * t) @ log_slope) + ones * ((Q * t) @ slope)).real
         return [value, dg, db, dcouplings, dcounts]
 
-    def _log(self, psi: Complex[ndarray, "k s"]) -> Complex[ndarray, "k s"]:
-        """The logarithm that is continuous in t; only dense features leave the principal branch."""
-        log = np.log(psi)
+    def _log(self, change: Complex[ndarray, "k s"]) -> Complex[ndarray, "k s"]:
+        """log(1 + change), continuous in t (only dense features leave the principal branch), for N to multiply."""
+        x, y = change.real, change.imag
+        log = np.empty_like(change)
+        log.real = 0.5 * np.log1p(x * (2 + x) + y * y)  # what 1 + change would round off, a million others add up
+        log.imag = np.arctan2(y, 1 + x)
         dense = self.densities > 0.5
-        if dense.any() and len(psi) > 1:
+        if dense.any() and len(log) > 1:
             log.imag[:, dense] = np.unwrap(log.imag[:, dense], axis=0)
         return log
 

@@ -141,13 +141,12 @@ def even_starts(k: float, m: int) -> list[tuple[float, float, CosineLaw]]:
     """
     if k <= m:
         return [(1.0, 0.0, CosineLaw(np.zeros(1), np.ones(1)))]
+    pairs = (1.0, 0.0, CosineLaw(np.array([-1.0, 0.0]), np.array([1 / (k - 1), 1 - 1 / (k - 1)])))
+    last = [pairs] if k <= 2 * m else []
     if k > m * m / 4:  # too many for two cosines: those of Gauss's quadrature on the sphere fulfil all inequalities
-        places, weights = sphere_law(m)
-        high = min(3 * np.sqrt((k - m) / (m * (k - 1))), 0.25)
-        return [
-            (1 / (1 - high), -high / (1 - high), CosineLaw(places, weights)),
-            (m / k, 0.0, CosineLaw(places, weights)),
-        ]
+        law = CosineLaw(*sphere_law(m))
+        high = min(3 * np.sqrt((k - m) / (m * (k - 1))), 3 / 13)
+        return [(1 / (1 - high), -high / (1 - high), law), (m / k, 0.0, law), *last]
     mean, square = -1 / (k - 1), (k - m) / (m * (k - 1))
     spread = np.sqrt(max(square - mean**2, 0.0))
     found = []
@@ -156,9 +155,7 @@ def even_starts(k: float, m: int) -> list[tuple[float, float, CosineLaw]]:
         high = min(mean + spread * np.sqrt(share / (1 - share)), 1.0)
         g = 1 / (1 - min(max(high, 0.0), 0.6))
         found.append((g, -(g - 1), CosineLaw(np.array([low, high]), np.array([share, 1 - share]))))
-    if k <= 2 * m:  # antipodal pairs
-        found.append((1.0, 0.0, CosineLaw(np.array([-1.0, 0.0]), np.array([1 / (k - 1), 1 - 1 / (k - 1)]))))
-    return found
+    return found + last
 
 
 def sphere_law(m: int) -> tuple[ndarray, ndarray]:

@@ -14,11 +14,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from theory.model.problem import Problem
 from theory.optimum.landscape import Landscape
 from theory.search.minima import GAIN, Pool, settle
 from theory.tools.trust_region import first_step
 
-__all__ = ["climb", "exchanged", "place_by_worth", "stored_or_not", "try_all"]
+__all__ = ["climb", "exchanged", "order_of_worth", "place_by_worth", "stored_or_not", "try_all"]
 
 # Of the exchanges of a minimum so many get a few steps after the first, and so many of these a whole descent.
 _FEW, _STEPS, _WHOLE = 6, 3, 2
@@ -66,6 +67,29 @@ def exchanged(landscape: Landscape, x: Float[ndarray, "k d"]) -> Float[ndarray, 
     return np.concatenate([moved.reshape(len(x), len(orders), W[0].size), b[:, orders]], -1)
 
 
+def order_of_worth(problem: Problem, errors: Float[ndarray, "k n"]) -> Int[ndarray, "k n"]:
+    """
+    The order of vertices in which those that err least come to the features that are worth most.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+    errors : ndarray, shape (k, n)
+        Errors of all outputs.
+
+    Returns
+    -------
+    ndarray of int, shape (k, n)
+        The vertex that each feature takes.
+    """
+    zero = problem.features.value_square * problem.density
+    best_vertices = np.argsort(errors / zero, axis=1, kind="stable")
+    orders = np.empty_like(best_vertices)
+    orders[:, np.argsort(-problem.importance * zero, kind="stable")] = best_vertices
+    return orders
+
+
 def place_by_worth(landscape: Landscape, x: Float[ndarray, "k d"]) -> Float[ndarray, "k d"]:
     """
     Give the vertices that err least to the features that are worth most.
@@ -83,14 +107,8 @@ def place_by_worth(landscape: Landscape, x: Float[ndarray, "k d"]) -> Float[ndar
         The same with features exchanged. For independent features of equal density this is the best order, since
         errors belong to the vertices and the sum of products is smallest when one falls as the other rises.
     """
-    problem = landscape.problem
     W, b = landscape.split(x)
-    zero = problem.features.value_square * problem.density
-    share = landscape.errors(W.swapaxes(-1, -2) @ W, b).value / zero
-    best_vertices = np.argsort(share, axis=1, kind="stable")
-    worth = np.argsort(-problem.importance * zero, kind="stable")
-    orders = np.empty_like(best_vertices)
-    orders[:, worth] = best_vertices
+    orders = order_of_worth(landscape.problem, landscape.errors(W.swapaxes(-1, -2) @ W, b).value)
     moved = np.take_along_axis(W, orders[:, None, :], 2)
     return landscape.join(moved, np.take_along_axis(b, orders, 1))
 

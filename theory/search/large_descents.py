@@ -14,21 +14,26 @@ from theory.loss.population import AccuracyWarning, OutputErrors, output_errors
 from theory.model.features import Independent
 from theory.model.problem import Problem
 from theory.optimum.landscape import Landscape
+from theory.search.exchanges import order_of_worth
 from theory.search.minima import settle
 from theory.tools.parallel import Workers, spread
 
-__all__ = ["GRADIENT", "NEWTON", "SAME", "LargeLoss", "descended", "improved_by_exchanges", "stored_again"]
+__all__ = ["GRADIENT", "SAME", "LargeLoss", "descended", "improved_by_exchanges", "stored_again"]
 
 # Gradients at the end of a descent, in units of the zero model's loss; losses this close, relative, are the same.
 GRADIENT, SAME = 1e-8, 1e-6
 # Part of the accuracy of the best loss known that is enough: descents may end that much lower.
 _SMALLER = 0.1
 # Up to so many variables Newton's method descends, in this part of the steps, but at least so many.
-NEWTON, _QUICKER, _LEAST_STEPS = 300, 8, 2
+_NEWTON, _QUICKER, _LEAST_STEPS = 300, 8, 2
+# Steps of a quasi-Newton descent after which features may move, and how often they may after Newton's; power of the
+# density that is a bias's unit.
+_PART, _TIMES, _BIAS_POWER = 80, 5, 0.25
 # A column shorter than this stores nothing; one that is to store something starts with this norm or so.
 _DEAD, _DISTURBANCE = 1e-3, 1e-2
-# Exchanges that are tried, those first that cost least before features adapt; steps, and more for the lowest; rounds.
-_EXCHANGES, _EXCHANGE_STEPS, _EXCHANGE_LAST, _EXCHANGE_ROUNDS = 16, 16, 160, 12
+# Steps of an exchange, and more for the lowest. Exchanges that are tried, those first that cost least before features
+# adapt, and rounds: by Newton's method, and without.
+_EXCHANGE_STEPS, _EXCHANGE_LAST, _CHEAP, _DEAR = 16, 160, (16, 12), (8, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +65,12 @@ class LargeLoss:
     @cached_property
     def _unit(self) -> float:
         return float(self.problem.zero_loss)
+
+    @property
+    def newton(self) -> bool:
+        """Whether Hessians are cheap."""
+        problem = self.problem
+        return problem.textbook and (problem.m + 1) * problem.n <= _NEWTON
 
     def split(self, x: Float[ndarray, " d"]) -> tuple[Float[ndarray, "m n"], Float[ndarray, " n"]]:
         """W and b of a point."""
@@ -105,10 +116,12 @@ class LargeLoss:
 
 
 def descended(
-    loss: LargeLoss, x: Float[ndarray, "k d"], steps: int, rng: np.random.Generator
+    loss: LargeLoss, x: Float[ndarray, "k d"], steps: int, rng: np.random.Generator, arrange: bool = True
 ) -> tuple[Float[ndarray, "k d"], Float[ndarray, " k"]]:
     """
     Run starts down: by Newton's method where Hessians are cheap, else by L-BFGS; repair dead features.
+
+    On the way the features that are worth most are given the vertices that err least, if that lowers the loss.
 
     Parameters
     ----------
@@ -120,6 +133,8 @@ def descended(
         Steps at most of a quasi-Newton descent; Newton's method takes an eighth of them.
     rng : numpy.random.Generator
         Of the repairs.
+    arrange : bool
+        Whether features may be given other vertices.
 
     Returns
     -------
@@ -128,42 +143,105 @@ def descended(
     value : ndarray, shape (k,)
         Losses there.
     """
-    if loss.problem.textbook and x.shape[1] <= NEWTON:
-        ends = settle(Landscape(loss.problem, loss.rtol), x, rng, GRADIENT, max(_LEAST_STEPS, steps // _QUICKER))
-        return ends.x, ends.value
-    jobs = [(loss, one, steps, child) for one, child in zip(x, rng.spawn(len(x)), strict=True)]
+    if loss.newton:
+        return _by_newton(loss, x, steps, rng, arrange)
+    jobs = [(loss, one, steps, child, arrange) for one, child in zip(x, rng.spawn(len(x)), strict=True)]
     found = list(spread(_one_descended, jobs, loss.workers))
     return np.array([one[0] for one in found]).reshape(x.shape), np.array([one[1] for one in found])
 
 
+def _by_newton(
+    loss: LargeLoss, x: Float[ndarray, "k d"], steps: int, rng: np.random.Generator, arrange: bool
+) -> tuple[Float[ndarray, "k d"], Float[ndarray, " k"]]:
+    landscape, steps = Landscape(loss.problem, loss.rtol), max(_LEAST_STEPS, steps // _QUICKER)
+    ends = settle(landscape, x, rng, GRADIENT, steps)
+    x, value = ends.x, ends.value
+    for k in range(len(x) if arrange else 0):
+        for _ in range(_TIMES):
+            moved, lower = _arranged(loss, x[k], value[k])
+            if lower >= value[k] * (1 - SAME):
+                break
+            again = settle(landscape, moved[None], rng, GRADIENT, steps)
+            x[k], value[k] = again.x[0], again.value[0]
+    return x, value
+
+
 def _one_descended(
-    loss: LargeLoss, x: Float[ndarray, " d"], steps: int, rng: np.random.Generator
+    loss: LargeLoss, x: Float[ndarray, " d"], steps: int, rng: np.random.Generator, arrange: bool
 ) -> tuple[ndarray, float]:
     W, b = loss.split(x)
     stored = np.asarray(W.any(0))
     if not loss.problem.features.independent or stored.all() or not stored.any():
-        return _minimised(loss, x, steps, rng)
+        return _minimised(loss, x, steps, rng, arrange)
     few = loss.of(stored)  # the cost of a step grows with the square of their number
-    V, c = few.split(_minimised(few, few.join(W[:, stored], b[stored]), steps, rng)[0])
+    V, c = few.split(_minimised(few, few.join(W[:, stored], b[stored]), steps, rng, arrange)[0])
     W, b = W.copy(), b.copy()
     W[:, stored], b[stored] = V, c
     x = loss.join(W, b)
     return x, loss(x)[0]
 
 
-def _minimised(loss: LargeLoss, x: Float[ndarray, " d"], steps: int, rng: np.random.Generator) -> tuple[ndarray, float]:
+def _minimised(
+    loss: LargeLoss, x: Float[ndarray, " d"], steps: int, rng: np.random.Generator, arrange: bool
+) -> tuple[ndarray, float]:
+    """L-BFGS in parts; between them dead features are revived, and features take the vertices they are worth."""
     from scipy.optimize import minimize
 
-    function: Any = loss
-    options: Any = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 30, "ftol": 1e-12, "gtol": GRADIENT}
-    found = minimize(function, x, jac=True, method="L-BFGS-B", options=options)
-    W, b = loss.split(found.x.copy())
+    unit = _units(loss)
+
+    def scaled(y: Float[ndarray, " d"]) -> tuple[float, Float[ndarray, " d"]]:
+        value, slope = loss(unit * y)
+        return value, unit * slope
+
+    value, left = np.inf, steps
+    while left > 0:
+        options: Any = {"maxiter": min(left, _PART), "maxfun": 2 * _PART, "maxcor": 30, "ftol": 1e-12, "gtol": GRADIENT}
+        found = minimize(scaled, x / unit, jac=True, method="L-BFGS-B", options=options)
+        x, before, value = unit * found.x, value, float(found.fun)
+        left -= max(found.nit, 1)
+        moved, lower = _revived(loss, x, value, rng)
+        if arrange:
+            moved, lower = _arranged(loss, moved, lower)
+        if lower >= value * (1 - SAME) and (found.success or value >= before * (1 - SAME)):
+            break
+        x, value = moved, lower
+    return x, value
+
+
+def _units(loss: LargeLoss) -> Float[ndarray, " d"]:
+    """
+    Units of the variables, in which curvatures differ least.
+
+    The loss curves along a column as often as its feature is active, along a bias as often as its output is above 0:
+    between as often as its feature and always. Biases are counted in units between both.
+    """
+    problem = loss.problem
+    return loss.join(np.ones((problem.m, problem.n)), np.maximum(problem.density, 1e-12) ** _BIAS_POWER)
+
+
+def _revived(
+    loss: LargeLoss, x: Float[ndarray, " d"], value: float, rng: np.random.Generator
+) -> tuple[Float[ndarray, " d"], float]:
+    """Give dead features a small column and the bias of one that is not stored, which always helps."""
+    W, b = loss.split(x)
     dead = (np.linalg.norm(W, axis=0) < _DEAD) & (b < 0)
     if not dead.any():
-        return found.x, float(found.fun)
+        return x, value
+    W, b = W.copy(), b.copy()
     W[:, dead], b[dead] = _DISTURBANCE * rng.standard_normal(W[:, dead].shape), loss.problem.features.mean[dead]
-    again = minimize(function, loss.join(W, b), jac=True, method="L-BFGS-B", options=options)
-    return (again.x, float(again.fun)) if again.fun < found.fun else (found.x, float(found.fun))
+    moved = loss.join(W, b)
+    lower = loss(moved)[0]
+    return (moved, lower) if lower < value else (x, value)
+
+
+def _arranged(loss: LargeLoss, x: Float[ndarray, " d"], value: float) -> tuple[Float[ndarray, " d"], float]:
+    """Give the vertices that err least to the features that are worth most, if that lowers the loss."""
+    (order,) = order_of_worth(loss.problem, loss.output_errors(x)[None])
+    (moved,) = _rearranged(loss, x, order[None])
+    if (moved == x).all():
+        return x, value
+    lower = loss(moved)[0]
+    return (moved, lower) if lower < value else (x, value)
 
 
 def stored_again(loss: LargeLoss, x: Float[ndarray, " d"], rng: np.random.Generator) -> Float[ndarray, " d"]:
@@ -200,15 +278,17 @@ def improved_by_exchanges(
     helped : bool
         Whether the last exchange still did.
     """
-    for _ in range(_EXCHANGE_ROUNDS):
-        orders = _likely_orders(loss, x)
+    trials, rounds = _CHEAP if loss.newton else _DEAR
+    for _ in range(rounds):
+        orders = _likely_orders(loss, x, trials)
         if not len(orders):
             return x, value, False
-        ends, values = descended(loss, _rearranged(loss, x, orders), _EXCHANGE_STEPS, rng)
+        ends, values = descended(loss, _rearranged(loss, x, orders), _EXCHANGE_STEPS, rng, arrange=False)
         end, lowest = ends[values.argmin()], values.min()
         together = _together(loss, orders, values, value)
         if together is not None:
-            several, several_value = descended(loss, _rearranged(loss, x, together[None]), _EXCHANGE_STEPS, rng)
+            moved = _rearranged(loss, x, together[None])
+            several, several_value = descended(loss, moved, _EXCHANGE_STEPS, rng, arrange=False)
             if several_value[0] < lowest:
                 end = several[0]
         (end,), (lowest,) = descended(loss, end[None], _EXCHANGE_LAST, rng)
@@ -223,7 +303,7 @@ def _rearranged(loss: LargeLoss, x: Float[ndarray, " d"], orders: Int[ndarray, "
     return np.array([loss.join(W[:, order], b[order]) for order in orders])
 
 
-def _likely_orders(loss: LargeLoss, x: Float[ndarray, " d"]) -> Int[ndarray, "k n"]:
+def _likely_orders(loss: LargeLoss, x: Float[ndarray, " d"], trials: int) -> Int[ndarray, "k n"]:
     """Exchanges of unequal features that cost least if errors stay with their vertices."""
     problem = loss.problem
     share = loss.output_errors(x) / (problem.features.value_square * problem.density)
@@ -232,7 +312,7 @@ def _likely_orders(loss: LargeLoss, x: Float[ndarray, " d"]) -> Int[ndarray, "k 
     unequal = kinds[i] != kinds[j]
     i, j = i[unequal], j[unequal]
     cost = (worth[i] - worth[j]) * (share[j] - share[i])
-    return np.array(list(_swaps(problem.n, i, j, np.argsort(cost, kind="stable")[:_EXCHANGES]))).reshape(-1, problem.n)
+    return np.array(list(_swaps(problem.n, i, j, np.argsort(cost, kind="stable")[:trials]))).reshape(-1, problem.n)
 
 
 def _swaps(n: int, i: ndarray, j: ndarray, which: ndarray) -> Iterator[Int[ndarray, " n"]]:

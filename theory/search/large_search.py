@@ -18,7 +18,6 @@ from theory.model.problem import Problem
 from theory.optimum.landscape import Landscape
 from theory.search.large_descents import (
     GRADIENT,
-    NEWTON,
     SAME,
     LargeLoss,
     descended,
@@ -33,10 +32,10 @@ from theory.tools.parallel import Workers
 __all__ = ["Found", "Start", "search_large"]
 
 # Relative accuracy of losses while starts compete, of the last descents, and of the result.
-_ROUGH, _SEARCH, _RESULT = 1e-3, 1e-5, 1e-7
+_ROUGH, _SEARCH, _RESULT = 1e-3, 1e-4, 1e-7
 # Steps of the first round; rounds in which numbers of stored features between the best are tried; steps of the later
 # rounds, and starts that take part; steps of the last.
-_FIRST_STEPS, _BETWEEN, _STEPS, _LEFT, _LAST_STEPS = 40, 2, (120, 300), (4, 2), 400
+_FIRST_STEPS, _BETWEEN, _STEPS, _LEFT, _LAST_STEPS = 40, 2, (120, 300), (4, 2), 240
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +98,22 @@ def search_large(
         bar.update()
         loss = LargeLoss(problem, _SEARCH, workers).beside(value)
         point, value, helped = improved_by_exchanges(loss, point, value, rng)
-        point = _polished(problem, point, rng)
+        point = _polished(loss, point, rng)
         bar.update()
-    W, b = loss.split(point)
-    exact, error, gradient = LargeLoss(problem, _RESULT).known(point)
-    return Found(W, b, exact, error, gradient, race.record(value, not helped))
+    # Losses are known better now: a given start may have been the best after all.
+    result = LargeLoss(problem, _RESULT)
+    points = [point, *(loss.join(start.W, start.b) for start in given)]
+    known = [result.known(one) for one in points]
+    best = min(range(len(points)), key=lambda k: known[k][0])
+    W, b = loss.split(points[best])
+    return Found(W, b, *known[best], race.record(value, not helped))
 
 
-def _polished(problem: Problem, x: Float[ndarray, " d"], rng: np.random.Generator) -> Float[ndarray, " d"]:
+def _polished(loss: LargeLoss, x: Float[ndarray, " d"], rng: np.random.Generator) -> Float[ndarray, " d"]:
     """Run the best down once more with the loss's full accuracy, where Hessians are cheap."""
-    if not (problem.textbook and len(x) <= NEWTON):
+    if not loss.newton:
         return x
-    return settle(Landscape(problem, _RESULT), x[None], rng, GRADIENT).x[0]
+    return settle(Landscape(loss.problem, _RESULT), x[None], rng, GRADIENT).x[0]
 
 
 class _Race:

@@ -15,7 +15,7 @@ from theory.search.starts import typical_density
 __all__ = ["Start", "between", "even", "even_numbers", "products", "random_weights"]
 
 # Numbers of stored features that are tried first, random starts, and passes that make directions share evenly.
-_NUMBERS, _RANDOM, _EVEN_PASSES = 6, 2, 30
+_NUMBERS, _RANDOM, _EVEN_PASSES = 6, 4, 30
 # Norm and bias that equal directions start with, about what is best for even frames.
 _NORM, _BIAS = 1.1, -0.3
 _DISTURBANCE = 1e-2

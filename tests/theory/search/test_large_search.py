@@ -6,8 +6,9 @@ import pytest
 from theory import Problem, population_loss
 from theory.packing.best_product import best_tegum_product
 from theory.search import large_descents
-from theory.search.large_descents import LargeLoss, descended, improved_by_exchanges
-from theory.search.large_starts import between, even, even_numbers, products
+from theory.search.exchanges import order_of_worth
+from theory.search.large_descents import LargeLoss, descended, improved_by_exchanges, stored_again
+from theory.search.large_starts import between, even, even_numbers, products, random_weights
 
 
 def test_features_that_are_not_stored_add_their_variance() -> None:
@@ -24,7 +25,7 @@ def test_features_that_are_not_stored_add_their_variance() -> None:
 
 
 def test_descents_keep_out_what_is_not_stored_and_give_the_whole_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_descents, "NEWTON", 0)
+    monkeypatch.setattr(large_descents, "_NEWTON", 0)
     rng = np.random.default_rng(1)
     problem = Problem(n=30, m=3, density=0.05)
     loss, start = LargeLoss(problem, 1e-6), even(problem, 9, rng)
@@ -78,7 +79,36 @@ def test_exchanges_put_features_that_stand_wrong_in_their_places() -> None:
     problem = Problem(n=14, m=3, density=0.1, importance=0.7 ** np.arange(14))
     loss, rng = LargeLoss(problem, 1e-5), np.random.default_rng(0)
     starts = np.array([paired(problem, [(0, 1), (2, 3), (4, 5)]), paired(problem, [(0, 5), (1, 4), (2, 3)])])
-    x, (wrong, right) = descended(loss, starts, 160, rng)
+    x, (wrong, right) = descended(loss, starts, 160, rng, arrange=False)
     assert wrong > right * (1 + 1e-4)
     _, improved, _ = improved_by_exchanges(loss, x[0], float(wrong), rng)
     assert improved <= right * (1 + 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [0, 300], ids=["quasi-Newton", "Newton"])
+def test_descents_give_the_best_vertices_to_what_is_worth_most(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_descents, "_NEWTON", most)
+    problem = Problem(n=14, m=3, density=0.01, importance=0.7 ** np.arange(14))
+    loss, rng = LargeLoss(problem, 1e-5), np.random.default_rng(0)
+    start = next(iter(random_weights(problem, rng)))
+    x = loss.join(start.W, start.b)[None]
+    (_,), (stuck,) = descended(loss, x, 240, rng, arrange=False)
+    (end,), (value,) = descended(loss, x, 240, rng)
+    assert value < stuck * (1 - 1e-3)
+    assert loss(end)[0] == pytest.approx(value, rel=1e-4)
+    (order,) = order_of_worth(problem, loss.output_errors(end)[None])
+    W, b = loss.split(end)
+    assert loss(loss.join(W[:, order], b[order]))[0] > value * (1 - 1e-4)
+
+
+@pytest.mark.slow
+def test_biases_do_not_run_ahead_of_rare_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem(n=40, m=10, density=0.001, importance=0.9 ** np.arange(40))
+    loss = LargeLoss(problem, 1e-3).beside(1e-2)
+    start, rng = even(problem, 30, np.random.default_rng(0)), np.random.default_rng(1)
+    x, ends = stored_again(loss, loss.join(start.W, start.b), rng)[None], []
+    for power in (0.0, 0.25):
+        monkeypatch.setattr(large_descents, "_BIAS_POWER", power)
+        ends.append(descended(loss, x, 120, np.random.default_rng(0), arrange=False)[1][0])
+    assert ends[1] < 0.8 * ends[0]

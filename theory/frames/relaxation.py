@@ -30,6 +30,8 @@ _PRICED, _PROMISE, _ROUNDS = {True: 401, False: 121}, 1e-7, 12
 _NO_WEIGHT, _SAME, _NEIGHBOURS = 1e-9, 1e-3, 0.1
 # Of log g and b / g.
 _BOUNDS = ((-8.0, 4.0), (-20.0, 20.0))
+# Their unit: the first step of L-BFGS has length 1, and longer ones leave the basin.
+_UNIT = 0.05
 # Shares of the negative cosines in the laws to begin with.
 _SHARES = (0.4, 0.06)
 # Inequalities that are missed by less hold.
@@ -312,14 +314,16 @@ class _Search:
         """Norm and bias alone, where vectors can be orthogonal."""
 
         def loss(x: ndarray) -> tuple[float, ndarray]:
+            x = x * _UNIT
             g, b = float(np.exp(x[0])), float(np.exp(x[0]) * x[1])
             row = self.field.loss(g, b, law, nodes)
-            return row.value / self.scale, np.array([row.dg * g + row.db * b, row.db * g]) / self.scale
+            return row.value / self.scale, _UNIT * np.array([row.dg * g + row.db * b, row.db * g]) / self.scale
 
+        x, limits = np.array([np.log(g), b / g]) / _UNIT, np.array(_BOUNDS) / _UNIT
         options = {"ftol": _CHANGE[self.fine]}
-        start = [np.log(g), b / g]
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=_BOUNDS, options=options)  # type: ignore[call-overload]
-        return float(np.exp(found.x[0])), float(np.exp(found.x[0]) * found.x[1]), law
+        found = minimize(loss, x, jac=True, method="L-BFGS-B", bounds=limits, options=options)  # type: ignore[call-overload]
+        x = found.x * _UNIT
+        return float(np.exp(x[0])), float(np.exp(x[0]) * x[1]), law
 
     def refined(self, row: RelaxedRow) -> RelaxedRow:
         """Let in the cosine that promises most, until none promises anything."""

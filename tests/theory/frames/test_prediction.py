@@ -185,6 +185,15 @@ def test_what_one_rounds_off_a_million_do_not_add_up(step: float) -> None:
     assert_allclose(*losses, rtol=1e-5)
 
 
+@pytest.mark.slow
+def test_a_million_rare_features_are_all_stored_and_cost_less_in_more_dimensions() -> None:
+    frames = [predict_even_frame(10**6, m, 1e-6) for m in (1000, 3000, 10**4)]
+    assert [frame.k for frame in frames] == [10**6] * 3
+    slopes = np.diff(np.log([frame.loss for frame in frames])) / np.diff(np.log([1000, 3000, 10**4]))
+    assert (slopes < -1).all()
+    assert (slopes > -2).all()
+
+
 @pytest.mark.timing
 def test_a_million_features_take_seconds() -> None:
     import time

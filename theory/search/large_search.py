@@ -1,9 +1,10 @@
 """The best known solution for more features than all exchanges can be tried for: descents that compete.
 
-Many starts run for a few steps, the better ones go on, and the best few are run down to the end and improved by
-exchanges of features. Starts are tegum products of the catalogue with the features that are worth most at their best
-vertices; equal directions that share all dimensions, for several numbers of stored features (above 1/(1-S) of about 7
-no product is as good) and, between the best of these numbers, for more; random weights; and what the caller gives.
+Many starts run for a few steps, the better ones go on, and the best is run down to the end and improved by exchanges of
+features; on the way the features that are worth most are given the vertices that err least. Starts are tegum products
+of the catalogue with the features that are worth most at their best vertices; equal directions that share all
+dimensions, for several numbers of stored features (above 1/(1-S) of about 7 no product is as good) and, between the
+best of these numbers, for more; random weights; and what the caller gives.
 Features that a start does not store stay out of its first descents, and are given small columns for the last.
 """
 

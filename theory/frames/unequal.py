@@ -103,7 +103,7 @@ def predict_uneven_frame(problem: Problem, groups: int = _GROUPS) -> UnevenFrame
     An estimate. For given groups and numbers stored no arrangement costs less in which the features of a group have
     equal densities, norms, biases and laws of cosines to every group, provided that the minimum found is the global
     one, and that outputs see denser groups feature by feature, each with its own cosine. Features that differ within
-    their group are treated as equal, which may err to either side. A descent ended 12 % above the prediction for a
+    their group are treated as equal, which may err to either side. A descent ended 11 % above the prediction for a
     power law at n = 400, m = 30; at n = 20, m = 5 predictions are between 3 % too low and 15 % too high
     (docs/derivations.md).
     """

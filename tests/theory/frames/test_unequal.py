@@ -167,15 +167,15 @@ def test_a_power_law_beside_a_descended_model() -> None:
     problem = theory.Problem(n=400, m=30, density=density)
     found = predict_uneven_frame(problem)
     assert_allclose(theory.loss_estimate(W, b, problem, rtol=1e-4).value, 0.1682, atol=5e-5)
-    assert_allclose(found.loss, 0.1507, atol=5e-4)
+    assert_allclose(found.loss, 0.1516, atol=5e-4)
     groups = np.split(np.arange(400), np.cumsum(found.sizes).astype(int)[:-1])
     norms = np.array([np.linalg.norm(W[:, some], axis=0).mean() for some in groups])
     biases = np.array([b[some].mean() for some in groups])
     assert_allclose(found.sizes, [2, 5, 12, 35, 93, 253])
     assert_allclose(norms, [1.009, 1.061, 1.127, 1.194, 1.248, 1.283], atol=1e-3)
     assert_allclose(biases, [-0.015, -0.113, -0.257, -0.432, -0.604, -0.755], atol=1e-3)
-    assert_allclose(found.norm, [1.014, 1.047, 1.106, 1.179, 1.240, 1.291], atol=5e-3)
-    assert_allclose(found.bias, [-0.021, -0.082, -0.211, -0.390, -0.558, -0.716], atol=5e-3)
+    assert_allclose(found.norm, [1.008, 1.046, 1.103, 1.180, 1.240, 1.293], atol=5e-3)
+    assert_allclose(found.bias, [-0.017, -0.084, -0.205, -0.391, -0.558, -0.720], atol=5e-3)
 
 
 @pytest.mark.slow

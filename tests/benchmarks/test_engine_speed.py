@@ -87,6 +87,11 @@ def test_four_hundred_features(capsys: pytest.CaptureFixture[str]) -> None:
             worst = float((result.error / result.value).max())
             print(f"{name:>12}: {seconds[name]:.3f} s, nodes to {result.nodes.max()}, {paths}, error {worst:.1e}")
             assert set(paths) == {"sums"}
+        law, p = CASES["0.01"]
+        result = row_errors(rows, Features(law, p), rtol=1e-9)
+        seconds["1e-9"] = best(lambda: row_errors(rows, Features(law, p), rtol=1e-9))
+        print(f"0.01 at rtol 1e-9: {seconds['1e-9']:.3f} s, nodes to {result.nodes.max()}")
+        assert set(result.path.tolist()) == {"sums"}  # no silent fall-back to the slow route
         old = {}
         for p, rtol in ((0.1, RTOL), (0.01, 1e-4)):
             problem = Problem(n=N, m=M, density=p)
@@ -94,6 +99,7 @@ def test_four_hundred_features(capsys: pytest.CaptureFixture[str]) -> None:
             old[p] = best(lambda: quadrature(G, b, problem.features, weights, rtol), rounds=1)  # noqa: B023
             print(f"today's quadrature at {p}, rtol {rtol:g}: {old[p]:.2f} s")
     assert old[0.1] / seconds["0.1"] > 25
+    assert seconds["1e-9"] < 10 * seconds["0.01"]
 
 
 @pytest.mark.parametrize(("n", "m", "p"), [(8, 3, 0.1), (8, 3, 0.5), (12, 4, 0.1), (12, 4, 0.05)])

@@ -4,7 +4,7 @@ A cell is one problem of a batch: a density of all features and an importance of
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from theory.geometry.tegum import tegum_products
 from theory.loss.objective import losses
 from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive, search_nodes
+from theory.phase_diagram.solutions import distinct, signature
 from theory.tools.command import progress
 from theory.tools.parallel import Pool, Workers, open_pool
 
@@ -27,8 +28,9 @@ _KEPT_SEEDS = 10
 _CHEAP, _CHUNK_OF_CHEAP, _CHUNK = 3, 2000, 100
 # While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
 _ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
-# Until the gradient is this small, half the nodes show the way where errors are integrated.
-_FAR = 1e-3
+# Until the gradient is this small, half the nodes show the way where errors are integrated. Of a cell's many starts the
+# best so many that still differ then are followed to the end.
+_FAR, _FOLLOWED = 1e-3, 6
 
 
 def rough_losses(problem: Problem, cells: ndarray, W: ndarray, b: ndarray) -> Float[ndarray, " k"]:
@@ -66,8 +68,6 @@ def search_cells(
     """
     Refine starts, each in its own cell, chunk by chunk over the pool; chunks do not depend on the workers.
 
-    Of c chunks each takes every c-th start: neighbouring cells take about as long, and so do then all chunks.
-
     Parameters
     ----------
     pool : Pool
@@ -90,6 +90,24 @@ def search_cells(
     LocalMinima
         One per start, in the same order.
     """
+    return _by_chunks(pool, _search_chunk, problem, cells, W, b, seed, inverse)
+
+
+def _by_chunks(
+    pool: Pool,
+    search: Callable[..., LocalMinima],
+    problem: Problem,
+    cells: ndarray,
+    W: ndarray,
+    b: ndarray,
+    seed: int,
+    inverse: ndarray | None,
+) -> LocalMinima:
+    """
+    Run one of the searches below over the pool.
+
+    Of c chunks each takes every c-th start: neighbouring cells take about as long, and so do then all chunks.
+    """
     size = _CHUNK_OF_CHEAP if problem.n <= _CHEAP else _CHUNK
     count = min(2 * math.ceil(len(cells) / (2 * size)), len(cells))
     chunks = [np.arange(k, len(cells), count) for k in range(count)]
@@ -97,7 +115,7 @@ def search_cells(
         (problem.take(cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows])
         for k, rows in enumerate(chunks)
     ]
-    found = pool.map(_search_chunk, jobs)
+    found = pool.map(search, jobs)
     joined = LocalMinima.joined(list(progress(found, total=len(chunks), label=f"{len(cells)} searches")))
     return joined.at(np.argsort(np.concatenate(chunks)))
 
@@ -129,11 +147,20 @@ def _nothing() -> None:
 def _search_chunk(
     problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int], inverse: ndarray | None
 ) -> LocalMinima:
-    if nodes := search_nodes(problem):
-        there = refine(problem, W, b, _FAR, _ROUGH_ITERATIONS, inverse, nodes=nodes // 2)
+    if search_nodes(problem):
+        there = _approach_chunk(problem, W, b, seed, inverse)
         W, b, inverse = there.W, there.b, there.inverse
     found = refine(problem, W, b, _ROUGH, _ROUGH_ITERATIONS, inverse)
     return revive(problem, found, np.random.default_rng(seed), _ROUGH, _ROUGH_ITERATIONS)
+
+
+def _approach_chunk(
+    problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int], inverse: ndarray | None
+) -> LocalMinima:
+    """Show the way with half the nodes that searches have."""
+    nodes = search_nodes(problem)
+    assert nodes
+    return refine(problem, W, b, _FAR, _ROUGH_ITERATIONS, inverse, nodes=nodes // 2)
 
 
 def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Pool) -> tuple[LocalMinima, int]:
@@ -169,7 +196,14 @@ def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: 
     W = W + 0.02 * rng.standard_normal(W.shape)
     b = np.concatenate([b_seed, b_random.reshape(len(cells), random, n)], axis=1)
     starts = W.shape[1]
-    return search_cells(pool, problem, np.repeat(cells, starts), W.reshape(-1, m, n), b.reshape(-1, n), seed), starts
+    start, cell = (W.reshape(-1, m, n), b.reshape(-1, n)), np.repeat(cells, starts)
+    if not search_nodes(problem):
+        return search_cells(pool, problem, cell, *start, seed), starts
+    there = _by_chunks(pool, _approach_chunk, problem, cell, *start, seed, None)
+    order = np.argsort(there.loss.reshape(len(cells), starts), axis=1)
+    picks = distinct(signature(there.W, there.b).reshape(len(cells), starts, -1), order, _FOLLOWED)
+    there, cell = there.at((np.arange(len(cells))[:, None] * starts + picks).ravel()), np.repeat(cells, _FOLLOWED)
+    return search_cells(pool, problem, cell, there.W, there.b, seed, there.inverse), _FOLLOWED
 
 
 def _promising_seeds(

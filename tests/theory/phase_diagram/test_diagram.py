@@ -15,6 +15,7 @@ from theory.model.extra_feature import extra_feature_problem
 from theory.model.values import BINARY
 from theory.model.variant import Variant
 from theory.optimum.local_minima import random_starts, refine, revive
+from theory.phase_diagram import cells
 from theory.phase_diagram.__main__ import main
 from theory.phase_diagram.boundaries import find_boundaries
 from theory.phase_diagram.cells import search_cells
@@ -109,6 +110,22 @@ def test_no_minimum_is_missed_where_branches_crowd(n: int, m: int) -> None:
     found = revive(problem, refine(problem, W, b, tolerance=1e-7), rng)
     best = found.loss.reshape(len(i), starts).min(1)
     assert (best >= data["loss"].values[i, j] * (1 - SAME_MINIMUM)).all()
+
+
+@pytest.mark.slow
+def test_of_many_starts_few_need_to_be_followed_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven features: the best of the starts that still differ halfway is as good as the best of all."""
+    density, importance = np.array([0.03, 0.1, 0.4]), np.array([0.4, 1.0, 3.0])
+    problem = extra_feature_problem(7, 2, density, importance)
+    best = []
+    for followed in (cells._FOLLOWED, 22):
+        monkeypatch.setattr(cells, "_FOLLOWED", followed)
+        with open_pool(1) as pool:
+            found, starts = cells.many_starts(problem, np.arange(3), 12, 0, pool)
+        assert starts == followed
+        lowest = found.at(found.loss.reshape(3, starts).argmin(1) + starts * np.arange(3))
+        best.append(refine(problem, lowest.W, lowest.b, inverse=lowest.inverse).loss)
+    assert (best[0] <= best[1] * (1 + 1e-9)).all()
 
 
 def test_crossings_are_where_two_optimised_branches_are_equal(pair: xr.Dataset) -> None:

@@ -19,9 +19,9 @@ _FEW_NODES, _OUTER_PART = 32, 8
 # Terms beyond the largest argument X, and in units of X^(1/3): Bessel functions J_q(X) are below 1e-13 from there on.
 _MORE_TERMS, _MORE_CUBE_ROOTS = 20, 5.0
 _MOST_TERMS = 6000
-# A series of more than so many numbers pays only if it has fewer terms than so many times the features. A number of it
-# takes ten times as long as a feature at a node; but it is made once for many rows, blocks and evaluations.
-_SMALL, _DEAR = 60_000, 2
+# A number of a series takes so many times as long as a feature at a node, for one row: long ones pay for many rows. Up
+# to so many numbers a column is made in any case, and larger series than that never.
+_DEAR, _SMALL, _LARGEST = 25, 60_000, 2**25
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +31,8 @@ class Plan:
 
     Attributes
     ----------
-    order : ndarray of int, shape (rows, kept)
-        The first features by falling size of coupling, those that are never summed before all others.
+    size : ndarray, shape (rows, n)
+        Size of the couplings; infinite for features that are never summed, -1 and 0 for the own one and for sets.
     fixed : int
         Number of features that are never summed.
     basis, weights
@@ -43,7 +43,7 @@ class Plan:
         Whether one column of weights serves log phi and e.
     """
 
-    order: Int[ndarray, "rows kept"]
+    size: Float[ndarray, "rows n"]
     fixed: int
     basis: DensityBasis
     weights: Float[ndarray, "features columns"]
@@ -52,20 +52,25 @@ class Plan:
 
     def take(self, which: Int[ndarray, " some"]) -> "Plan":
         """Return the plan of some of the rows."""
-        return Plan(self.order[which], self.fixed, self.basis, self.weights, self.odds, self.shared)
+        return Plan(self.size[which], self.fixed, self.basis, self.weights, self.odds, self.shared)
 
-    def choose(
-        self, G: Float[ndarray, "rows n"], h: Float[ndarray, " rows"], last: int
-    ) -> tuple[int, Int[ndarray, "rows 2"]]:
+    def largest(self, number: int) -> Int[ndarray, "rows number"]:
+        """Features that are never summed, then those with the largest couplings."""
+        if number == 0:
+            return np.empty((len(self.size), 0), dtype=int)
+        top = np.argpartition(-self.size, number - 1, axis=1)[:, :number]
+        falling = np.argsort(-np.take_along_axis(self.size, top, 1), axis=1, kind="stable")
+        return np.take_along_axis(top, falling, 1)
+
+    def choose(self, h: Float[ndarray, " rows"], last: int) -> tuple[int, Int[ndarray, "rows 2"]]:
         """Number of outer couplings, and the exponents of Y = 2^(exponent/2) of inner and outer ones."""
-        n = G.shape[1]
         # with unlike densities each row's outer features have weights of their own, which is dear
-        outer = (
-            0 if last < _FEW_NODES or not self.shared else min(n // _OUTER_PART, self.order.shape[1] - self.fixed - 1)
-        )
+        n = self.size.shape[1]
+        outer = 0 if last < _FEW_NODES or not self.shared else min(n // _OUTER_PART, n - self.fixed - 1)
+        whole = self.size.max(1) if not self.fixed else np.where(np.isinf(self.size), -1.0, self.size).max(1)
+        inner = -np.partition(-self.size, self.fixed + outer, axis=1)[:, self.fixed + outer] if outer else whole
         exponents = []
-        for rank in (self.fixed + outer, self.fixed):
-            largest = np.abs(G[np.arange(len(G)), self.order[:, rank]]) * h
+        for largest in (inner * h, whole * h):
             exponents.append(np.ceil(2 * np.log2(np.maximum(largest, 1e-12)) - 1e-9))
         inner, whole = np.array(exponents, dtype=int)
         if not self.shared:  # series in two variables are dear: fewer kinds of them
@@ -106,12 +111,9 @@ def plan(f: Frame, tolerance: float) -> Plan | None:
     size[:, members] = 0.0  # sets are computed elsewhere
     r = np.arange(len(size))
     size[r, f.rows.own] = -1.0
-    kept = n // _OUTER_PART + 2 + int(alone.sum())
-    top = np.argpartition(-size, kept, axis=1)[:, :kept] if kept < n else np.tile(np.arange(n), (len(r), 1))
-    order = np.take_along_axis(top, np.argsort(-np.take_along_axis(size, top, 1), axis=1, kind="stable"), 1)
     shared = len(basis.nodes) == 1
     columns = weights if shared else np.hstack([weights, odds[:, None]])
-    return Plan(order, int(alone.sum()), basis, columns, odds, shared)
+    return Plan(size, int(alone.sum()), basis, columns, odds, shared)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,14 +159,18 @@ class Split:
         exponents: tuple[int, int],
         nodes: tuple[int, int],
         more: float,
+        rows: int,
     ) -> "Split | None":
-        """Prepare a group of rows; ``more`` multiplies the number of Chebyshev polynomials."""
+        """Prepare a group of some rows; ``more`` multiplies the number of Chebyshev polynomials."""
         G, law = f.rows.G, f.features.values
-        outside = plan.order[:, : plan.fixed + outer]
+        outside = plan.largest(plan.fixed + outer)
         Y, wide = (2.0 ** (exponent / 2) for exponent in exponents)
         terms, wide_terms = (_terms(more, y * nodes[1]) for y in (Y, wide))
         longest = max(terms, wide_terms if outer else 0)
-        if longest > _MOST_TERMS or (longest * (nodes[1] - nodes[0]) > _SMALL and longest > _DEAR * G.shape[1]):
+        columns, count = len(plan.basis.nodes) + 1, nodes[1] - nodes[0]
+        # a model has as many rows as features, and others beside it change nothing
+        pays = longest * columns * _DEAR <= G.shape[1] * min(rows, G.shape[1])
+        if longest > _MOST_TERMS or longest * columns * count > _LARGEST or (longest * count > _SMALL and not pays):
             return None
         x = G * (h / Y)[:, None]
         np.put_along_axis(x, outside, 0.0, axis=1)

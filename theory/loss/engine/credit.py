@@ -68,22 +68,23 @@ def credit(
     if f.features.values.atoms:
         return np.ones(len(T)), np.zeros(len(T)), np.zeros(len(T))
     turned = np.abs(f.rows.G[group])
-    active = np.where(turned != 0, m.active[group], 0.0)
+    active = (turned != 0) * m.active[group]
     with np.errstate(over="ignore"):
         turned *= T[:, None]
-    early = (turned < _RESOLVED) & (active > 0)
-    if not early.any():
-        return least_ratio(f, active), np.zeros(len(T)), np.zeros(len(T))
-    late = np.where(early, 0.0, active)
-    least = least_ratio(f, late)
-    waiting = np.where(early, active, 0.0)
+    waiting = (turned < _RESOLVED) * active
     some = waiting.sum(1)
+    if not some.any():
+        return least_ratio(f, active), np.zeros(len(T)), np.zeros(len(T))
+    active -= waiting
+    late = active
+    least = least_ratio(f, late)
     # the others' transforms have fallen to about 2 / (t |g|); a pattern of two or more waits only if each of them does
-    others = np.einsum("rj,rj->r", late, np.minimum(1.0, 2 / np.maximum(turned, 1.0)))
+    fallen = np.divide(2.0, np.maximum(turned, 2.0))
+    others = np.einsum("rj,rj->r", late, fallen)
     unseen = some / np.maximum(some + others, 1e-300)
     any_active = 1 - (1 - waiting).prod(1)
     # E |y| in these patterns in units of 1/T; bounds that fall like 1/t^2 leave 3/4 to the next octave, 3/16 ...
-    moved = abs_moment(f.features.values, 1) * np.einsum("rj,rj->r", waiting, np.minimum(turned, _RESOLVED))
+    moved = abs_moment(f.features.values, 1) * np.einsum("rj,rj->r", waiting, turned)
     bias = np.abs(f.rows.b[group, None] - f.weights[group, :, 0]).max(1)
     x = moved / np.maximum(any_active, 1e-300) + np.minimum(bias * T, 1.0)
     return least, unseen**2 * np.minimum(3 * x, 1.0), unseen

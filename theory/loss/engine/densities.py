@@ -12,6 +12,8 @@ __all__ = ["DensityBasis", "density_basis"]
 
 # log(1 - p + p e) is singular at p = 1/(1 - e), whose real part is at least 1/2: below this density few terms do.
 _DENSE = 0.3
+# If so few features are denser than this, they are treated one by one: the others' series are far shorter.
+_SPARSE, _FEW = 0.05, 24
 _MOST_TERMS = 28
 # Arguments at which the series in p is tested.
 _TEST = np.concatenate([np.linspace(0, 40, 400), np.geomspace(40, 4000, 100)])
@@ -66,11 +68,12 @@ def density_basis(
         density = float(p[used][0]) if used.any() else 0.5
         part = used & (p < 1)
         return DensityBasis((density,), ((1.0,),), 0.0), part[:, None].astype(float), part
-    part = used & (p <= _DENSE)
+    dense = _DENSE if (used & (p > _SPARSE)).sum() > _FEW else _SPARSE
+    part = used & (p <= dense)
     weights, bases = [], []
     top = float(p[part].max()) if part.any() else 0.0
     pieces = [(0.0, top)] if part.any() else []
-    if (used & (p > _DENSE)).sum() > 12:
+    if dense == _DENSE and (used & (p > _DENSE)).sum() > 12:
         part = used & (p < 1)
         pieces.append((_DENSE, float(p[part].max())))
     nodes: list[float] = []
@@ -78,7 +81,7 @@ def density_basis(
     miss = 0.0
     for low, high in pieces:
         samples, to_series, missed = _piece(law, low, high, tolerance)
-        inside = part & (p > low) & (p <= high) if low else part & (p <= high) & (p <= _DENSE)
+        inside = part & (p > low) & (p <= high) if low else part & (p <= high) & (p <= dense)
         x = np.clip((2 * p - low - high) / (high - low), -1, 1)
         weights.append(np.where(inside[:, None], np.cos(np.arange(len(to_series)) * np.arccos(x)[:, None]), 0.0))
         bases.append((len(nodes), to_series))

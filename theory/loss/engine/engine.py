@@ -157,7 +157,10 @@ def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max
                 "or heavy and losses"
             )
         else:
-            result = integrate(some, seen, error, sign[todo], low[todo], high[todo], value[todo], rtol, max_nodes)
+            result = integrate(
+                some, seen, error, sign[todo], low[todo], high[todo], value[todo], rtol, max_nodes,
+                m if some is rows else None,
+            )  # fmt: skip
         value[todo] += result.value
         dG[todo] += result.dG
         db[todo] += result.db

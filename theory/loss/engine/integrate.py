@@ -11,7 +11,7 @@ from theory.loss.engine.bulk import Plan, Split, plan
 from theory.loss.engine.closed import closed_part
 from theory.loss.engine.credit import credit, least_ratio, variation
 from theory.loss.engine.frame import Frame, frame
-from theory.loss.engine.moments import moments
+from theory.loss.engine.moments import Moments, moments
 from theory.loss.engine.nodes import Bulk, NodeSums, node_sums
 from theory.loss.engine.rows import Features, Rows
 from theory.loss.engine.tails import FIRST_NODES, tails
@@ -27,6 +27,8 @@ _STEP_SHARE = 1e-3
 _STEP_LIMIT, _COARSE = 0.1, 0.1
 # Chebyshev series may cost this part; if one costs more, it gets so many times as many terms, and again.
 _SERIES_SHARE, _MORE, _ATTEMPTS = 0.2, 1.5, 4
+# To a smaller part than this the first attempt is in vain.
+_LONG = 1e-8
 # Terms are measured against their bounds; beyond the last node they are trusted to stay at this multiple of the
 # measured ratio, as far as theory.loss.engine.credit gives them credit.
 _SAFETY = 4.0
@@ -76,6 +78,7 @@ def integrate(
     base: Float[ndarray, " rows"],
     rtol: float,
     max_nodes: int,
+    m: Moments | None = None,
     scale: Float[ndarray, " rows"] | None = None,
 ) -> Integral:
     """
@@ -99,6 +102,8 @@ def integrate(
         Relative accuracy.
     max_nodes : int
         Most nodes of a row.
+    m : Moments, optional
+        The rows' moments, if they are known.
     scale : ndarray, shape (rows,), optional
         What is expected of value and base; the step follows. By default the zero model's; better rows are done again.
 
@@ -107,7 +112,7 @@ def integrate(
     Integral
         Sums and errors.
     """
-    m = moments(rows, features)
+    m = moments(rows, features) if m is None else m
     f = frame(rows, features, m, error, sign)
     scale = np.maximum(m.square_own, 1e-300) if scale is None else scale
     w = window(rows, features, m, error, low, high, _STEP_SHARE * rtol * scale)
@@ -167,7 +172,7 @@ def integrate(
         which = np.flatnonzero(coarse)
         left = np.maximum(base + work.value - w.error, _EPS * scale)[which]
         some, seen, ends = rows.take(which), features.take(which), (low[which], high[which], base[which])
-        again = integrate(some, seen, error, sign[which], *ends, rtol, max_nodes, left)
+        again = integrate(some, seen, error, sign[which], *ends, rtol, max_nodes, scale=left)
         for part in fields(Integral):
             getattr(found, part.name)[which] = getattr(again, part.name)
     return found
@@ -245,7 +250,7 @@ class _Work:
                 h = (2 * np.pi / self.w.half[which])[:, None]
                 s = node_sums(part, (k + 0.5) * h, h, G, p, lone)
                 self.dG[which[:, None], one_by_one] += s.d_single
-                self._keep(which, part, s, k)
+                self._keep(which, s, k)
                 terms.append(s.summand.real[:, k >= (first or last // 2)])
             measured[which] = variation(np.concatenate(terms, axis=1))
         self.nodes[group] = last
@@ -262,10 +267,10 @@ class _Work:
         """Use power sums where their series is accurate enough; return the rows where it is not."""
         assert self.plan is not None
         h = 2 * np.pi / self.w.half[group]
-        outer, exponents = self.plan.take(group).choose(self.f.rows.G[group], h, last)
+        outer, exponents = self.plan.take(group).choose(h, last)
         rest = []
         for pair in np.unique(exponents, axis=0):
-            left, more = group[(exponents == pair).all(1)], 1.0
+            left, more = group[(exponents == pair).all(1)], 1.0 if self.rtol >= _LONG else _MORE
             for _ in range(_ATTEMPTS):
                 left = self._try_summed(left, first, last, outer, (int(pair[0]), int(pair[1])), more, measured)
                 more *= _MORE
@@ -286,14 +291,23 @@ class _Work:
     ) -> Int[ndarray, " rest"]:
         """Add the rows whose series costs little enough; return the others."""
         assert self.plan is not None
-        part, k = self.f.take(which), np.arange(first, last)
-        half = self.w.half[which]
-        h = 2 * np.pi / half
-        split = Split.of(self.plan.take(which), part, h, outer, exponents, (first, last), more)
+        everything = len(which) == len(self.value)
+        part, k = self.f if everything else self.f.take(which), np.arange(first, last)
+        h = 2 * np.pi / self.w.half[which]
+        split = Split.of(
+            self.plan if everything else self.plan.take(which),
+            part,
+            h,
+            outer,
+            exponents,
+            (first, last),
+            more,
+            len(self.value),
+        )
         if split is None:
             return which
         log_phi, single = split.sums()
-        singles = self.plan.order[which][:, : self.plan.fixed]
+        singles = split.outside[:, : self.plan.fixed]
         G, p, lone = (np.take_along_axis(a, singles, 1) for a in (part.rows.G, part.p, self.lone[which]))
         s = node_sums(part, (k + 0.5) * h[:, None], h[:, None], G, p, lone, Bulk(log_phi, single))
         miss = s.full_size @ split.tail
@@ -309,20 +323,24 @@ class _Work:
         self.series[kept] += miss[good]
         self.noise_error[kept] += (0.5 * t**2 * s.full_size * split.tail).sum(1)[good]
         self.slope_series[kept] += (s.full_size * split.tail_slope()).sum(1)[good]
-        self.dG[kept] += slope[good]
-        self._keep(kept, part.take(np.flatnonzero(good)), s.take(good), k)
+        if len(kept) == len(self.value):
+            self.dG[...] += slope
+        else:
+            self.dG[kept] += slope[good]
+        self._keep(kept, s.take(good), k)
         measured[kept] = variation(s.summand.real[good][:, k >= (first or last // 2)])
         return which[~good]
 
-    def _keep(self, which: Int[ndarray, " some"], part: Frame, s: NodeSums, k: Int[ndarray, " nodes"]) -> None:
+    def _keep(self, which: Int[ndarray, " some"], s: NodeSums, k: Int[ndarray, " nodes"]) -> None:
         """Add what nodes contribute, but for the gradient of single features."""
         self.value[which] += s.value
         self.db[which] += s.db
         self.dnoise[which] += s.dnoise
-        self.dG[which, part.rows.own] += s.d_own
-        for law, slopes in zip(part.features.sets, s.d_sets, strict=True):
+        own = self.f.rows.own[which]
+        self.dG[which, own] += s.d_own
+        for law, slopes in zip(self.f.features.sets, s.d_sets, strict=True):
             for j, slope in zip(law.members, slopes, strict=True):
-                self.dG[which, j] += np.where(part.rows.own == j, 0.0, slope)
+                self.dG[which, j] += np.where(own == j, 0.0, slope)
         t = (k + 0.5) * (2 * np.pi / self.w.half[which])[:, None]
         grown = s.full_size * (8 + 4 * t * self.reach[which, None])
         self.rounding[which] += _EPS * grown.sum(1)

@@ -2,16 +2,19 @@
 
 With y = h g the arguments at node k are (k + 1/2) y, whatever the row. On [-Y, Y] both functions are series of
 Chebyshev polynomials in y whose coefficients all rows share, so a row enters through its moments
-M_q = sum_j T_q(y_j / Y): a real three-term recurrence over the couplings, then one matrix product. Densities that
-differ make the first function a short series in p too, F(a; p) = sum_l F_l(a) T_l(x(p)), and the moments
-M_ql = sum_j T_q(y_j / Y) T_l(x(p_j)).
+M_q = sum_j T_q(y_j / Y), then one matrix product. Since T_(aB+b) = 2 T_aB T_b - T_(aB-b), all Q moments of a row are
+one product of A by n and n by B matrices, AB = Q: the recurrence over the couplings is needed for A + B polynomials
+only. Densities that differ make the first function a short series in p too, F(a; p) = sum_l F_l(a) T_l(x(p)), and the
+moments M_ql = sum_j T_q(y_j / Y) T_l(x(p_j)).
 
-Since e(-a) is the conjugate of e(a), coefficients of even q are real and those of odd q imaginary. The gradient runs
-the recurrence backwards (Clenshaw).
+Since e(-a) is the conjugate of e(a), coefficients of even q are real and those of odd q imaginary. The gradient goes
+same way back.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -24,8 +27,8 @@ from theory.loss.engine.laws import ValueLaw
 __all__ = ["Series", "evaluate", "moments_of", "pull_back", "series"]
 
 _EPS = float(np.finfo(float).eps)
-# Couplings handled at once: the recurrence's four arrays of them fit the L2 cache.
-_CACHED = 16_000
+# Numbers handled at once: they fit the L2 cache.
+_CACHED = 150_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,6 @@ class Series:
         return 2 * self.even.shape[1]
 
 
-@lru_cache(maxsize=64)
 def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, terms: int) -> Series:
     """
     Expand both functions.
@@ -78,6 +80,11 @@ def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, 
     Series
         Coefficients and what they miss.
     """
+    return _KEPT(law, basis, Y, first, last, terms)
+
+
+def _series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, terms: int) -> Series:
+    """Sample both functions and transform."""
     k = np.arange(first, last) + 0.5
     samples = 2 * (int(0.75 * terms) + 8)  # half of them, the positive ones, suffice
     angle = np.pi * (np.arange(samples // 2) + 0.5) / samples
@@ -104,6 +111,29 @@ def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, 
         tail = tail + rest.sum(0) + beyond
         tail_slope = tail_slope + (rest * q[terms:, None] ** 2).sum(0) + beyond * samples**2
     return Series(np.stack(even), np.stack(odd), tail, tail_slope)
+
+
+class _Kept:
+    """Series that were made, the last ones up to some number of coefficients: many blocks and evaluations use them."""
+
+    def __init__(self, numbers: int) -> None:
+        self.numbers, self.lock = numbers, Lock()
+        self.made: OrderedDict[tuple, Series] = OrderedDict()
+
+    def __call__(self, *key: Any) -> Series:
+        with self.lock:
+            if key in self.made:
+                self.made.move_to_end(key)
+                return self.made[key]
+        found = _series(*key)
+        with self.lock:
+            self.made[key] = found
+            while sum(2 * s.even.size for s in self.made.values()) > self.numbers and len(self.made) > 1:
+                self.made.popitem(last=False)
+        return found
+
+
+_KEPT = _Kept(2**25)
 
 
 def _log_factor(e: ndarray, p: float) -> ndarray:
@@ -138,35 +168,64 @@ def moments_of(
     ndarray, shape (terms, rows, columns)
         The moments.
     """
-    M = np.empty((terms, len(x), columns.shape[-1]))
-    for some in _chunks(x):
-        part, weights = x[some], columns if columns.ndim == 2 else columns[some]
-        before, now, twice = np.ones_like(part), part.copy(), 2 * part
-        product = np.empty_like(part)
-        _weigh(before, weights, M[0, some])
-        _weigh(now, weights, M[1, some])
-        for q in range(2, terms):
-            np.multiply(twice, now, out=product)
-            np.subtract(product, before, out=before)
-            before, now = now, before
-            _weigh(now, weights, M[q, some])
-    return M
+    number = columns.shape[-1]
+    A, B = _strides(terms, number)
+    P = np.empty((len(x), A, B * number))
+    for some in _chunks(x, A + B * number):
+        weighted = _weighted(_polynomials(x[some], B), columns if columns.ndim == 2 else columns[some])
+        giant = _polynomials(_last_polynomial(x[some], B), A)
+        np.matmul(giant.transpose(1, 0, 2), weighted.transpose(1, 2, 0), out=P[some])
+    M = P.reshape(len(x), A, B, number).transpose(1, 2, 0, 3).copy()
+    M[1:, 1:] *= 2
+    for a in range(1, A):
+        M[a, 1:] -= M[a - 1, :0:-1]
+    return M.reshape(A * B, len(x), number)[:terms]
 
 
-def _chunks(x: ndarray) -> list[slice]:
-    """Cut rows into chunks that fit the cache."""
-    size = max(1, _CACHED // x.shape[1])
+def _strides(terms: int, columns: int) -> tuple[int, int]:
+    """A and B with A B >= terms: T_(aB+b) = 2 T_aB T_b - T_(aB-b), so A + B polynomials do for all products."""
+    B = max(1, round((terms / (1 + columns)) ** 0.5))
+    return -(-terms // B), B
+
+
+def _chunks(x: ndarray, arrays: int) -> list[slice]:
+    """Cut rows into chunks of which so many arrays fit the cache."""
+    size = max(1, _CACHED // (x.shape[1] * arrays))
     return [slice(start, start + size) for start in range(0, len(x), size)]
 
 
-def _weigh(values: ndarray, weights: ndarray, out: ndarray) -> None:
-    """Sum of values times weights over the features, which may differ from row to row."""
-    if weights.ndim == 2:
-        np.matmul(values, weights, out=out)
-    elif weights.shape[2] == 1:
-        out[:, 0] = (values * weights[..., 0]).sum(1)
-    else:
-        np.einsum("rs,rsl->rl", values, weights, out=out)
+def _polynomials(x: Float[ndarray, "rows n"], number: int) -> Float[ndarray, "number rows n"]:
+    """T_0 ... of x."""
+    T = np.empty((number, *x.shape))
+    T[0] = 1.0
+    if number > 1:
+        T[1] = x
+    known = 2
+    while known < number:  # T_(k+i) = 2 T_k T_i - T_(k-i)
+        k = known - 1
+        last = min(2 * k, number - 1)
+        np.multiply(2 * T[k], T[1 : last - k + 1], out=T[known : last + 1])
+        T[known : last + 1] -= T[k - 1 : 2 * k - last - 1 if last < 2 * k else None : -1]
+        known = last + 1
+    return T
+
+
+def _last_polynomial(x: Float[ndarray, "rows n"], q: int) -> Float[ndarray, "rows n"]:
+    """T_q of x, by halving: T_2q = 2 T_q^2 - 1 and T_(2q+1) = 2 T_q T_(q+1) - x."""
+    low, high = np.ones_like(x), x  # T_k and T_(k+1)
+    for bit in f"{q:b}":
+        odd = 2 * low * high - x
+        low, high = (odd, 2 * high * high - 1) if bit == "1" else (2 * low * low - 1, odd)
+    return low
+
+
+def _weighted(T: Float[ndarray, "number rows n"], columns: ndarray) -> Float[ndarray, "all rows n"]:
+    """Products of polynomials and weights, the weights changing fastest."""
+    if columns.ndim == 2 and columns.shape[1] == 1:
+        return T if (columns == 1).all() else T * columns[:, 0]
+    weights = np.ascontiguousarray(np.moveaxis(columns, -1, 0))
+    weights = weights[:, None] if columns.ndim == 2 else weights
+    return (T[:, None] * weights).reshape(-1, *T.shape[1:])
 
 
 def evaluate(s: Series, M: Float[ndarray, "terms rows columns"], shared: bool) -> tuple[ndarray, ndarray]:
@@ -229,35 +288,41 @@ def pull_back(
     """
     rows, last = len(x), len(s.even) - 1
     D = np.zeros((s.terms, rows, columns.shape[-1]))
+    single, log_phi = (
+        (np.ascontiguousarray(a.real.T), np.ascontiguousarray(a.imag.T)) for a in (to_single, to_log_phi)
+    )
     for column in range(last + 1):
-        adjoint = to_single if column == last else to_log_phi
+        real, imaginary = single if column == last else log_phi
         place = 0 if shared else column
-        D[0::2, :, place] += s.even[column] @ adjoint.real.T
-        D[1::2, :, place] -= s.odd[column] @ adjoint.imag.T
+        D[0::2, :, place] += s.even[column] @ real
+        D[1::2, :, place] -= s.odd[column] @ imaginary
     # Coefficients of the derivative's series: D'_{q-1} = D'_{q+1} + 2 q D_q
-    slope = np.zeros((s.terms + 1, rows, columns.shape[-1]))
-    for q in range(s.terms - 1, 0, -1):
-        slope[q - 1] = (slope[q + 1] if q + 1 <= s.terms else 0) + 2 * q * D[q]
+    D *= 2 * np.arange(s.terms)[:, None, None]
+    slope = np.zeros_like(D)
+    slope[:-1] = D[1:]
+    for parity in (0, 1):
+        slope[parity::2] = np.cumsum(slope[parity::2][::-1], axis=0)[::-1]
     slope[0] /= 2
-    out = np.empty_like(x)
-    for some in _chunks(x):
-        _clenshaw(x[some], slope[:, some], columns if columns.ndim == 2 else columns[some], out[some])
-    return out
+    return _expanded(x, slope, columns)
 
 
-def _clenshaw(x: ndarray, slope: ndarray, columns: ndarray, out: ndarray) -> None:
+def _expanded(
+    x: Float[ndarray, "rows n"], slope: Float[ndarray, "terms rows columns"], columns: ndarray
+) -> Float[ndarray, "rows n"]:
     """Sum of slope_q T_q(x); a coupling's coefficients are its row's times its feature's weights."""
-    now, before, twice = np.zeros_like(x), np.zeros_like(x), 2 * x
-    product, term = np.empty_like(x), np.empty_like(x)
-    one = columns.ndim == 2 and columns.shape[1] == 1 and bool((columns == columns[0]).all())
-    for q in range(len(slope) - 3, -1, -1):
-        np.multiply(twice if q else x, now, out=product)
-        product -= before
-        if one:
-            product += slope[q] * columns[0]
-        elif columns.ndim == 2:
-            product += np.matmul(slope[q], columns.T, out=term)
-        else:
-            product += np.einsum("rl,rsl->rs", slope[q], columns)
-        before, now, product = now, product, before
-    out[...] = now
+    terms, rows, number = slope.shape
+    A, B = _strides(terms, number)
+    products = np.zeros((A, B, rows, number))
+    products.reshape(A * B, rows, number)[:terms] = slope
+    for a in range(A - 1, 0, -1):  # in terms of T_aB T_b
+        products[a - 1, :0:-1] -= products[a, 1:]
+        products[a, 1:] *= 2
+    coefficients = products.transpose(2, 0, 1, 3).reshape(rows, A, B * number)
+    out = np.empty_like(x)
+    for some in _chunks(x, A + B * number):
+        part = x[some]
+        weighted = _weighted(_polynomials(part, B), columns if columns.ndim == 2 else columns[some])
+        giant = _polynomials(_last_polynomial(part, B), A)
+        giant *= np.matmul(coefficients[some], weighted.transpose(1, 0, 2)).transpose(1, 0, 2)
+        np.sum(giant, axis=0, out=out[some])
+    return out

@@ -58,6 +58,8 @@ def _some(f: Frame, which: ndarray, half: ndarray, spread: ndarray, octaves: nda
     reach = np.abs(G).max(1) * max(abs(v) for v, _ in atoms) * (1 + 1e-9)
     width = 2 * reach / (_BINS - 4)
     odds = np.where(p < 1, p / np.where(p < 1, 1 - p, 1.0), 0.0)
+    # without closed patterns nothing is gained by leaving them out
+    closed = f.none[which] + f.alone[which] + f.single[which].max(1) > 0
     variance, active = np.zeros((len(which), _BINS)), np.zeros((len(which), _BINS))
     r = np.arange(len(which))[:, None]
     for v, q in atoms:
@@ -67,35 +69,46 @@ def _some(f: Frame, which: ndarray, half: ndarray, spread: ndarray, octaves: nda
         for cell, part in ((low % _BINS, 1 - share), ((low + 1) % _BINS, share)):
             place = (r * _BINS + cell).ravel()
             variance += np.bincount(place, (q * p * (1 - p) * part).ravel(), variance.size).reshape(variance.shape)
-            active += np.bincount(place, (q * odds * part).ravel(), active.size).reshape(active.shape)
+            if closed.any():
+                active += np.bincount(place, (q * odds * part).ravel(), active.size).reshape(active.shape)
     frequency = np.arange(_BINS // 2)
     blur = np.sinc(frequency / _BINS) ** 2  # what the split between two cells does to every phase
     C = np.fft.rfft(variance, axis=1)[:, :-1].real / blur
-    A = np.abs(np.fft.rfft(active, axis=1)[:, :-1]) / blur
-    total = variance.sum(1, keepdims=True)
-    t = frequency * (2 * np.pi / (_BINS * width))[:, None]
-    step = t[:, 1:2]
-    bound = np.exp(np.minimum((C - total) * (1 - _MARGIN), 0.0))
+    C -= variance.sum(1, keepdims=True)
+    C *= 1 - _MARGIN
+    bound = np.exp(np.minimum(C, 0.0, out=C), out=C)
+    one, two = bound, bound
+    if closed.any():
+        A = np.abs(np.fft.rfft(active, axis=1)[:, :-1]) / blur
+        one, two = _but_closed(bound, A, odds, p, np.where(closed, f.quiet_others[which], 0.0)[:, None])
+    phi, x = two + f.p_own[which, None] * one, one * f.moments.square_own[which, None]
+    absolute, square, cross = (np.abs(f.weights[which][..., i]).sum(1)[:, None] for i in (1, 2, 3))
+    step = (2 * np.pi / (_BINS * width))[:, None]
+    per_t = 1 / (step * np.maximum(frequency, 1))
+    terms = (2 / np.pi) * step * per_t * per_t * (absolute * phi + cross * x + 2 * square * phi * per_t)
+    terms[:, 0] = 0.0  # the origin is no revival
+    beyond = np.cumsum(terms[:, ::-1], axis=1)[:, ::-1]
+    T = (2 * np.pi / half)[:, None] * octaves
+    place = np.clip(np.floor(T / step).astype(int), 0, _BINS // 2 - 1)
+    # Beyond the transform a revival is possible; as at the origin, phi is high over about one over the spread of z
+    end = step * frequency[-1]
+    last = np.maximum(T, end)
+    weight = (2 / np.pi) * (absolute + cross * f.moments.square_own[which, None] + square / last)
+    unseen = weight * np.minimum(1 / last, 1 / np.maximum(spread, 1e-300)[:, None] / last**2)
+    return np.where(end > T, np.take_along_axis(beyond, place, axis=1), 0.0) + unseen
+
+
+def _but_closed(bound: ndarray, A: ndarray, odds: ndarray, p: ndarray, quiet: ndarray) -> tuple[ndarray, ndarray]:
+    """Bounds of the patterns with one active feature or more, and with two or more."""
     # log(1 + r e) = r e up to r^2 / (2 (1 - r)): where few features are active the closed patterns can be left out
     largest = odds.max(1, keepdims=True)
     with np.errstate(divide="ignore", over="ignore"):
         curved = (odds**2).sum(1, keepdims=True) / np.where(largest < 1, 2 * (1 - largest), 0.0)
         curved = np.where((p == 1).any(1, keepdims=True), np.inf, np.minimum(curved, 600.0))
         A = np.minimum(A * (1 + _MARGIN), 300.0)
-        bend, quiet = np.exp(A) * np.expm1(np.minimum(curved, 300.0)), f.quiet_others[which, None]
+        bend = np.exp(A) * np.expm1(np.minimum(curved, 300.0))
     few = (quiet > 0) & (curved < 300.0)
-    one = np.where(few, np.minimum(bound, quiet * (np.expm1(A) + bend)), bound)
-    two = np.where(few, np.minimum(bound, quiet * (np.expm1(A) - A + bend)), bound)
-    phi, x = two + f.p_own[which, None] * one, one * f.moments.square_own[which, None]
-    absolute, square, cross = (np.abs(f.weights[which][..., i]).sum(1)[:, None] for i in (1, 2, 3))
-    t[:, 0] = step[:, 0]  # the origin is no revival
-    terms = (2 / np.pi) * step * ((absolute * phi + cross * x) / t**2 + 2 * square * phi / t**3)
-    terms[:, 0] = 0.0
-    beyond = np.cumsum(terms[:, ::-1], axis=1)[:, ::-1]
-    T = (2 * np.pi / half)[:, None] * octaves
-    place = np.clip(np.floor(T / step).astype(int), 0, _BINS // 2 - 1)
-    # Beyond the transform a revival is possible; as at the origin, phi is high over about one over the spread of z
-    last = np.maximum(T, t[:, -1:])
-    weight = (2 / np.pi) * (absolute + cross * f.moments.square_own[which, None] + square / last)
-    unseen = weight * np.minimum(1 / last, 1 / np.maximum(spread, 1e-300)[:, None] / last**2)
-    return np.where(t[:, -1:] > T, np.take_along_axis(beyond, place, axis=1), 0.0) + unseen
+    rising = np.expm1(A)
+    one = np.where(few, np.minimum(bound, quiet * (rising + bend)), bound)
+    two = np.where(few, np.minimum(bound, quiet * (rising - A + bend)), bound)
+    return one, two

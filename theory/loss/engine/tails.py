@@ -18,8 +18,8 @@ __all__ = ["FIRST_NODES", "OCTAVES", "Tails", "tails"]
 FIRST_NODES, OCTAVES = 16, 11
 # Up to so many features every factor is bounded by itself; beyond, through a histogram of the couplings.
 _ONE_BY_ONE = 48
-# Up to so many couplings in a block NumPy's calls cost more than its loops.
-_FEW = 2000
+# Couplings, each once per octave, that are looked up at once.
+_AT_ONCE = 20_000
 # Denser features are bounded one by one in any case.
 _DENSE = 0.3
 _HUGE = 600.0
@@ -107,16 +107,11 @@ def tails(f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows
     table = decay(f.features.values)
     h = 2 * np.pi / half
     T = h[:, None] * FIRST_NODES * 2.0 ** np.arange(OCTAVES)
-    base = cells(T[:, 0])
-    steps = CELLS_PER_OCTAVE * np.arange(OCTAVES)
-    if f.p.size <= _FEW:  # all octaves at once, as if they were rows
-        many = f.take(np.repeat(np.arange(len(half)), OCTAVES))
-        bounds = _at(many, table, _Singles.of(many), (base[:, None] + steps).ravel(), T.ravel())
-        phi, x, g_phi, g_x = (bound.reshape(T.shape) for bound in bounds)
-    else:
-        singles = _Singles.of(f)
-        parts = [_at(f, table, singles, base + step, T[:, m]) for m, step in enumerate(steps)]
-        phi, x, g_phi, g_x = (np.stack([part[i] for part in parts], axis=1) for i in range(4))
+    singles = _Singles.of(f)
+    t_cell = cells(T[:, 0]) + CELLS_PER_OCTAVE * np.arange(OCTAVES)[:, None]
+    some = max(1, _AT_ONCE // max(1, singles.p.size))
+    parts = [_at(f, table, singles, t_cell[m : m + some], T.T[m : m + some]) for m in range(0, OCTAVES, some)]
+    phi, x, g_phi, g_x = (np.concatenate([part[i] for part in parts]).T for i in range(4))
     absolute, square, cross = (np.abs(f.weights[..., i]).sum(1)[:, None] for i in (1, 2, 3))
     # sums over an octave: of 2h/(pi t^2), of 4h/(pi t^3), and of these times t
     one = (2 / np.pi) * 0.5 / T
@@ -158,7 +153,7 @@ def _in_noise(
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Bounds for single features but the own one, at one frequency per row."""
+    """Bounds for single features but the own one, shape (octaves, rows)."""
 
     B: ndarray  # sum of odds times modulus, features that are always active left out
     log_full: ndarray  # logarithm of the product of factors
@@ -178,6 +173,8 @@ class _Singles:
     cells: ndarray  # (cells,) of the histogram
     sums: tuple[ndarray, ...]  # (rows, cells): sums of odds, p (1-p) and p^2
     highest: ndarray  # (rows,): largest odds in the histogram
+    closed: ndarray  # (rows,): sum of P(only j moves z)
+    closed_most: ndarray  # the largest of them
 
     @classmethod
     def of(cls, f: Frame) -> "_Singles":
@@ -194,29 +191,32 @@ class _Singles:
             histogram = (np.zeros(0, dtype=np.int64), (), none)
         cell, p = np.ascontiguousarray(cell.T), np.ascontiguousarray(p.T)
         odds = np.where(p < 1, p / np.where(p < 1, 1 - p, 1.0), 0.0)
-        return cls(cell, p, odds, ((f.p == 1) & (G != 0)).sum(1), *histogram)
+        always = ((f.p == 1) & (G != 0)).sum(1) if f.p.max(initial=0.0) == 1 else none
+        return cls(cell, p, odds, always, *histogram, f.single.sum(1), f.single.max(1))
 
-    def at(self, table: Decay, t_cell: Int[ndarray, " rows"]) -> _Sums:
-        """Give the bounds at a frequency of that cell."""
-        cell = clipped(self.cell + t_cell)
+    def at(self, table: Decay, t_cell: Int[ndarray, "octaves rows"]) -> _Sums:
+        """Give the bounds at frequencies of those cells."""
+        cell, p = clipped(self.cell[:, None] + t_cell), self.p[:, None]
         modulus = table.modulus[cell]
         with np.errstate(divide="ignore"):
             log_modulus = np.log(modulus)
-            log_factor = np.log(_modulus(self.p, table.real[cell], modulus))
+            log_factor = np.log(_modulus(p, table.real[cell], modulus))
         log_factor = np.maximum(log_factor, -_HUGE)
-        B, log_full = (self.odds * modulus).sum(0), log_factor.sum(0)
-        log_always = np.where(self.p == 1, np.maximum(log_modulus, -_HUGE), 0.0).sum(0)
-        steepest = (self.odds * table.first[cell]).max(0, initial=0.0)
+        odds = self.odds[:, None]
+        B, log_full = (odds * modulus).sum(0), log_factor.sum(0)
+        log_always = np.where(p == 1, np.maximum(log_modulus, -_HUGE), 0.0).sum(0)
+        steepest = (odds * table.first[cell]).max(0, initial=0.0)
         least = log_factor.min(0, initial=0.0)
         if self.sums:
+            numbers, place = np.unique(t_cell, return_inverse=True)
+            cell = clipped(self.cells[:, None] + numbers)
+            modulus, real = table.modulus[cell], table.real[cell]
+            # log |1 - p + p e|^2 <= -2 p (1-p) (1 - Re e) - p^2 (1 - |e|^2)
             odds, spread, square = self.sums
-            for number in np.unique(t_cell):  # few rows differ in their step
-                here = t_cell == number
-                cell = clipped(self.cells + number)
-                modulus, real = table.modulus[cell], table.real[cell]
-                B[here] += odds[here] @ modulus
-                # log |1 - p + p e|^2 <= -2 p (1-p) (1 - Re e) - p^2 (1 - |e|^2)
-                log_full[here] -= spread[here] @ (1 - real) + 0.5 * (square[here] @ (1 - modulus**2))
+            lost = spread @ (1 - real) + 0.5 * (square @ (1 - modulus**2))
+            seen = (np.arange(len(self.highest)), place.reshape(t_cell.shape))
+            B += (odds @ modulus)[seen]
+            log_full -= lost[seen]
             steepest = np.maximum(steepest, self.highest * table.first[0])
             # |1 - p + p e| >= 1 - 2p; where that says nothing a thousandth stands for it
             least = np.minimum(least, np.log(np.maximum(1 - 2 * self.highest / (1 + self.highest), 1e-3)))
@@ -242,10 +242,10 @@ def _histogram(cell: ndarray, p: ndarray) -> tuple[ndarray, tuple[ndarray, ...],
 
 
 def _at(
-    f: Frame, table: Decay, singles: _Singles, t_cell: Int[ndarray, " rows"], t: Float[ndarray, " rows"]
+    f: Frame, table: Decay, singles: _Singles, t_cell: Int[ndarray, "octaves rows"], t: Float[ndarray, "octaves rows"]
 ) -> tuple[ndarray, ndarray, ndarray, ndarray]:
     """Bounds of |Phi|, |Phi_x| (patterns that are not closed) and of their derivatives in a coupling over t."""
-    rows, own, r = f.rows, f.rows.own, np.arange(len(t))
+    rows, own, r = f.rows, f.rows.own, np.arange(t.shape[1])
     sums = singles.at(table, t_cell)
     others_B, steepest, least = sums.B, sums.steepest, sums.least
     full = np.exp(sums.log_full - 0.5 * rows.noise * t**2)  # product over all others
@@ -262,27 +262,27 @@ def _at(
     without_own_set = np.zeros_like(t)
     for number, s in enumerate(f.features.sets):
         members = list(s.members)
-        mu = table.modulus[clipped(cells(rows.G[:, members]) + t_cell[:, None])].T
+        mu = table.modulus[clipped(cells(rows.G[:, members]).T[:, None] + t_cell)]
         idle = (rows.G[:, members] == 0).astype(float).T
-        Q, Q0, dQ, dQ0 = s.Q(mu), s.Q(idle) * np.ones(len(t)), s.dQ(mu), s.dQ(idle)
+        Q, Q0, dQ, dQ0 = s.Q(mu), s.Q(idle) * np.ones(len(r)), s.dQ(mu), s.dQ(idle)
         here = f.own_set == number
         safe = np.where(Q0 > 0, Q0, 1.0)
         ratio = np.where(Q0 > 0, (Q - Q0) / safe, np.inf)
-        linear = np.where(Q0 > 0, ((idle == 0) * dQ0 * mu).sum(0) / safe, 0.0)
+        linear = np.where(Q0 > 0, (((idle == 0) * dQ0)[:, None] * mu).sum(0) / safe, 0.0)
         excess = excess + np.maximum(ratio - linear, 0.0)
         others_B, own_B = others_B + np.where(here, 0.0, ratio), np.where(here, ratio, own_B)
         full = np.where(here, full, full * np.minimum(Q, 1.0))
         own_factor = np.where(here, np.minimum(Q, 1.0), own_factor)
         position = np.array([members.index(j) if j in members else 0 for j in own])
-        own_slope = np.where(here, (dQ * np.ones_like(mu))[position, r], own_slope)
+        own_slope = np.where(here, (dQ * np.ones_like(mu))[position, :, r].T, own_slope)
         without_own_set = np.where(here, f.none / safe, without_own_set)
-    closed, mean = f.none + f.single.sum(1) + f.alone * modulus, table.first[0]
+    closed, mean = f.none + singles.closed + f.alone * modulus, table.first[0]
     # Features that are always active take part in every pattern; the closed ones have at most one of them
     always, log_always = singles.always + own_always, sums.log_always + np.where(own_always, _log(modulus), 0.0)
     quiet, quiet_D = f.quiet * np.exp(log_always), f.quiet_others * np.exp(sums.log_always)
     with np.errstate(over="ignore", invalid="ignore"):
         B, total_B = np.minimum(others_B, _HUGE), np.minimum(others_B + own_B, _HUGE)
-        closed_out = f.none + f.single.max(1) + f.alone > 0  # with noise, or where they are rare, nothing is closed
+        closed_out = f.none + singles.closed_most + f.alone > 0  # with noise, or where they are rare, nothing is closed
         order = np.where(closed_out, always, 2)
         lost = _lost(f.quiet, total_B)
         phi = _least(quiet * (_but_few(total_B, order) + np.exp(total_B) * excess), own_factor * full + closed, lost)
@@ -290,10 +290,10 @@ def _at(
         order_D = np.where(closed_out & ~(singles.always > 0), np.where(moves, 1, 0), 2)
         D_few = p_own * quiet_D * (_but_few(B, order_D) + np.exp(B) * excess)
         D_few = np.where(in_set, without_own_set * own_slope * np.exp(B) - f.alone * (1 - 1e-12), D_few)
-        D = _least(D_few, own_slope * full + f.alone + f.with_single * f.single.sum(1), lost_D)
+        D = _least(D_few, own_slope * full + f.alone + f.with_single * singles.closed, lost_D)
         no_bound = lost | lost_D | bool(f.features.sets)
         dropped = np.minimum(full * np.exp(-least), 1.0)
-        steep_closed = (f.single.max(1) + f.alone) * mean
+        steep_closed = (singles.closed_most + f.alone) * mean
         some = np.where(always > 0, np.inf, quiet * steepest * _but_few(total_B, np.where(closed_out, 1, 2)))
         g_phi = _least(some, mean * dropped + steep_closed, no_bound)
         some = np.where(always > 0, np.inf, p_own * quiet_D * steepest * np.exp(B))

@@ -200,8 +200,8 @@ def predict_even_frame(
     for k in np.unique(np.geomspace(min(n, m), n, _TRIED if n > m else 1).round())[::-1]:
         tried.append(solved(float(k), tried[-1] if tried else None))
         best = min(range(len(tried)), key=lambda j: total(tried[j]))
-        if total(tried[best]) < n * left_out * (1 - _NOTHING) and len(tried) - best > _RISING:
-            break  # fewer features cost more and more
+        if total(tried[best]) < n * left_out / 2 and len(tried) - best > _RISING:
+            break  # most is stored, and fewer features cost more and more
     around = tried[max(best - 1, 0) : best + 2]
     row = _narrowed(tried[best], around[-1].k, around[0].k, solved, total)
     whole = {min(max(round(end), 1), n) for end in (np.floor(row.k), np.ceil(row.k))}

@@ -129,7 +129,8 @@ def draw(data: xr.Dataset) -> "Figure":
     panels = figure.subplots(2, 2)
     laws = list(series(data))
     colour = {
-        name: COLOURS[k % 6] for k, name in enumerate(dict.fromkeys((one.n, one.alpha, one.decay) for one in laws))
+        name: COLOURS[k % len(COLOURS)]
+        for k, name in enumerate(dict.fromkeys((one.n, one.alpha, one.decay) for one in laws))
     }
     equal = [one for one in laws if one.alpha == -1]
     for axes, some, panel in (

@@ -41,6 +41,8 @@ _UNIT = 0.02
 _LEAST = 1e-6
 # Part of the sphere's own law in the laws to begin with.
 _SHARE = 0.02
+# Densities are equal if they differ by less, relatively.
+_DENSER = 1e-9
 # Accuracy of losses in units of the zero model's, and the most nodes for it.
 _ACCURACY, _MOST_NODES = 1e-5, 2**11
 # Of log g and b / g.
@@ -62,12 +64,15 @@ class Groups:
         Hidden dimensions.
     values : ValueLaw
         Law of an active feature's value.
+    noise : float
+        Standard deviation of Gaussian noise on every hidden dimension, >= 0.
     """
 
     density: Float[ndarray, " a"]
     weights: list[ndarray]
     m: int
     values: ValueLaw
+    noise: float = 0.0
 
     @cached_property
     def sizes(self) -> Float[ndarray, " a"]:
@@ -92,7 +97,7 @@ class Groups:
 
     def first(self, count: int) -> "Groups":
         """The first groups alone."""
-        return Groups(self.density[:count], self.weights[:count], self.m, self.values)
+        return Groups(self.density[:count], self.weights[:count], self.m, self.values, self.noise)
 
     @property
     def zero_loss(self) -> float:
@@ -213,7 +218,13 @@ class _Search:
             y = [np.sqrt(g[a] * g[b]) * laws[b].cosines for b in range(len(g))]
             N = [self._others(k, a, b) * laws[b].weights for b in range(len(g))]
             p = [np.full(len(laws[b].cosines), groups.density[b]) for b in range(len(g))]
-            field = OutputField(groups.density[a], np.concatenate(p), groups.values, silence=float(silence))
+            # Rare outputs see dense features one by one, each its own part of them; of others all see the same.
+            pooled = [groups.density[b] > groups.density[a] * (1 + _DENSER) for b in range(len(g))]
+            own = np.concatenate([np.full(len(n), not one) for n, one in zip(N, pooled, strict=True)])
+            label = np.concatenate([np.full(len(n), b) for b, n in enumerate(N)])
+            pools = np.unique(np.where(own, len(g) + np.arange(len(own)), label), return_inverse=True)[1]
+            seen = np.concatenate(p)
+            field = OutputField(groups.density[a], seen, groups.values, groups.noise, float(silence), pools)
             yield field, np.concatenate(y), np.concatenate(N)
 
     def _others(self, k: ndarray, a: int, b: int) -> float:

@@ -3,16 +3,20 @@
     z = b + g x_own + sum_s (sum of N_s features of density p_s) y_s x + N(0, sigma^2 g) ,
     E exp(itz) = exp(itb - sigma^2 g t^2 / 2) (1 - p + p e(tg)) prod_s (1 - p_s + p_s e(t y_s))^N_s .
 
-Whole numbers N_s make this the exact characteristic function, others a mean field. The loss follows from E|z| and
-E z|z| as in theory.loss.quadrature, by the midpoint rule with a step 2 pi / L that is exact for |z| < L; what it costs
-that z may be larger is bounded by Chernoff's inequality. The patterns with at most one active feature, whose
-characteristic function decays slowest, are taken out and put back in closed form.
+Whole numbers N_s make this the exact characteristic function, others a mean field. Powers that are no whole numbers of
+1 - p + p e belong to no law where p is not small: then ``pools`` say that the N features of several couplings have any
+of them, independently, (1 + sum_s (N_s / N) p_s (e(t y_s) - 1))^N: what the average output sees.
+
+The loss follows from E|z| and E z|z| as in theory.loss.quadrature, by the midpoint rule with a step 2 pi / L that is
+exact for |z| < L; what it costs that z may be larger is bounded by Chernoff's inequality. The patterns with at most one
+active feature, whose characteristic function decays slowest, are taken out and put back in closed form.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Inexact, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
@@ -79,6 +83,8 @@ class OutputField:
         Standard deviation sigma >= 0 of Gaussian noise on every hidden dimension.
     silence : float
         About the probability that nothing is active; another number costs accuracy, not correctness.
+    pools : ndarray, shape (s,), optional
+        Couplings of one number belong to one pool; by default each is its own. Numbers are 0, 1, 2, ...
 
     Examples
     --------
@@ -93,6 +99,7 @@ class OutputField:
     values: ValueLaw = UNIFORM
     noise: float = 0.0
     silence: float = 0.0
+    pools: Int[ndarray, " s"] | None = None
 
     def nodes(
         self, g: float, b: float, couplings: Float[ndarray, " s"], counts: Float[ndarray, " s"], rtol: float = 1e-7
@@ -125,7 +132,7 @@ class OutputField:
         while count < MOST_NODES and settled < 2:
             count *= 2
             now = self.loss(g, b, couplings, counts, Nodes(step, count)).value
-            settled = settled + 1 if abs(now - before) <= scale else 0
+            settled = settled + 1 if abs(now - before) <= scale and now > 0 else 0  # at 0 losses are cut off
             before = now
         return Nodes(step, count)
 
@@ -166,10 +173,24 @@ class OutputField:
         value, dg, db, dcouplings, dcounts = total
         return OutputLoss(max(float(value), 0.0), float(dg), float(db), dcouplings, dcounts)
 
+    @cached_property
+    def _members(self) -> Float[ndarray, "s q"]:
+        """Which coupling belongs to which pool."""
+        pools = np.arange(len(self.densities)) if self.pools is None else self.pools
+        return np.asarray(pools[:, None] == np.arange(pools.max(initial=-1) + 1), dtype=float)
+
+    def _averages(self, x: Inexact[ndarray, "*k s"], N: Float[ndarray, " s"]) -> Inexact[ndarray, "*k s"]:
+        """Averages over the pool of every coupling."""
+        if self.pools is None:
+            return x
+        total = np.maximum(N @ self._members, 1e-300)
+        return np.asarray(((x * N) @ self._members / total) @ self._members.T)
+
     def _variance(self, g: float, y: Float[ndarray, " s"], N: Float[ndarray, " s"]) -> float:
         mean, square, p = self.values.mean, self.values.square, self.densities
         own = self.density * square - (self.density * mean) ** 2
-        return float(g**2 * own + (N * (p * square - (p * mean) ** 2)) @ y**2 + self.noise**2 * g)
+        others = N @ (p * square * y**2 - self._averages(p * mean * y, N) ** 2)
+        return float(g**2 * own + others + self.noise**2 * g)
 
     def _window(self, g: float, b: float, y: ndarray, N: ndarray, scale: float, spread: float) -> float:
         """The least L with E z^2 1(|z| > L) below the scale, by Chernoff or, without exponential moments, by tails."""
@@ -178,7 +199,7 @@ class OutputField:
         for sign in (1.0, -1.0):
             with np.errstate(over="ignore", invalid="ignore"):
                 own = _log_mixture(np.array(self.density), self.values.log_mgf(sign * s * g))
-                rest = _log_mixture(self.densities, self.values.log_mgf(sign * s[:, None] * y)) @ N
+                rest = self._log_mgf(sign * s[:, None] * y, N)
             logs.append(sign * s * b + own + rest + (self.noise * s) ** 2 * g / 2)
         exponent = np.logaddexp(*logs)
         possible = np.isfinite(exponent)
@@ -189,6 +210,19 @@ class OutputField:
                 L = np.maximum(2 / s, (exponent + 2 * np.log(np.maximum(L, 1e-9)) - np.log(scale)) / s)
             return float(L.min())
         return self._far(g, b, y, N, scale, spread)
+
+    def _log_mgf(self, a: Float[ndarray, "k s"], N: Float[ndarray, " s"]) -> Float[ndarray, " k"]:
+        """Logarithm of the others' E exp(a x); those of a pool are averaged first."""
+        each = _log_mixture(self.densities, self.values.log_mgf(a))
+        if self.pools is None:
+            return np.asarray(each @ N)
+        log = np.zeros(len(a))
+        for pool in self._members.T.astype(bool):
+            some = pool & (N > 0)
+            if some.any():
+                part = N[some] / N[some].sum()
+                log += N[some].sum() * np.logaddexp.reduce(each[:, some] + np.log(part), axis=1)
+        return log
 
     def _far(self, g: float, b: float, y: ndarray, N: ndarray, scale: float, spread: float) -> float:
         """Without exponential moments: one large value drives z out, which happens as often as its tail says."""
@@ -231,7 +265,8 @@ class OutputField:
         mean, square = self.values.mean, self.values.square
         none, one, ones = self._rare()
         x, xx = self.density * mean, self.density * square
-        xs, spreads = self.densities * mean, self.densities * square - (self.densities * mean) ** 2
+        xs, xxs = self.densities * mean, self.densities * square
+        centre = self._averages(xs * y, N)
         drift = b + float((N * xs) @ y)  # E z without the own feature
         Ez = drift + g * x
         Ezz = Ez**2 + self._variance(g, y, N)
@@ -249,8 +284,9 @@ class OutputField:
         )
         dg = -(xx - one * square) + Ez * x + g * (xx - x**2) + self.noise**2 / 2 - one * xz + half * (x - one * mean)
         db = -(x - one * mean) + Ez - alone_z + half * (1 - none - one - float(N @ ones))
-        slope = (Ez - x) * xs + y * spreads - ones * (b * mean + y * square) + half * (xs - ones * mean)
-        count = (Ez - x) * xs * y + y**2 * spreads / 2 - ones * zzs / 2 + half * (xs * y - ones * zs)
+        slope = (Ez - x) * xs + y * xxs - xs * centre - ones * (b * mean + y * square) + half * (xs - ones * mean)
+        spread = (y**2 * xxs + centre * (centre - 2 * xs * y)) / 2  # half the variance that one more would add
+        count = (Ez - x) * xs * y + spread - ones * zzs / 2 + half * (xs * y - ones * zs)
         return [value, dg, db, N * slope, count]
 
     def _waves(self, g: float, b: float, y: ndarray, N: ndarray, t: Float[ndarray, " k"], step: float) -> list:
@@ -259,9 +295,12 @@ class OutputField:
         none, one, ones = self._rare()
         e0, e1, e2 = self.values.transforms(t * g, 2)
         transform, slope = self.values.transforms(t[:, None] * y, 1)
-        psi = 1 - ps + ps * transform
-        log_slope = ps * slope / psi  # per unit of the argument
-        log = self._log(psi)
+        change = ps * (transform - 1)
+        pooled = self._averages(change, N)
+        whole = 1 + pooled
+        whole[whole == 0] = NEVER  # a zero of the characteristic function
+        log_slope = ps * slope / whole  # per unit of the argument
+        log = self._log(pooled)
         phase = np.exp(1j * t * b - (self.noise * t) ** 2 * g / 2)
         rest = phase * np.exp(log @ N)
         own, own_slope, bent = 1 - p + p * e0, p * e1, p * e2
@@ -277,15 +316,20 @@ class OutputField:
         # sum_k A Re(chi' X) + B Im(phi' X) = Re(F . X) for whatever multiplies all but the one-active patterns.
         F = -1j * (A * own_slope + B * own) * rest
         Q = 1j * B * phase
-        dcounts = ((F @ log) + ones * (Q @ transform)).real
+        more = log if self.pools is None else log + (change - pooled) / whole
+        dcounts = ((F @ more) + ones * (Q @ transform)).real
         dcouplings = N * (((F * t) @ log_slope) + ones * ((Q * t) @ slope)).real
         return [value, dg, db, dcouplings, dcounts]
 
-    def _log(self, psi: Complex[ndarray, "k s"]) -> Complex[ndarray, "k s"]:
-        """The logarithm that is continuous in t; only dense features leave the principal branch."""
-        log = np.log(psi)
+    def _log(self, change: Complex[ndarray, "k s"]) -> Complex[ndarray, "k s"]:
+        """log(1 + change), continuous in t (only dense features leave the principal branch), for N to multiply."""
+        x, y = change.real, change.imag
+        log = np.empty_like(change)
+        square = np.maximum(x * (2 + x) + y * y, NEVER - 1)
+        log.real = 0.5 * np.log1p(square)  # what 1 + change would round off, a million others add up
+        log.imag = np.arctan2(y, 1 + x)
         dense = self.densities > 0.5
-        if dense.any() and len(psi) > 1:
+        if dense.any() and len(log) > 1:
             log.imag[:, dense] = np.unwrap(log.imag[:, dense], axis=0)
         return log
 

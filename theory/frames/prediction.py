@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.frames.bounds import _shape
-from theory.frames.mean_field import CosineLaw, MeanField
+from theory.frames.mean_field import CosineLaw, MeanField, Nodes
 from theory.frames.relaxation import RelaxedRow, relaxed_row
 from theory.model.affine_values import unit_law
 from theory.model.features import one_density
@@ -27,8 +27,10 @@ __all__ = ["EvenFrame", "even_frame", "predict_even_frame"]
 
 # Numbers of stored features that are tried first, in ratios, and how well the best is then bracketed.
 _TRIED, _BRACKET = 9, 0.004
-# Tries in a row that cost more end the list.
-_RISING = 2
+# A loss that twice as many frequencies change by more is none.
+_TRUSTED = 1e-3
+# Tries in a row that cost more end the list; a loss closer than this to the zero model's stores nothing.
+_RISING, _NOTHING = 2, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +169,7 @@ def predict_even_frame(
     TypeError
         If n or m is not a whole number, or the value law not a law.
     ValueError
-        If a number is out of range.
+        If a number is out of range, or the density too small for the loss to be computed to a thousandth.
 
     Notes
     -----
@@ -187,20 +189,27 @@ def predict_even_frame(
     def total(row: RelaxedRow) -> float:
         return row.k * row.loss + (n - row.k) * left_out if row.admissible else np.inf
 
+    def solved(k: float, near: RelaxedRow | None) -> RelaxedRow:
+        found = [] if near is None else [relaxed_row(k, m, field, near, refine=False)]
+        if k <= 2 * m or not found or total(found[0]) > n * left_out * (1 - _NOTHING):
+            found.append(relaxed_row(k, m, field, refine=False))
+        return min(found, key=total)
+
+    # From many to few: a law that many vectors may have, fewer may have too.
     tried: list[RelaxedRow] = []
-    for k in np.unique(np.geomspace(min(n, m), n, _TRIED if n > m else 1).round()):
-        fresh = relaxed_row(float(k), m, field, refine=False)
-        near = [relaxed_row(float(k), m, field, tried[-1], refine=False)] if tried and tried[-1].k > m else []
-        tried.append(min([fresh, *near], key=total))
-        if len(tried) > _RISING and all(total(row) > total(tried[-1 - _RISING]) for row in tried[-_RISING:]):
-            break  # more features cost more and more
-    best = min(range(len(tried)), key=lambda j: total(tried[j]))
-    row, around = tried[best], tried[max(best - 1, 0) : best + 2]
-    row = _narrowed(
-        row, around[0].k, around[-1].k, lambda k, start: relaxed_row(k, m, field, start, refine=False), total
-    )
+    for k in np.unique(np.geomspace(min(n, m), n, _TRIED if n > m else 1).round())[::-1]:
+        tried.append(solved(float(k), tried[-1] if tried else None))
+        best = min(range(len(tried)), key=lambda j: total(tried[j]))
+        if total(tried[best]) < n * left_out / 2 and len(tried) - best > _RISING:
+            break  # most is stored, and fewer features cost more and more
+    around = tried[max(best - 1, 0) : best + 2]
+    row = _narrowed(tried[best], around[-1].k, around[0].k, solved, total)
     whole = {min(max(round(end), 1), n) for end in (np.floor(row.k), np.ceil(row.k))}
-    return _frame(n, m, field, min((relaxed_row(float(k), m, field, row) for k in whole), key=total), size)
+    row = min((relaxed_row(float(k), m, field, row) for k in whole), key=total)
+    other = relaxed_row(row.k, m, field, refine=False)  # from afar, lest one valley was followed past a deeper one
+    if total(other) < total(row):
+        row = min(row, relaxed_row(row.k, m, field, other), key=total)
+    return _frame(n, m, field, row, size)
 
 
 def _narrowed(
@@ -210,20 +219,24 @@ def _narrowed(
     solve: Callable[[float, RelaxedRow], RelaxedRow],
     total: Callable[[RelaxedRow], float],
 ) -> RelaxedRow:
-    """Golden section on log k, each solution starting from the best so far."""
-    ratio = (np.sqrt(5) - 1) / 2
-    ends = [np.log(low), np.log(high)]
-    inner: list[RelaxedRow | None] = [None, None]
-    while ends[1] - ends[0] > _BRACKET:
-        span = ends[1] - ends[0]
-        places = (ends[1] - ratio * span, ends[0] + ratio * span)
-        both = [old or solve(float(np.exp(x)), row) for old, x in zip(inner, places, strict=True)]
-        row = min([row, *both], key=total)
-        if total(both[0]) < total(both[1]):
-            ends[1], inner = places[1], [None, both[0]]
-        else:
-            ends[0], inner = places[0], [both[1], None]
-    return row
+    """Brent's method on log k, each solution starting from the best so far; an end is left only if a step pays."""
+    from scipy.optimize import minimize_scalar
+
+    if row.k in (low, high) and high > low:
+        inwards = row.k * np.exp(_BRACKET if row.k == low else -_BRACKET)
+        if total(solve(inwards, row)) >= total(row):
+            return row
+    best = row
+
+    def at(x: float) -> float:
+        nonlocal best
+        new = solve(float(np.exp(x)), best)
+        best = min(best, new, key=total)
+        return total(new)
+
+    if high > low:
+        minimize_scalar(at, bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": _BRACKET})
+    return best
 
 
 def _field(m: int, density: ArrayLike, values: ValueLaw | str, noise: float) -> tuple[MeanField, float]:
@@ -237,6 +250,15 @@ def _field(m: int, density: ArrayLike, values: ValueLaw | str, noise: float) -> 
 
 
 def _frame(n: int, m: int, field: MeanField, row: RelaxedRow, size: float) -> EvenFrame:
+    seen = MeanField(field.density, row.k - 1, field.values, field.noise)
+    nodes = seen.nodes(row.coupling, row.bias, row.law)  # as many as the loss needs, not as a search can afford
+    exact = seen.loss(row.coupling, row.bias, row.law, nodes).value
+    twice = seen.loss(row.coupling, row.bias, row.law, Nodes(nodes.step, 2 * nodes.count)).value
+    if abs(exact - twice) > _TRUSTED * max(exact, _TRUSTED * field.unrepresented):
+        raise ValueError(
+            f"the loss of {n} features of density {field.density:g} in {m} dimensions needs more frequencies than the "
+            "prediction takes; try a density that is not as small"
+        )
     return EvenFrame(
         n=n,
         m=m,
@@ -245,6 +267,6 @@ def _frame(n: int, m: int, field: MeanField, row: RelaxedRow, size: float) -> Ev
         norm=float(np.sqrt(row.coupling)),
         bias=size * row.bias,
         law=row.law,
-        stored_loss=size**2 * row.loss,
+        stored_loss=size**2 * exact,
         left_out_loss=size**2 * field.unrepresented,
     )

@@ -1,11 +1,14 @@
 """The best law of cosines that k unit vectors in m dimensions could have: the relaxed coupling law of an even frame.
 
 Over the squared norm g, the bias b and the law mu of cosines the loss of one output (theory.frames.mean_field) is
-minimised under Delsarte's inequalities (theory.frames.gegenbauer) of the first few degrees. The minimum has few
-cosines, as the vertices of a linear programme do: their places and weights are moved together (SLSQP), then a price is
-put on every other cosine, the cheapest is let in, and so on until none would lower the loss.
+minimised under Delsarte's inequalities (theory.frames.gegenbauer) of the first few degrees. In the law the loss is
+nearly linear where features are sparse: linear programmes over a grid of cosines, with prices to first order, and
+descents of norm and bias take turns until neither gains. The minimum has few cosines, as the vertices of a linear
+programme do: their places and weights are moved together (SLSQP) at the end, then a price is put on every other cosine,
+the cheapest is let in, and so on until none would lower the loss.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,21 +25,31 @@ __all__ = ["DEGREES", "RelaxedRow", "even_starts", "relaxed_row", "sphere_law", 
 # Delsarte's inequalities up to this degree; more change nothing at n = 400, m = 30 (tests).
 DEGREES = 10
 # Cosines to which a price is put, and what one must promise, relative to the loss of a feature left out, to be let in.
-_PRICED, _PROMISE, _ROUNDS = 401, 1e-7, 12
-# Weights below this are none; cosines closer than this, in units of the Welch bound, are one.
-_NO_WEIGHT, _SAME = 1e-9, 1e-3
+_PRICED, _PROMISE, _ROUNDS = {True: 401, False: 121}, 1e-7, 12
+# Weights below this are none; cosines closer than this, in units of the Welch bound, are one, and on a grid perhaps.
+_NO_WEIGHT, _SAME, _NEIGHBOURS = 1e-9, 1e-3, 0.1
 # Of log g and b / g.
 _BOUNDS = ((-8.0, 4.0), (-20.0, 20.0))
+# Their unit: the first step of L-BFGS has length 1, and longer ones leave the basin.
+_UNIT = 0.05
 # Shares of the negative cosines in the laws to begin with.
 _SHARES = (0.4, 0.06)
 # Inequalities that are missed by less hold.
 _ADMISSIBLE = 1e-6
 # Cosines of Gauss's quadrature; from so many dimensions on those of a normal law.
 _GAUSS, _HERMITE = 6, 300
-# Accuracy of the losses, in units of the zero model's, and the most nodes for it; steps of a descent, and the changes
-# of the loss at which it ends where further cosines are let in, and where they are not.
-_ACCURACY, _MOST_NODES, _STEPS = 1e-7, 2**12, 80
+# Accuracy of the losses in units of the zero model's where further cosines are let in, and where they are not; the most
+# nodes for it; steps of a descent, and the changes of the loss at which it ends.
+_ACCURACY, _MOST_NODES, _STEPS = {True: 1e-7, False: 1e-6}, 2**12, 80
 _CHANGE = {True: 1e-11, False: 1e-8}
+# Evaluations after which a descent is cut short: line searches along many inequalities at once may not end.
+_EVALUATIONS = 160
+# Most turns of linear programmes and descents; the gain, relative to the loss, at which they end (and to what part of a
+# feature left out at least); parts of a new law that are tried; finer cosines around each of the last law's, per
+# spacing; what decides between equal prices.
+_TURNS, _GAIN, _SMALL, _PARTS, _FINER, _TIE = 8, {True: 1e-5, False: 1e-4}, 0.01, (1.0, 0.4, 0.1), 8, 1e-6
+# A loss closer to that of a feature left out is no representation, and all laws are equal.
+_NOTHING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +120,9 @@ def relaxed_row(
     field = MeanField(field.density, k - 1, field.values, field.noise)
     search = _Search(k, m, field, degrees, refine)
     starts = even_starts(k, m) if start is None else [(start.coupling, start.bias, start.law)]
-    found = [search.descend(*one) for one in starts]
+    found = [search.alternate(*one) for one in starts]
     best = min(found, key=lambda row: row.loss if row.admissible else np.inf)
-    return search.refined(best) if refine else best
+    return search.refined(search.moved(best)) if refine else best
 
 
 def even_starts(k: float, m: int) -> list[tuple[float, float, CosineLaw]]:
@@ -130,9 +143,12 @@ def even_starts(k: float, m: int) -> list[tuple[float, float, CosineLaw]]:
     """
     if k <= m:
         return [(1.0, 0.0, CosineLaw(np.zeros(1), np.ones(1)))]
+    pairs = (1.0, 0.0, CosineLaw(np.array([-1.0, 0.0]), np.array([1 / (k - 1), 1 - 1 / (k - 1)])))
+    last = [pairs] if k <= 2 * m else []
     if k > m * m / 4:  # too many for two cosines: those of Gauss's quadrature on the sphere fulfil all inequalities
-        places, weights = sphere_law(m)
-        return [(1.3, -0.3, CosineLaw(places, weights)), (m / k, 0.0, CosineLaw(places, weights))]
+        law = CosineLaw(*sphere_law(m))
+        high = min(3 * np.sqrt((k - m) / (m * (k - 1))), 3 / 13)
+        return [(1 / (1 - high), -high / (1 - high), law), (m / k, 0.0, law), *last]
     mean, square = -1 / (k - 1), (k - m) / (m * (k - 1))
     spread = np.sqrt(max(square - mean**2, 0.0))
     found = []
@@ -141,9 +157,7 @@ def even_starts(k: float, m: int) -> list[tuple[float, float, CosineLaw]]:
         high = min(mean + spread * np.sqrt(share / (1 - share)), 1.0)
         g = 1 / (1 - min(max(high, 0.0), 0.6))
         found.append((g, -(g - 1), CosineLaw(np.array([low, high]), np.array([share, 1 - share]))))
-    if k <= 2 * m:  # antipodal pairs
-        found.append((1.0, 0.0, CosineLaw(np.array([-1.0, 0.0]), np.array([1 / (k - 1), 1 - 1 / (k - 1)]))))
-    return found
+    return found + last
 
 
 def sphere_law(m: int) -> tuple[ndarray, ndarray]:
@@ -177,6 +191,7 @@ class _Search:
         # Inequalities in units of what random directions would miss them by, or of their right-hand side.
         unit = np.sqrt(harmonics(m, degrees))[1:]
         self.unit = np.minimum(unit, max(k - 1, 1.0))
+        self.bound = np.sqrt(max(k - m, 0) / (m * max(k - 1, 1e-12)))  # the Welch bound
 
     def constraints(self, cosines: ndarray, weights: ndarray) -> tuple[ndarray, ndarray, ndarray]:
         """Slacks of the inequalities, and their derivatives in cosines and weights."""
@@ -185,20 +200,55 @@ class _Search:
         slack = P @ weights + 1 / max(self.k - 1, 1e-12)
         return self.unit * slack, self.unit[:, None] * slope * weights, self.unit[:, None] * P
 
-    def descend(self, g: float, b: float, law: CosineLaw, degrees: int | None = None) -> RelaxedRow:
-        """Move norm, bias, cosines and weights downhill together."""
+    def descend(self, g: float, b: float, law: CosineLaw, fixed: bool = False) -> RelaxedRow:
+        """Move norm, bias, cosines and weights downhill together, or with a fixed law norm and bias alone."""
         nodes = self._nodes(g, b, law)
         for _ in range(4):
-            g, b, law = self._slsqp(g, b, law, nodes)
+            g, b, law = self._two(g, b, law, nodes) if fixed else self._slsqp(g, b, law, nodes)
             needed = self._nodes(g, b, law)
             if needed.step >= nodes.step * 0.999 and needed.count * needed.step <= nodes.count * nodes.step * 1.001:
                 break
-            nodes = Nodes(min(nodes.step, needed.step), 0)
-            nodes = Nodes(nodes.step, int(np.ceil(needed.count * needed.step / nodes.step)))
-        return self._row(g, b, law, nodes)
+            step = min(nodes.step, needed.step)
+            nodes = Nodes(step, min(int(np.ceil(needed.count * needed.step / step)), _MOST_NODES))
+        return self._row(g, b, law, needed)
+
+    def alternate(self, g: float, b: float, law: CosineLaw) -> RelaxedRow:
+        """Take turns of linear programmes for the law and descents of norm and bias, as long as they gain."""
+        row = self.descend(g, b, law, fixed=True)
+        for _ in range(_TURNS if self.k > self.m else 0):
+            if row.admissible and row.loss > (1 - _NOTHING) * self.field.unrepresented:
+                break
+            law, promise, _ = self._programme(row)
+            least = self._least(row)
+            if row.admissible and promise > -least:
+                break
+            before, row = row, self._towards(row, law)
+            if before.admissible and row.loss > before.loss - least:
+                return min(before, row, key=lambda one: one.loss)
+        return row
+
+    def _least(self, row: RelaxedRow) -> float:
+        """A gain worth a turn."""
+        return _GAIN[self.fine] * max(row.loss, _SMALL * self.field.unrepresented)
+
+    def _towards(self, row: RelaxedRow, law: CosineLaw) -> RelaxedRow:
+        """Mix in as much of another law as lowers the loss."""
+        for part in _PARTS:
+            cosines = np.r_[row.law.cosines, law.cosines]
+            weights = np.r_[(1 - part) * row.law.weights, part * law.weights]
+            mixed = tidied(CosineLaw(cosines, weights), _SAME * self.bound)
+            better = self.descend(row.coupling, row.bias, mixed, fixed=True)
+            if better.loss < row.loss or not row.admissible:
+                break
+        return better
+
+    def moved(self, row: RelaxedRow) -> RelaxedRow:
+        """Move everything downhill together, neighbours on the grid as one, if that helps."""
+        better = self.descend(row.coupling, row.bias, tidied(row.law, _NEIGHBOURS * self.bound))
+        return better if better.admissible and better.loss < row.loss else row
 
     def _nodes(self, g: float, b: float, law: CosineLaw) -> Nodes:
-        nodes = self.field.nodes(g * 1.1, b, law, _ACCURACY)
+        nodes = self.field.nodes(g * 1.1, b, law, _ACCURACY[self.fine])
         return Nodes(nodes.step, min(nodes.count, _MOST_NODES))
 
     def _row(self, g: float, b: float, law: CosineLaw, nodes: Nodes) -> RelaxedRow:
@@ -210,8 +260,8 @@ class _Search:
         s = len(law.cosines)
         if self.k <= 1 or self.k <= self.m:
             return self._two(g, b, law, nodes)
-        # Cosines in units of the Welch bound.
-        unit = np.sqrt((self.k - self.m) / (self.m * (self.k - 1)))
+        unit = self.bound
+        evaluations, last = 0, np.r_[np.log(g), b / g, law.cosines / unit, law.weights]
 
         def split(x: ndarray) -> tuple[float, float, CosineLaw]:
             weights = np.maximum(x[2 + s :], 0.0)
@@ -219,6 +269,10 @@ class _Search:
             return g, g * float(x[1]), CosineLaw(np.clip(x[2 : 2 + s] * unit, -1, 1), weights)
 
         def loss(x: ndarray) -> tuple[float, ndarray]:
+            nonlocal evaluations
+            evaluations += 1
+            if evaluations > _EVALUATIONS:
+                raise StopIteration
             g, b, law = split(x)
             row = self.field.loss(g, b, law, nodes)
             gradient = np.r_[row.dg * g + row.db * b, row.db * g, row.dcosines * unit, row.dweights]
@@ -234,78 +288,90 @@ class _Search:
             return np.c_[np.zeros((len(in_cosines), 2)), in_cosines * unit, in_weights]
 
         one = np.r_[np.zeros(2 + s), np.ones(s)]
-        found = minimize(  # type: ignore[call-overload]
-            loss,
-            np.r_[np.log(g), b / g, law.cosines / unit, law.weights],
-            jac=True,
-            method="SLSQP",
-            bounds=[
-                *_BOUNDS,
-                *[(-1 / unit, 1 / unit)] * s,
-                *[(0, 1)] * s,
-            ],
-            constraints=[
-                {"type": "eq", "fun": lambda x: x[2 + s :].sum() - 1, "jac": lambda x: one},
-                {"type": "ineq", "fun": slack, "jac": slack_slope},
-            ],
-            options={"maxiter": _STEPS, "ftol": _CHANGE[self.fine]},
-        )
-        g, b, law = split(found.x)
+
+        def keep(x: ndarray) -> None:
+            nonlocal last
+            last = x.copy()
+
+        with suppress(StopIteration):
+            last = minimize(  # type: ignore[call-overload]
+                loss,
+                last,
+                jac=True,
+                method="SLSQP",
+                bounds=[*_BOUNDS, *[(-1 / unit, 1 / unit)] * s, *[(0, 1)] * s],
+                constraints=[
+                    {"type": "eq", "fun": lambda x: x[2 + s :].sum() - 1, "jac": lambda x: one},
+                    {"type": "ineq", "fun": slack, "jac": slack_slope},
+                ],
+                callback=keep,
+                options={"maxiter": _STEPS, "ftol": _CHANGE[self.fine]},
+            ).x
+        g, b, law = split(last)
         return g, b, tidied(law, _SAME * unit)
 
     def _two(self, g: float, b: float, law: CosineLaw, nodes: Nodes) -> tuple[float, float, CosineLaw]:
         """Norm and bias alone, where vectors can be orthogonal."""
 
         def loss(x: ndarray) -> tuple[float, ndarray]:
+            x = x * _UNIT
             g, b = float(np.exp(x[0])), float(np.exp(x[0]) * x[1])
             row = self.field.loss(g, b, law, nodes)
-            return row.value / self.scale, np.array([row.dg * g + row.db * b, row.db * g]) / self.scale
+            return row.value / self.scale, _UNIT * np.array([row.dg * g + row.db * b, row.db * g]) / self.scale
 
-        found = minimize(loss, [np.log(g), b / g], jac=True, method="L-BFGS-B", bounds=_BOUNDS)
-        return float(np.exp(found.x[0])), float(np.exp(found.x[0]) * found.x[1]), law
+        x, limits = np.array([np.log(g), b / g]) / _UNIT, np.array(_BOUNDS) / _UNIT
+        options = {"ftol": _CHANGE[self.fine]}
+        found = minimize(loss, x, jac=True, method="L-BFGS-B", bounds=limits, options=options)  # type: ignore[call-overload]
+        x = found.x * _UNIT
+        return float(np.exp(x[0])), float(np.exp(x[0]) * x[1]), law
 
     def refined(self, row: RelaxedRow) -> RelaxedRow:
         """Let in the cosine that promises most, until none promises anything."""
         if self.k <= self.m:
             return row
         for _ in range(_ROUNDS):
-            cosine, promise = self._price(row)
+            _, promise, cosine = self._programme(row)
             if promise > -_PROMISE * self.scale:
                 break
             law = row.law
             share = 1e-3
             wider = CosineLaw(np.r_[law.cosines, cosine], np.r_[law.weights * (1 - share), share])
             better = self.descend(row.coupling, row.bias, wider)
-            if not better.admissible or better.loss >= row.loss - 1e-9 * self.scale:
+            if not better.admissible or better.loss >= row.loss:
                 break
-            row = better
+            before, row = row, better
+            if before.loss - row.loss < 0.001 * self._least(row):
+                break
         return row
 
-    def _price(self, row: RelaxedRow) -> tuple[float, float]:
-        """The newcomer of most weight in the linear programme over all laws, and what it promises to first order."""
+    def _programme(self, row: RelaxedRow) -> tuple[CosineLaw, float, float]:
+        """Solve the linear programme over all laws: the best, what it promises, and its newcomer of most weight."""
         from scipy.optimize import linprog
 
-        unit = np.sqrt((self.k - self.m) / (self.m * (self.k - 1)))
-        cosines = np.unique(np.r_[_grid(unit), row.law.cosines])
+        law = row.law
+        cosines = np.unique(np.r_[self._grid(law.cosines), law.cosines])
         weights = np.zeros(len(cosines))
-        weights[np.searchsorted(cosines, row.law.cosines)] = row.law.weights
-        law = CosineLaw(cosines, weights)
-        cost = self.field.loss(row.coupling, row.bias, law, self._nodes(row.coupling, row.bias, row.law)).dweights
+        weights[np.searchsorted(cosines, law.cosines)] = law.weights
+        nodes = self._nodes(row.coupling, row.bias, law)
+        cost = self.field.loss(row.coupling, row.bias, CosineLaw(cosines, weights), nodes).dweights
         _, _, P = self.constraints(cosines, weights)
-        limit = self.unit / (self.k - 1)
-        found = linprog(cost / self.scale, A_ub=-P, b_ub=limit, A_eq=np.ones((1, len(cosines))), b_eq=[1.0])
+        price = cost / max(row.loss, 1e-300) + _TIE * (cosines / self.bound) ** 2
+        limit, one = self.unit / (self.k - 1), np.ones((1, len(cosines)))
+        found = linprog(price, A_ub=-P, b_ub=limit, A_eq=one, b_eq=[1.0])
         if found.x is None:
-            return 0.0, 0.0
-        promise = float(cost @ found.x - cost @ weights)
-        new = np.where(np.isin(cosines, row.law.cosines), 0.0, found.x)
-        return float(cosines[np.argmax(new)]), promise
+            return law, 0.0, 0.0
+        kept = found.x > 0
+        promise = float(cost @ (found.x - weights))
+        new = np.where(np.isin(cosines, law.cosines), 0.0, found.x)
+        return CosineLaw(cosines[kept], found.x[kept]), promise, float(cosines[np.argmax(new)])
 
-
-def _grid(unit: float) -> Float[ndarray, " s"]:
-    """Cosines from -1 to 1, spaced evenly near 0 and in ratios beyond the Welch bound."""
-    x = np.linspace(-1, 1, _PRICED)
-    a = np.arcsinh(1 / unit)
-    return np.asarray(np.clip(np.sinh(a * x) * unit, -1, 1))
+    def _grid(self, cosines: Float[ndarray, " s"]) -> Float[ndarray, " t"]:
+        """Cosines from -1 to 1, even near 0 and in ratios beyond the Welch bound, and finer ones around given ones."""
+        count, unit = _PRICED[self.fine], self.bound
+        a = np.arcsinh(1 / unit)
+        spacing = 2 * a / (count - 1) * np.sqrt(cosines**2 + unit**2)
+        fine = cosines + np.arange(-_FINER, _FINER + 1)[:, None] / _FINER * spacing
+        return np.asarray(np.clip(np.r_[np.sinh(a * np.linspace(-1, 1, count)) * unit, fine.ravel()], -1, 1))
 
 
 def tidied(law: CosineLaw, close: float) -> CosineLaw:

@@ -88,7 +88,9 @@ _FEW = (10, 15, 25, 39)
 CASES = (
     *(ScalingCase(300, m, predicted=predicted) for m in _FEW for predicted in (True, False)),
     *(ScalingCase(1000, 10, predicted=predicted) for predicted in (True, False)),
-    ScalingCase(1000, 25, predicted=True),
+    *(ScalingCase(1000, m, predicted=True) for m in (25, 63, 100)),
+    *(ScalingCase(10**4, m, predicted=True) for m in (100, 300, 1000)),
+    *(ScalingCase(10**6, m, predicted=True) for m in (1000, 3000, 10**4)),
     ScalingCase(1000, 10, 0.0),
     *(ScalingCase(300, m, 0.0) for m in _FEW[:2]),
     ScalingCase(300, 10, 0.5),
@@ -98,10 +100,10 @@ CASES = (
 FURTHER = (
     ScalingCase(300, 10, 0.0, 1e-3),
     *(ScalingCase(300, m, alpha) for m in _FEW[1:] for alpha in (0.0, 0.5)),
-    *(ScalingCase(300, m, 0.0, predicted=True) for m in (10, 25)),
-    *(ScalingCase(1000, m, predicted=predicted) for m in (25, 63, 100) for predicted in (True, False)),
+    *(ScalingCase(n, m, 0.0, predicted=True) for n, m in ((300, 10), (300, 15), (1000, 10))),
+    *(ScalingCase(1000, m) for m in (25, 63, 100)),
     *(ScalingCase(1000, m, alpha) for m in (25, 63) for alpha in (0.0, 0.5, 1.0)),
-    *(ScalingCase(n, m, predicted=True) for n in (10**4, 10**6) for m in (30, 100, 300)),
+    *(ScalingCase(n, m, predicted=True) for n, m in ((10**4, 30), (10**6, 300))),
 )
 
 

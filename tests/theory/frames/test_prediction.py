@@ -108,20 +108,99 @@ def test_every_law_of_values_and_noise_has_a_prediction(values: object, noise: f
     assert frame.loss < exact.value < 60 * frame.left_out_loss * 1.5
 
 
-def test_no_cosine_outside_the_support_promises_less() -> None:
+@pytest.mark.parametrize(("k", "m", "p"), [(170, 30, 0.05), (332, 10, 1e-3), (10**6, 1000, 1e-6)])
+def test_no_cosine_outside_the_support_promises_less(k: int, m: int, p: float) -> None:
     """First-order optimality in the law, by a linear programme on another grid than the one used to find it."""
     from scipy.optimize import linprog
 
     from theory.frames.mean_field import CosineLaw
 
-    row = relaxed_row(170.0, 30, MeanField(0.05, 0.0))
+    row = relaxed_row(float(k), m, MeanField(p, 0.0))
     grid = np.unique(np.r_[np.linspace(-1, 1, 3001), row.law.cosines])
     weights = np.zeros(len(grid))
     weights[np.searchsorted(grid, row.law.cosines)] = row.law.weights
-    cost = MeanField(0.05, 169.0).loss(row.coupling, row.bias, CosineLaw(grid, weights)).dweights
-    P = gegenbauer(30, 10, grid)[0][1:]
-    best = linprog(cost, A_ub=-P, b_ub=np.full(10, 1 / 169), A_eq=np.ones((1, len(grid))), b_eq=[1.0])
-    assert cost @ weights - best.fun < 1e-6 * 0.05 / 3
+    field, law = MeanField(p, k - 1.0), CosineLaw(grid, weights)
+    nodes = field.nodes(row.coupling, row.bias, row.law)
+    cost = field.loss(row.coupling, row.bias, law, nodes).dweights
+    unit = np.sqrt(harmonics(m, 10))[1:]  # P_d are of the size of one over this
+    P = gegenbauer(m, 10, grid)[0][1:] * unit[:, None]
+    price = cost / (p / 3)
+    best = linprog(price, A_ub=-P, b_ub=unit / (k - 1), A_eq=np.ones((1, len(grid))), b_eq=[1.0])
+    assert price @ weights - best.fun < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("active", [0.1, 1.0, 100.0])
+@pytest.mark.parametrize(("n", "m"), [(10**4, 10), (10**6, 1000), (10**6, 10**5), (10**4, 5000)])
+def test_few_active_of_very_many(n: int, m: int, active: float) -> None:
+    """Below the models that store nothing or m orthogonal features; more active features cost more of each."""
+    frame = predict_even_frame(n, m, active / n)
+    assert m < frame.k <= n
+    assert 0 < frame.loss < (n - m) * frame.left_out_loss
+    assert 1 <= frame.norm**2 < 5
+    P = gegenbauer(m, 10, frame.law.cosines)[0][1:]
+    missed = np.sqrt(harmonics(m, 10))[1:] * (P @ frame.law.weights + 1 / (frame.k - 1))
+    assert missed.min() > -1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("p", [1e-3, 1e-5])
+def test_antipodal_pairs_of_very_many_rare_features(p: float) -> None:
+    """Twice as many as dimensions: two features of a pair disturb each other if both are active, E (x - y)^2 = 1/6."""
+    n = 10**6
+    assert_allclose(even_frame(n, n // 2, p).loss, n * p**2 / 6, rtol=2e-2 if p < 1e-4 else 5e-3)
+
+
+@pytest.mark.slow
+def test_a_million_features_against_samples() -> None:
+    """Numbers of active features at each cosine are Poisson; the own feature apart, lest it be active too rarely."""
+    frame = even_frame(10**6, 1000, 1e-5)
+    g, b, p, rng = frame.norm**2, frame.bias, 1e-5, np.random.default_rng(1)
+    seen = g * frame.law.cosines
+    others, own = [], []
+    for _ in range(20):
+        count = rng.poisson(p * 10**6 * frame.law.weights, (400_000, len(seen)))
+        z = np.full(len(count), b)
+        for value, number in zip(seen, count.T, strict=True):
+            for j in range(1, int(number.max()) + 1):
+                z += value * rng.random(len(count)) * (number >= j)
+        u = rng.random(len(count))
+        others.append((np.maximum(z, 0) ** 2).mean())
+        own.append(((u - np.maximum(z + g * u, 0)) ** 2).mean())
+    parts = (1 - p) * np.array(others) + p * np.array(own)
+    assert abs(parts.mean() - frame.stored_loss) < 4 * parts.std() / np.sqrt(len(parts) - 1)
+    assert parts.std() / np.sqrt(len(parts)) < 0.02 * frame.stored_loss  # it could tell
+
+
+@pytest.mark.parametrize("step", [1.0, 1.1])
+def test_what_one_rounds_off_a_million_do_not_add_up(step: float) -> None:
+    """log(1 + p (e - 1)) to the last digit of p: two rules for the frequencies would differ by half a thousandth."""
+    from theory.frames.mean_field import CosineLaw, Nodes
+
+    field = MeanField(1e-6, 1e6 - 1)
+    law = CosineLaw(np.array([-1, -(1e-1**1.5), 1e-1**1.5]), np.array([1e-6, 0.4999995, 0.4999995]))
+    nodes = field.nodes(1.2069, -0.1481, law)
+    other = Nodes(nodes.step / (1 + 0.07 * step), 2 * nodes.count)
+    losses = [field.loss(1.2069, -0.1481, law, some).value for some in (nodes, other)]
+    assert_allclose(*losses, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_million_rare_features_are_all_stored_and_cost_less_in_more_dimensions() -> None:
+    frames = [predict_even_frame(10**6, m, 1e-6) for m in (1000, 3000, 10**4)]
+    assert [frame.k for frame in frames] == [10**6] * 3
+    slopes = np.diff(np.log([frame.loss for frame in frames])) / np.diff(np.log([1000, 3000, 10**4]))
+    assert (slopes < -1).all()
+    assert (slopes > -2).all()
+
+
+@pytest.mark.timing
+def test_a_million_features_take_seconds() -> None:
+    import time
+
+    start = time.process_time()
+    predict_even_frame(10**6, 1000, 1e-6)
+    assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize("m", [2, 3, 8, 22])

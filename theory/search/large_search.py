@@ -36,7 +36,7 @@ __all__ = ["Found", "Start", "search_large"]
 _ROUGH, _SEARCH, _RESULT = 1e-3, 1e-4, 1e-7
 # Steps of the first round; rounds in which numbers of stored features between the best are tried; steps of the later
 # rounds, and starts that take part; steps of the last.
-_FIRST_STEPS, _BETWEEN, _STEPS, _LEFT, _LAST_STEPS = 40, 2, (120, 300), (4, 2), 240
+_FIRST_STEPS, _BETWEEN, _STEPS, _LEFT, _LAST_STEPS = 40, 2, (100, 200), (4, 2), 200
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ Features that a start does not store stay out of its first descents, and are giv
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -32,11 +32,12 @@ from theory.tools.parallel import Workers
 
 __all__ = ["Found", "Start", "search_large"]
 
-# Relative accuracy of losses while starts compete, of the last descents, and of the result.
+# Relative accuracy of losses while starts compete, of the last descent (of all of the best start's where Hessians are
+# cheap), and of the result.
 _ROUGH, _SEARCH, _RESULT = 1e-3, 1e-4, 1e-7
 # Steps of the first round; rounds in which numbers of stored features between the best are tried; steps of the later
-# rounds, and starts that take part; steps of the last.
-_FIRST_STEPS, _BETWEEN, _STEPS, _LEFT, _LAST_STEPS = 40, 2, (100, 200), (4, 2), 200
+# rounds, and starts that take part; steps of the best, and of the last descent.
+_FIRST_STEPS, _BETWEEN, _STEPS, _LEFT, _BEST_STEPS, _LAST_STEPS = 40, 2, (100, 200), (4, 2), 160, 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +96,11 @@ def search_large(
         for steps, left in zip(_STEPS, _LEFT, strict=True):
             race.run(race.lowest(left), steps, rng)
             bar.update()
-        point, value = race.finished(_LAST_STEPS, rng)
+        point, value = race.finished(_BEST_STEPS, rng)
         bar.update()
-        loss = LargeLoss(problem, _SEARCH, workers).beside(value)
+        loss = race.closer.beside(value)
         point, value, helped = improved_by_exchanges(loss, point, value, rng)
-        point = _polished(loss, point, rng)
+        point = _polished(loss, point, value, rng)
         bar.update()
     # Losses are known better now: a given start may have been the best after all.
     result = LargeLoss(problem, _RESULT)
@@ -110,11 +111,11 @@ def search_large(
     return Found(W, b, *known[best], race.record(value, not helped))
 
 
-def _polished(loss: LargeLoss, x: Float[ndarray, " d"], rng: np.random.Generator) -> Float[ndarray, " d"]:
-    """Run the best down once more with the loss's full accuracy, where Hessians are cheap."""
-    if not loss.newton:
-        return x
-    return settle(Landscape(loss.problem, _RESULT), x[None], rng, GRADIENT).x[0]
+def _polished(loss: LargeLoss, x: Float[ndarray, " d"], value: float, rng: np.random.Generator) -> Float[ndarray, " d"]:
+    """Run the best down once more: with the loss's full accuracy where Hessians are cheap."""
+    if loss.newton:
+        return settle(Landscape(loss.problem, _RESULT), x[None], rng, GRADIENT).x[0]
+    return descended(LargeLoss(loss.problem, _SEARCH).beside(value), x[None], _LAST_STEPS, rng)[0][0]
 
 
 class _Race:
@@ -126,6 +127,11 @@ class _Race:
         self.x: list[ndarray] = []
         self.values: list[float] = []
         self.reference = np.inf
+
+    @property
+    def closer(self) -> LargeLoss:
+        """The loss for the best: more accurate where that is cheap."""
+        return replace(self.loss, rtol=_SEARCH) if self.loss.newton else self.loss
 
     def enter(self, starts: Sequence[Start], rng: np.random.Generator) -> None:
         """Begin with more starts."""
@@ -158,9 +164,9 @@ class _Race:
             self.x[k], self.values[k] = point, float(value)
 
     def finished(self, steps: int, rng: np.random.Generator) -> tuple[Float[ndarray, " d"], float]:
-        """Run the best down, with all features and more accurately."""
+        """Run the best down, with all features."""
         (best,) = self.lowest(1)
-        loss = LargeLoss(self.loss.problem, _SEARCH, self.loss.workers).beside(self.values[best])
+        loss = self.closer.beside(self.values[best])
         before = loss(self.x[best])[0]
         (x,), (value,) = descended(loss, stored_again(loss, self.x[best], rng)[None], steps, rng)
         if value >= before:  # small columns do not always help

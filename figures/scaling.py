@@ -7,7 +7,7 @@ falls as 1/m whatever the law of p, in weak superposition as the frequency of th
 squared overlap is (n - m)/(m (n - 1)). Here stand the best losses: of models found by descents of the exact loss (dots;
 upper bounds with a certified error), and predicted by relaxed frames (lines) up to a million features.
 
-(a) Equal features, in units of the zero model's loss. Grey: falling as 1/m.
+(a) Equal features, in units of the zero model's loss, with the exponents fitted. Grey: falling as 1/m.
 (b) Power laws. Dashed: the loss of the model that stores the first m features alone, the frequency tail.
 (c) The exponent between neighbouring numbers of dimensions: where the regimes change.
 (d) Mean squared cosine of two stored features, in units of (n - m)/(m (n - 1)): 1 if all n share evenly.
@@ -185,7 +185,9 @@ def _style(one: Series) -> dict[str, object]:
 
 def _draw_losses(axes: "Axes", one: Series, colour: str) -> None:
     m, rows = one.rows["m"].values, one.rows
-    axes.plot(m, rows["loss"] / rows["zero"], color=colour, label=one.name, **_style(one))  # type: ignore[arg-type]
+    fit = one.exponent
+    label = one.name if fit is None else f"{one.name}: {fit[0]:.2f} ± {fit[1]:.2f}"
+    axes.plot(m, rows["loss"] / rows["zero"], color=colour, label=label, **_style(one))  # type: ignore[arg-type]
     if one.alpha > -1 and not one.decay and not one.predicted:
         axes.plot(m, rows["tail"] / rows["zero"], color=colour, **_TAIL)  # type: ignore[arg-type]
 
@@ -209,14 +211,11 @@ def _guide(axes: "Axes", equal: list[Series]) -> None:
 
 
 def _title(laws: list[Series]) -> str:
-    """The fitted exponents of equal features' best losses."""
-    fitted = [(one, one.exponent) for one in laws if one.alpha == -1]
-    told = [
-        f"{fit[0]:.2f} ± {fit[1]:.2f} (n = {_number(one.n)}, {'predicted' if one.predicted else 'found'})"
-        for one, fit in fitted
-        if fit is not None
-    ]
-    return "The best loss of equal features falls as m to the power of minus " + ", ".join(told)
+    """Between which exponents equal features' best losses fall."""
+    local = np.concatenate([one.local[1] for one in laws if one.alpha == -1])
+    return (
+        f"The best loss of equal features falls as m to the power of minus {local.min():.1f} to minus {local.max():.1f}"
+    )
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:

@@ -44,5 +44,8 @@ def test_the_picture_tells_the_exponents(data: xr.Dataset) -> None:
     figure = draw(data)
     assert len(figure.axes) == 4
     exponent, error = _law(data, -1, True).exponent or (np.nan, np.nan)
-    assert f"{exponent:.2f} ± {error:.2f} (n = 60, predicted)" in figure.get_suptitle()
+    told = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]  # type: ignore[union-attr]
+    assert f"n = 60, equal, predicted: {exponent:.2f} ± {error:.2f}" in told
+    steepest = max(_law(data, -1, predicted).local[1].max() for predicted in (False, True))
+    assert f"to minus {steepest:.1f}" in figure.get_suptitle()
     assert judge(data) == []

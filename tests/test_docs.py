@@ -70,3 +70,15 @@ def test_the_table_of_questions_leads_to_files_that_answer_them() -> None:
             folder = path.parent
         if question in ANSWERS:
             assert ANSWERS[question] in (ROOT / files[0]).read_text("utf-8"), question
+
+
+def test_the_numbers_that_pages_say_are_kept_are_there() -> None:
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(r"`([\w./]+\.(?:nc|csv|json))`", page.read_text("utf-8"))
+    }
+    assert len(named) > 5
+    for page, name in named:
+        assert (ROOT / name).is_file() or (ROOT / "docs" / name).is_file(), (page, name)

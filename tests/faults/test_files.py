@@ -97,6 +97,17 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
     assert "cannot write" in refused(module, [*arguments, "--output", "/proc/nowhere"], capsys)
 
 
+@pytest.mark.parametrize("module", COMMANDS)
+def test_a_folder_that_cannot_even_be_looked_for_is_refused(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one inside another user's folder, or one whose name is too long."""
+    arguments, _, work = COMMANDS[module]
+    monkeypatch.setattr(work if "." in work else f"{module}.{work}", lambda *a, **k: pytest.fail("worked"))
+    name = str(tmp_path / ("x" * 300))
+    assert f"cannot write to {name}: File name too long" in refused(module, [*arguments, "--output", name], capsys)
+
+
 @pytest.mark.slow
 def test_with_overwrite_a_foreign_file_is_replaced_and_the_own_one_always_is(tmp_path: Path) -> None:
     diagram = ["-m", "theory.phase_diagram", "--n", "2", "--m", "1", "--resolution", "2", "--workers", "1"]

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from theory.frames.bounds import _shape
 from theory.frames.mean_field import CosineLaw, MeanField, Nodes
-from theory.frames.relaxation import RelaxedRow, relaxed_row
+from theory.frames.relaxation import NOTHING, RelaxedRow, relaxed_row
 from theory.model.affine_values import unit_law
 from theory.model.features import one_density
 from theory.model.values import ValueLaw, value_law
@@ -29,8 +29,8 @@ __all__ = ["EvenFrame", "even_frame", "predict_even_frame"]
 _TRIED, _BRACKET = 9, 0.004
 # A loss that twice as many frequencies change by more is none.
 _TRUSTED = 1e-3
-# Tries in a row that cost more end the list; a loss closer than this to the zero model's stores nothing.
-_RISING, _NOTHING = 2, 1e-6
+# Tries in a row that cost more end the list.
+_RISING = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +191,7 @@ def predict_even_frame(
 
     def solved(k: float, near: RelaxedRow | None) -> RelaxedRow:
         found = [] if near is None else [relaxed_row(k, m, field, near, refine=False)]
-        if k <= 2 * m or not found or total(found[0]) > n * left_out * (1 - _NOTHING):
+        if k <= 2 * m or not found or total(found[0]) > n * left_out * (1 - NOTHING):
             found.append(relaxed_row(k, m, field, refine=False))
         return min(found, key=total)
 

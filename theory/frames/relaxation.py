@@ -20,7 +20,7 @@ from scipy.special import roots_hermitenorm, roots_jacobi
 from theory.frames.gegenbauer import gegenbauer, harmonics
 from theory.frames.mean_field import CosineLaw, MeanField, Nodes
 
-__all__ = ["DEGREES", "RelaxedRow", "even_starts", "relaxed_row", "sphere_law", "tidied"]
+__all__ = ["DEGREES", "NOTHING", "RelaxedRow", "even_starts", "relaxed_row", "sphere_law", "tidied"]
 
 # Delsarte's inequalities up to this degree; more change nothing at n = 400, m = 30 (tests).
 DEGREES = 10
@@ -49,7 +49,7 @@ _EVALUATIONS = 160
 # spacing; what decides between equal prices.
 _TURNS, _GAIN, _SMALL, _PARTS, _FINER, _TIE = 8, {True: 1e-5, False: 1e-4}, 0.01, (1.0, 0.4, 0.1), 8, 1e-6
 # A loss closer to that of a feature left out is no representation, and all laws are equal.
-_NOTHING = 1e-6
+NOTHING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +216,7 @@ class _Search:
         """Take turns of linear programmes for the law and descents of norm and bias, as long as they gain."""
         row = self.descend(g, b, law, fixed=True)
         for _ in range(_TURNS if self.k > self.m else 0):
-            if row.admissible and row.loss > (1 - _NOTHING) * self.field.unrepresented:
+            if row.admissible and row.loss > (1 - NOTHING) * self.field.unrepresented:
                 break
             law, promise, _ = self._programme(row)
             least = self._least(row)

@@ -222,7 +222,10 @@ def writable_directory(text: str) -> Path:
         If it could not be written.
     """
     folder = Path(text)
-    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    try:
+        existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    except OSError as problem:  # a folder above it lets nobody look inside, or the name is none
+        raise argparse.ArgumentTypeError(f"cannot write to {text}: {problem.strerror or problem}") from None
     if not existing.is_dir():
         raise argparse.ArgumentTypeError(f"cannot write to {text}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -99,14 +99,14 @@ def evolved(loss: Callable[[ndarray, Problem], ndarray], problem: Problem, seeds
     return min(found)
 
 
-def compare(
+def assert_nothing_is_lower(
     problem: Problem,
     loss: Callable[[ndarray, Problem], ndarray],
     rtol: float,
     searches: range,
     starts: int | None = None,
 ) -> None:
-    """Hold global optima of some seeds against another objective there, and against its own least value."""
+    """Global optima of some seeds have the loss that another objective gives them, which is its least."""
     least = evolved(loss, problem, range(3))
     for seed in searches:
         best = global_optimum(problem, seed=seed, starts=starts)
@@ -128,7 +128,7 @@ QUICK = [
 @pytest.mark.parametrize(("values", "density", "importance", "l1"), QUICK[:2])
 def test_constant_values_of_two_features(values: str, density: float, importance: list[float], l1: float) -> None:
     problem = Problem(n=2, m=1, density=density, importance=importance, values=values, terms=Terms(l1=l1))
-    compare(problem, discrete_loss, 1e-12, range(1))
+    assert_nothing_is_lower(problem, discrete_loss, 1e-12, range(1))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_constant_values_of_two_features(values: str, density: float, importance
 )
 def test_discrete_values_of_two_features(values: str, density: float, importance: list[float], l1: float) -> None:
     problem = Problem(n=2, m=1, density=density, importance=importance, values=values, terms=Terms(l1=l1))
-    compare(problem, discrete_loss, 1e-12, range(4))
+    assert_nothing_is_lower(problem, discrete_loss, 1e-12, range(4))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_discrete_values_of_two_features(values: str, density: float, importance
 )
 def test_discrete_values_of_three_features(l1: float) -> None:
     problem = Problem(n=3, m=2, density=[0.3, 0.2, 0.1], importance=[1, 0.8, 0.6], values="binary", terms=Terms(l1=l1))
-    compare(problem, discrete_loss, 1e-10, range(2), starts=28)
+    assert_nothing_is_lower(problem, discrete_loss, 1e-10, range(2), starts=28)
 
 
 @pytest.mark.slow
@@ -160,14 +160,14 @@ def test_uniform_values_of_two_features(
     m: int, density: float | list[float], importance: list[float], l1: float
 ) -> None:
     problem = Problem(n=2, m=m, density=density, importance=importance, terms=Terms(l1=l1))
-    compare(problem, uniform_loss, QUADRATURE, range(4 if m == 1 else 2), starts=14)
+    assert_nothing_is_lower(problem, uniform_loss, QUADRATURE, range(4 if m == 1 else 2), starts=14)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(("m", "l1"), [(1, 0.05), (2, 0.15)])
 def test_uniform_values_of_three_features(m: int, l1: float) -> None:
     problem = Problem(n=3, m=m, density=[0.1, 0.2, 0.15], importance=[1, 0.8, 0.6], terms=Terms(l1=l1))
-    compare(problem, uniform_loss, QUADRATURE, range(2))
+    assert_nothing_is_lower(problem, uniform_loss, QUADRATURE, range(2))
 
 
 @pytest.mark.slow

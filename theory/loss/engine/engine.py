@@ -157,10 +157,8 @@ def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max
                 "or heavy and losses"
             )
         else:
-            result = integrate(
-                some, seen, error, sign[todo], low[todo], high[todo], value[todo], rtol, max_nodes,
-                m if some is rows else None,
-            )  # fmt: skip
+            ends, known = (low[todo], high[todo], value[todo]), m if some is rows else None
+            result = integrate(some, seen, error, sign[todo], *ends, rtol, max_nodes, known)
         value[todo] += result.value
         dG[todo] += result.dG
         db[todo] += result.db

@@ -8,7 +8,7 @@ only. Densities that differ make the first function a short series in p too, F(a
 moments M_ql = sum_j T_q(y_j / Y) T_l(x(p_j)).
 
 Since e(-a) is the conjugate of e(a), coefficients of even q are real and those of odd q imaginary. The gradient goes
-same way back.
+the same way back.
 """
 
 from collections import OrderedDict

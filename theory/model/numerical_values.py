@@ -21,8 +21,9 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.discrete_values import discrete_from
+from theory.model.fitted_panels import fitted_panels
 from theory.model.heavy_panels import HeavyPanels
-from theory.model.panels import TABLE_ERROR, Panels, fitted_panels
+from theory.model.panels import TABLE_ERROR, Panels
 from theory.model.value_protocol import ValueLaw
 from theory.tools.expressions import expression
 from theory.tools.locking import sealed

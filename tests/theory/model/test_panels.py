@@ -25,6 +25,24 @@ def test_densities_that_are_singular_at_both_ends(a: float, b: float) -> None:
     assert len(law._panels.half) < 200
 
 
+def test_transforms_beyond_the_table_and_in_a_longer_one_are_exact() -> None:
+    law = value_law("scipy:beta,0.1,0.1")
+    assert isinstance(law, Numerical)
+    a = np.array([0.7, 2900.3, 6100.1, 8999.9])
+    found = [law.transforms(a, 2)]
+    cells = law._panels.table.values.shape[1]
+    law.transforms(np.linspace(3000, 9000, 100_000), 0)
+    assert law._panels.table.values.shape[1] > 2 * cells
+    found.append(law.transforms(a, 2))
+    for order in range(3):
+        with mpmath.workdps(40):
+            x, y = mpmath.mpf(0.1), 2 * mpmath.mpf(0.1)
+            scale = mpmath.rf(x, order) / mpmath.rf(y, order)
+            exact = [complex(1j**order * scale * mpmath.hyp1f1(x + order, y + order, 1j * mpmath.mpf(t))) for t in a]
+        for values in found:
+            assert (np.abs(values[order] - exact) < law.transform_error + 1e-15 * a).all()
+
+
 def test_what_is_far_off_warns_nobody() -> None:
     """Powers that no function of heavy laws uses may not be numbers."""
     law = value_law(stats.pareto(2.1))

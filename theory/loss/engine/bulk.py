@@ -21,7 +21,7 @@ _MORE_TERMS, _MORE_CUBE_ROOTS = 20, 5.0
 _MOST_TERMS = 6000
 # A number of a series takes so many times as long as a feature at a node, for one row: long ones pay for many rows. Up
 # to so many numbers a column is made in any case, and larger series than that never.
-_DEAR, _SMALL, _LARGEST = 25, 60_000, 2**25
+_DEAR, _SMALL, _LARGEST = 12, 60_000, 2**25
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ __all__ = ["DensityBasis", "density_basis"]
 
 # log(1 - p + p e) is singular at p = 1/(1 - e), whose real part is at least 1/2: below this density few terms do.
 _DENSE = 0.3
-# If so few features are denser than this, they are treated one by one: the others' series are far shorter.
-_SPARSE, _FEW = 0.05, 24
+# If so few features are denser than one of these, they are treated one by one: the others' series are far shorter.
+_SPARSE, _FEW = (0.01, 0.05), 24
 _MOST_TERMS = 28
 # Arguments at which the series in p is tested.
 _TEST = np.concatenate([np.linspace(0, 40, 400), np.geomspace(40, 4000, 100)])
@@ -68,7 +68,7 @@ def density_basis(
         density = float(p[used][0]) if used.any() else 0.5
         part = used & (p < 1)
         return DensityBasis((density,), ((1.0,),), 0.0), part[:, None].astype(float), part
-    dense = _DENSE if (used & (p > _SPARSE)).sum() > _FEW else _SPARSE
+    dense = next((sparse for sparse in _SPARSE if (used & (p > sparse)).sum() <= _FEW), _DENSE)
     part = used & (p <= dense)
     weights, bases = [], []
     top = float(p[part].max()) if part.any() else 0.0

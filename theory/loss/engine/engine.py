@@ -182,6 +182,8 @@ def _ignored_noise(
     """Bound what noise beyond _NEVER does to value, gradient and derivative in the noise of rows called closed."""
     sigma = np.sqrt(rows.noise)
     at = closed & (sigma > 0)
+    if not at.any():
+        return np.zeros(len(at)), np.zeros(len(at)), np.zeros(len(at))
     square = sum(abs(kink[2]) for kink in error.kinks)
     first = abs_moment(features.values, 1)
     linear = sum(abs(kink[1]) + abs(kink[3]) * first for kink in error.kinks)

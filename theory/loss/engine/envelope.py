@@ -74,6 +74,7 @@ def decay(law: ValueLaw) -> Decay:
     return Decay(bounds[0], real, bounds[1], bounds[2])
 
 
+@lru_cache(maxsize=256)
 def abs_moment(law: ValueLaw, k: int) -> float:
     """E |u|^k."""
     return float(law.tail(k, np.zeros(1))[0]) if k else 1.0
@@ -119,4 +120,5 @@ def clipped(cell: Int[ndarray, "*shape"]) -> Int[ndarray, "*shape"]:
     ndarray of int
         Indices.
     """
-    return np.clip(cell - (_FIRST * CELLS_PER_OCTAVE - 1), 0, (_LAST - _FIRST) * CELLS_PER_OCTAVE + 1)
+    cell = cell - (_FIRST * CELLS_PER_OCTAVE - 1)
+    return np.minimum(np.maximum(cell, 0), (_LAST - _FIRST) * CELLS_PER_OCTAVE + 1)

@@ -130,7 +130,7 @@ def node_sums(
     sets = set_factors(f, t, others) if f.features.sets else None
     p_own = f.p_own[:, None]
     a_own = rows.G[r, own][:, None] * t
-    (o, o1), o2 = transforms(law, a_own), law.transform(a_own, 2)
+    o, o1, o2 = law.transforms(a_own, 2)
     if sets is None:
         D, phi = p_own * others, (1 - p_own + p_own * o) * others
     else:

@@ -144,7 +144,7 @@ def integrate_octaves(
     still = (rows.G == 0) & (m.p > 0)  # features that do not move z are independent of it
     still[np.arange(count), rows.own] = False
     db = db + low.db + high.db
-    slope_beyond, noise_beyond = (bound.after(reached, kind) for kind in ("gradient", "noise"))
+    slope_beyond, noise_beyond = (bound.beyond(reached, kind) for kind in ("gradient", "noise"))
     known = law.transform_error * (low.swing + high.swing)
     slope_error = unsure + 4 * _EPS * rounded + low.slope_rounding + high.slope_rounding
     slope_error = slope_error + reach * (low.slope_miss + high.slope_miss + slope_left) + slope_lost
@@ -210,9 +210,9 @@ def _high(
         found = panels.integrate(row, place, a, b, low=False, labels=len(todo))
         total.add(todo, **vars(found))
         least, growth, unseen = credit(f, m, todo, panels.start[todo] * 2.0 ** (octave + 1))
-        expected = bound.between(first, last)[todo]
+        whole, curved = (bound.beyond(last, kind, todo) for kind in ("value", "curved"))
+        expected = bound.beyond(first, which=todo) - whole
         ratio = np.clip(_SAFETY * found.swing / np.maximum(expected, 1e-300), least, 1.0)
-        whole, curved = (bound.beyond(last, kind)[todo] for kind in ("value", "curved"))
         truncation[todo] = np.minimum(ratio * whole + growth * curved, whole)
         slope_ratio[todo], reached[todo] = np.minimum(4 * (ratio + unseen), 1.0), last
         parts[todo] = np.maximum(parts[todo], found.nodes // (2 * len(_X)))

@@ -57,8 +57,11 @@ class Rows:
             raise ValueError(f"noise is a variance and must not be negative, got {float(self.noise.min())!r}")
 
     def take(self, which: Int[ndarray, " some"]) -> "Rows":
-        """Return some of the rows."""
-        return Rows(*(getattr(self, field.name)[which] for field in fields(Rows)))
+        """Return some of the rows; they have been checked."""
+        some = object.__new__(Rows)
+        for name in _ARRAYS:
+            object.__setattr__(some, name, getattr(self, name)[which])
+        return some
 
     def scaled(self, factor: Float[ndarray, " rows"]) -> "Rows":
         """Return rows z times a factor."""
@@ -66,6 +69,9 @@ class Rows:
             self.G * factor[:, None], self.b * factor, self.own, self.noise * factor * factor, self.blur * factor,
             self.enough * factor * factor,
         )  # fmt: skip
+
+
+_ARRAYS = tuple(field.name for field in fields(Rows))
 
 
 def _worst(array: ndarray) -> float:

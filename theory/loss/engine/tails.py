@@ -1,6 +1,5 @@
 """Bounds on what the nodes that are not computed would add, from decreasing bounds of the characteristic function."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +22,8 @@ _AT_ONCE = 20_000
 # Denser features are bounded one by one in any case.
 _DENSE = 0.3
 _HUGE = 600.0
+# What is bounded; attributes of ``Tails``.
+_KINDS = ("value", "gradient", "curved", "noise")
 # Cells of the histogram: smaller couplings count as the smallest of them.
 _HISTOGRAM = 160
 
@@ -49,41 +50,33 @@ class Tails:
     curved: Float[ndarray, "rows octaves"]
     noise: Float[ndarray, "rows octaves"]
 
-    def beyond(self, nodes: int, kind: str = "value") -> Float[ndarray, " rows"]:
-        """Bound for all nodes from that number on; an octave's terms fall at least as fast as 1/t^2, or 1/t."""
-        per_octave, sums = self.suffixes[kind]
-        octave = min(max(math.floor(math.log2(max(nodes, 1) / FIRST_NODES)), 0), OCTAVES - 1)
+    def beyond(
+        self, nodes: int | Int[ndarray, "*#shape"], kind: str = "value", which: Int[ndarray, " some"] | None = None
+    ) -> Float[ndarray, "*shape"]:
+        """Bound for all nodes from those numbers on, which broadcast against the rows, all or some of them."""
+        row = np.arange(len(self.value)) if which is None else which
+        per_octave, sums = self.suffixes
+        nodes = np.maximum(nodes, 1)
+        octave = np.minimum(np.maximum(np.floor(np.log2(nodes / FIRST_NODES)).astype(int), 0), OCTAVES - 1)
         # 1 at the octave's start, 2 at its end
-        part = min(max(nodes / (FIRST_NODES * 2.0**octave), 1.0), 2.0)
-        left = 2 / part - 1 if kind in ("value", "curved") else 1 - math.log2(part)
+        part = np.minimum(np.maximum(nodes / (FIRST_NODES * 2.0**octave), 1.0), 2.0)
         if kind == "noise":  # its terms may rise within an octave
-            left = 1.0 if part < 2 else 0.0
-        if nodes < FIRST_NODES:
-            left = FIRST_NODES / max(nodes, 1)
-        return left * per_octave[octave] + sums[octave + 1]
+            left = np.where(part < 2, 1.0, 0.0)
+        elif kind == "gradient":  # an octave's terms fall at least as fast as 1/t, those of the value as 1/t^2
+            left = 1 - np.log2(part)
+        else:
+            left = 2 / part - 1
+        left = np.where(nodes < FIRST_NODES, FIRST_NODES / nodes, left)
+        k = _KINDS.index(kind)
+        return np.asarray(left * per_octave[k, octave, row] + sums[k, octave + 1, row])
 
     @cached_property
-    def suffixes(self) -> dict[str, tuple[ndarray, ndarray]]:
-        """Bounds with octaves on the first axis, and their sums from each octave on."""
-        both = {}
-        for kind in ("value", "gradient", "curved", "noise"):
-            bounds = getattr(self, kind)
-            per_octave = np.ascontiguousarray(bounds.T)
-            sums = np.cumsum(per_octave[::-1], axis=0)[::-1]
-            both[kind] = (per_octave, np.concatenate([sums, np.zeros((1, len(bounds)))]))
-        return both
-
-    def between(self, first: int, last: int) -> Float[ndarray, " rows"]:
-        """Bound of the sum over the nodes first ... last-1 of the value's terms."""
-        return self.beyond(first) - self.beyond(last)
-
-    def after(self, nodes: Int[ndarray, " rows"], kind: str) -> Float[ndarray, " rows"]:
-        """Bound for all nodes beyond a number that differs from row to row."""
-        out = np.zeros(len(nodes))
-        for number in np.unique(nodes):
-            here = nodes == number
-            out[here] = self.beyond(int(number), kind)[here]
-        return out
+    def suffixes(self) -> tuple[Float[ndarray, "kinds octaves rows"], Float[ndarray, "kinds octaves+1 rows"]]:
+        """Bounds of all kinds with octaves before rows, and their sums from each octave on."""
+        per_octave = np.stack([getattr(self, kind).T for kind in _KINDS])
+        sums = np.zeros((len(_KINDS), OCTAVES + 1, len(self.value)))
+        np.cumsum(per_octave[:, ::-1], axis=1, out=sums[:, -2::-1])
+        return per_octave, sums
 
 
 def tails(f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows"]) -> Tails:

@@ -27,6 +27,8 @@ _TILTS = 2.0 ** np.arange(-3, 5.5, 0.5)
 _STRIP = np.array([0.1, 0.25, 0.5, 0.75, 0.9])
 # Up to so many features M(s) is computed feature by feature; beyond, the largest couplings only.
 _EXACT, _LARGEST = 24, 6
+# Numbers that M(s) is computed of at once: calls cost more than numbers where rows are few.
+_TOGETHER = 8_000
 # Windows are rounded up to powers of this: the step is locally constant, so that the gradient of the discretised loss
 # is the discretised gradient.
 _GRID = 8
@@ -43,15 +45,12 @@ class Window:
         L; the step is 2 pi / L.
     error, gradient_error, noise_error : ndarray, shape (rows,)
         Bounds on what the rule's step costs in value, in any entry of the gradient, and in the derivative in the noise.
-    reach : ndarray, shape (rows,)
-        A bound for E|x_j| exp(s|x_j|)-like weights: the largest value an entry of the gradient may be weighted with.
     """
 
     half: Float[ndarray, " rows"]
     error: Float[ndarray, " rows"]
     gradient_error: Float[ndarray, " rows"]
     noise_error: Float[ndarray, " rows"]
-    reach: Float[ndarray, " rows"]
 
 
 def window(
@@ -93,45 +92,40 @@ def window(
     s = _TILTS / unit[:, None]
     if np.isfinite(law.strip):  # where the largest coupling is far above the deviation, those would all be too steep
         s = np.concatenate([s, _STRIP * law.strip / np.maximum(largest, 1e-300)[:, None]], axis=1)
-    large = _large(rows.G, m.p)
-    out = []
-    for sign in (1.0, -1.0):
-        cumulant = _log_mgf(rows, features, m, sign * s, large)
-        own_weight = _weight(law, sign * s * rows.G[np.arange(len(s)), rows.own, None])
-        reach = _weight(law, sign * s * largest[:, None])
-        out.append((cumulant, own_weight, np.maximum(reach, _weight(law, -sign * s * largest[:, None]))))
-    half, miss, slope_miss, noise_miss = (np.zeros(len(s)) for _ in range(4))
+    # z and -z: the first axis of all that follows
+    s, r = np.stack([s, -s]), np.arange(len(largest))
+    cumulant = _log_mgf(rows, features, m, s, _large(rows.G, m.p))
+    own_weight = _weight(law, s * rows.G[r, rows.own, None])
+    reach = _weight(law, s * largest[:, None]).max(0)
+    size = np.abs(s)
+    half, miss, slope_miss, noise_miss = (np.zeros(len(r)) for _ in range(4))
     # the density of z at L is at most that of the noise at its centre times the same tilted probability
     peak = 1 / np.sqrt(2 * np.pi * np.where(rows.noise > 0, rows.noise, np.inf))
-    weight = np.ones(len(s))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        sides = []
+        kinks = []
         for theta, absolute, square, cross in error.kinks:
-            for (cumulant, own_weight, reach), sign in zip(out, (1.0, -1.0), strict=True):
-                value = 8 * abs(square) / (np.e * s) ** 2 + 2 * (abs(absolute) + abs(cross) * own_weight) / (np.e * s)
-                slope = 4 * abs(square) / (np.e * s) * reach + 2 * abs(absolute) + 2 * abs(cross) * own_weight * reach
-                tilted = cumulant + sign * s * (rows.b[:, None] - theta)
-                need = (tilted + np.log(value) - np.log(tolerance / (2 * len(error.kinks)))[:, None]) / s
-                need = np.where(np.isfinite(need) & np.isfinite(slope), need, np.inf)
-                best = np.argmin(need, axis=1)
-                half = np.maximum(half, need[np.arange(len(s)), best])
-                bend = 2 * abs(square) + 2 * (abs(absolute) + abs(cross) * own_weight) * peak[:, None]
-                sides.append((tilted, value, slope, best, reach, bend))
-        farthest = np.zeros(len(s))
+            value = 8 * abs(square) / (np.e * size) ** 2 + 2 * (abs(absolute) + abs(cross) * own_weight) / (np.e * size)
+            slope = 4 * abs(square) / (np.e * size) * reach + 2 * abs(absolute) + 2 * abs(cross) * own_weight * reach
+            tilted = cumulant + s * (rows.b[:, None] - theta)
+            need = (tilted + np.log(value) - np.log(tolerance / (2 * len(error.kinks)))[:, None]) / size
+            need = np.where(np.isfinite(need) & np.isfinite(slope), need, np.inf)
+            best = (np.arange(2)[:, None], r, np.argmin(need, axis=2))
+            half = np.maximum(half, need[best].max(0))
+            bend = 2 * abs(square) + 2 * (abs(absolute) + abs(cross) * own_weight[best]) * peak
+            kinks.append((tilted[best], size[best], value[best], slope[best], bend))
+        farthest = np.zeros(len(r))
         for theta, *_ in error.kinks:
             farthest = np.maximum(farthest, np.maximum(high - theta, theta - low))
         holds_all = farthest * (1 + 1e-12) <= half
         half = np.where(holds_all, farthest, half)
         half = np.maximum(half, 1e-3 * spread)
         half = 2.0 ** (np.ceil(_GRID * np.log2(np.maximum(half, 1e-300)) + 1e-6) / _GRID)
-        r = np.arange(len(s))
-        for tilted, value, slope, best, reach, bend in sides:
-            outside = np.exp(tilted[r, best] - s[r, best] * half)
-            miss += np.where(holds_all, 0.0, value[r, best] * outside)
-            slope_miss += np.where(holds_all, 0.0, slope[r, best] * outside)
-            noise_miss += np.where(holds_all, 0.0, bend[r, best] * outside)
-            weight = np.maximum(weight, np.where(np.isfinite(reach[:, 0]), reach[:, 0], 1.0))
-    return Window(half, miss, slope_miss, noise_miss, weight)
+        for tilted, tilt, value, slope, bend in kinks:
+            outside = np.where(holds_all, 0.0, np.exp(tilted - tilt * half))
+            miss += np.where(holds_all, 0.0, value * outside).sum(0)
+            slope_miss += np.where(holds_all, 0.0, slope * outside).sum(0)
+            noise_miss += np.where(holds_all, 0.0, bend * outside).sum(0)
+    return Window(half, miss, slope_miss, noise_miss)
 
 
 def _weight(law: ValueLaw, y: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
@@ -177,8 +171,8 @@ def _large(G: Float[ndarray, "rows n"], p: Float[ndarray, "rows n"]) -> _Large:
 
 
 def _log_mgf(
-    rows: Rows, features: Features, m: Moments, s: Float[ndarray, "rows tilts"], large: _Large
-) -> Float[ndarray, "rows tilts"]:
+    rows: Rows, features: Features, m: Moments, s: Float[ndarray, "signs rows tilts"], large: _Large
+) -> Float[ndarray, "signs rows tilts"]:
     """A bound of log E exp(s (z - b)); exact for few features."""
     G, p, law = large.G, large.p, features.values
     with np.errstate(over="ignore", invalid="ignore"):
@@ -186,13 +180,15 @@ def _log_mgf(
         if large.largest.any():
             total += s * law.moment(1) * large.first[:, None]
             total += s**2 * large.second[:, None] * _remainder(law, np.abs(s) * large.largest[:, None])
-        for j in range(G.shape[1]):
-            exponent = law.log_mgf(s * G[:, j, None])
-            q = p[:, j, None]
+        step = max(1, _TOGETHER // s.size)
+        for start in range(0, G.shape[1], step):
+            some = slice(start, start + step)
+            exponent = law.log_mgf(s * G.T[some, None, :, None])
+            q = p.T[some, None, :, None]
             # log(1 - p + p exp(v)) without overflow
             top = np.maximum(exponent, 0)
             mixed = np.log(np.maximum((1 - q) * np.exp(-top) + q * np.exp(exponent - top), 1e-300))
-            total += np.where(q == 1, exponent, np.where(q > 0, top + mixed, 0.0))
+            total += np.where(q == 1, exponent, np.where(q > 0, top + mixed, 0.0)).sum(0)
         for law_of_set in features.sets:
             exponent = np.stack([law.log_mgf(s * rows.G[:, j, None]) for j in law_of_set.members])
             # Q grows with every member's: raising the least is safe, and keeps products from vanishing on the way

@@ -12,7 +12,7 @@ import pytest
 from tests.accuracy.noisy import noisy_output
 from tests.accuracy.oracle import difference, exact_loss, exact_output, rational
 from theory import Correlated, Independent, Problem, loss_estimate
-from theory.loss.engine import bulk, integrate
+from theory.loss.engine import bulk, work
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
 from theory.loss.engine.rows import Features, Rows
@@ -132,7 +132,7 @@ def test_a_series_left_out_of_the_error_is_noticed(p: float, monkeypatch: pytest
     rows = Rows(c[None], np.array([-0.1]), np.array([0]), np.zeros(1))
     features = Features(BINARY, np.full(n, p))
     summed = row_errors(rows, features, rtol=1e-4, max_nodes=32)
-    monkeypatch.setattr(integrate, "plan", lambda *_: None)
+    monkeypatch.setattr(work, "plan", lambda *_: None)
     single = row_errors(rows, features, rtol=1e-4, max_nodes=32)
     assert (summed.path[0], single.path[0]) == ("sums", "single")
     assert summed.nodes[0] == single.nodes[0]
@@ -145,7 +145,7 @@ def test_half_the_series_would_be_too_little(monkeypatch: pytest.MonkeyPatch) ->
     for module, name, value in (
         (bulk, "_MORE_TERMS", 2),
         (bulk, "_MORE_CUBE_ROOTS", 1.5),
-        (integrate, "_SERIES_SHARE", 1e9),
+        (work, "_SERIES_SHARE", 1e9),
     ):
         monkeypatch.setattr(module, name, value)
     n = 100
@@ -154,7 +154,7 @@ def test_half_the_series_would_be_too_little(monkeypatch: pytest.MonkeyPatch) ->
     rows = Rows(c[None], np.array([-0.1]), np.array([0]), np.zeros(1))
     features = Features(BINARY, np.full(n, 0.4434))
     summed = row_errors(rows, features, rtol=1e-4, max_nodes=16)
-    monkeypatch.setattr(integrate, "plan", lambda *_: None)
+    monkeypatch.setattr(work, "plan", lambda *_: None)
     single = row_errors(rows, features, rtol=1e-4, max_nodes=16)
     assert (summed.path[0], single.path[0]) == ("sums", "single")
     rounding = float(summed.parts.rounding[0] + single.parts.rounding[0])

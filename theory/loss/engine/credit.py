@@ -67,8 +67,9 @@ def credit(
     """
     if f.features.values.atoms:
         return np.ones(len(T)), np.zeros(len(T)), np.zeros(len(T))
-    turned = np.abs(f.rows.G[group])
-    active = (turned != 0) * m.active[group]
+    everything = len(group) == len(f.rows.G)
+    turned = np.abs(f.rows.G if everything else f.rows.G[group])
+    active = (turned != 0) * (m.active if everything else m.active[group])
     with np.errstate(over="ignore"):
         turned *= T[:, None]
     waiting = (turned < _RESOLVED) * active
@@ -82,7 +83,7 @@ def credit(
     fallen = np.divide(2.0, np.maximum(turned, 2.0))
     others = np.einsum("rj,rj->r", late, fallen)
     unseen = some / np.maximum(some + others, 1e-300)
-    any_active = 1 - (1 - waiting).prod(1)
+    any_active = -np.expm1(-some)  # at least that: 1 - x <= exp(-x)
     # E |y| in these patterns in units of 1/T; bounds that fall like 1/t^2 leave 3/4 to the next octave, 3/16 ...
     moved = abs_moment(f.features.values, 1) * np.einsum("rj,rj->r", waiting, turned)
     bias = np.abs(f.rows.b[group, None] - f.weights[group, :, 0]).max(1)

@@ -101,13 +101,19 @@ def frame(rows: Rows, features: Features, m: Moments, error: SquaredError, sign:
     p_own = m.p[r, own]
     q = 1 - p
     p[r, own] = 0.0
-    zeros = (q == 0).sum(1)
-    rest = np.where(q == 0, 1.0, q).prod(1)  # P(no other moves z), leaving out those that are always active
+    always = q == 0
+    some_always = bool(always.any())
+    zeros = always.sum(1) if some_always else np.zeros(len(r), dtype=int)
+    rest = (np.where(always, 1.0, q) if some_always else q).prod(1)  # P(no other moves z), but for those always active
     none = np.where(zeros == 0, rest, 0.0)
     q[r, own] = 1.0
     # P(only j): the others' product; if one feature is always active, only that one can be alone
-    others = np.where(zeros[:, None] == 0, none[:, None] / np.where(q == 0, 1.0, q), 0.0)
-    others = np.where((zeros[:, None] == 1) & (q == 0), rest[:, None], others)
+    if some_always:
+        always[r, own] = False
+        others = np.where(zeros[:, None] == 0, none[:, None] / np.where(always, 1.0, q), 0.0)
+        others = np.where((zeros[:, None] == 1) & always, rest[:, None], others)
+    else:
+        others = np.divide(none[:, None], q, out=q)
     single = p * others
     q_own = np.where(moves_own, 1 - p_own, 1.0)
     own_zero = (moves_own & (p_own == 1)).astype(int)  # counted among the zeros above

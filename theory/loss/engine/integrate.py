@@ -141,13 +141,16 @@ def integrate(
         todo, allowed = todo[again], allowed[again]
         enough = np.maximum(_enough(beyond[:, todo], allowed / ratio[todo]), target[todo] + 1)
         target[todo] = np.minimum(enough, len(grid) - 1)
-    still = (rows.G == 0) & (m.p > 0)  # features that do not move z are independent of it
-    still[np.arange(len(base)), rows.own] = False
+    dG, still = work.dG, rows.G == 0
+    if still.any():  # features that do not move z are independent of it
+        still &= m.p > 0
+        still[np.arange(len(base)), rows.own] = False
+        dG = np.where(still, m.mean_x * work.db[:, None], dG)
     slope_truncation = slope_ratio * bound.beyond(work.nodes, "gradient")
     unknown, slope_unknown = _unknown(f, w.half, work.nodes)
     found = Integral(
         value=work.value,
-        dG=np.where(still, m.mean_x * work.db[:, None], work.dG),
+        dG=dG,
         db=work.db,
         dnoise=np.where(rows.noise > 0, work.dnoise, 0.0),
         truncation=truncation,

@@ -130,25 +130,25 @@ def extremes(rows: Rows, features: Features, m: Moments) -> tuple[Float[ndarray,
     """
     low, high = features.values.support
     off_low, off_high = min(low, 0.0), max(high, 0.0)
-    positive, negative = np.maximum(rows.G, 0), np.minimum(rows.G, 0)
+    up, down = np.maximum(rows.G, 0), np.minimum(rows.G, 0)
+    positive, negative = up.sum(1), down.sum(1)
     least = _times(positive, off_low) + _times(negative, off_high)
     most = _times(positive, off_high) + _times(negative, off_low)
     always = m.active >= 1
-    if always.any() and np.isfinite(low) and np.isfinite(high):
-        least = np.where(always, positive * low + negative * high, least)
-        most = np.where(always, positive * high + negative * low, most)
+    if always.any() and np.isfinite(low) and np.isfinite(high):  # these features' values are never 0
+        up, down = (up * always).sum(1), (down * always).sum(1)
+        least += up * (low - off_low) + down * (high - off_high)
+        most += up * (high - off_high) + down * (low - off_low)
     # A margin of the order of what rounding does to the sums: at worst a row is integrated for nothing.
     largest = max((abs(end) for end in (off_low, off_high) if np.isfinite(end)), default=0.0)
-    margin = 2e-15 * (np.abs(rows.b) + np.abs(rows.G).sum(1) * largest)
-    margin = np.where((rows.G != 0).any(1), margin, 0.0)
-    return rows.b + least.sum(1) - margin, rows.b + most.sum(1) + margin
+    margin = 2e-15 * (np.abs(rows.b) + (positive - negative) * largest)
+    margin = np.where(positive - negative > 0, margin, 0.0)
+    return rows.b + least - margin, rows.b + most + margin
 
 
-def _times(couplings: ndarray, end: float) -> ndarray:
+def _times(sums: Float[ndarray, " rows"], end: float) -> Float[ndarray, " rows"]:
     """Product in which 0 times infinity is 0."""
-    if np.isfinite(end):
-        return couplings * end
-    return np.where(couplings == 0, 0.0, np.where(couplings > 0, end, -end))
+    return sums * end if np.isfinite(end) else np.where(sums > 0, end, np.where(sums < 0, -end, 0.0))
 
 
 @dataclass(frozen=True, eq=False)

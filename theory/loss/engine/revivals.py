@@ -17,8 +17,11 @@ __all__ = ["LEAST", "revivals"]
 # Fewer features than this are better enumerated.
 LEAST = 17
 _BINS = 8192
-# Rows transformed at once.
-_ROWS = 64
+_FREQUENCY = np.arange(_BINS // 2)
+_BLUR = np.sinc(_FREQUENCY / _BINS) ** 2  # what the split of a coupling between two bins does to every phase
+_INVERSE = np.append(0.0, 1 / _FREQUENCY[1:])  # the origin is no revival
+# Rows transformed at once: their arrays fit the L2 cache.
+_ROWS = 16
 # Peaks of C(t) are as wide as the couplings' spread is small: half of a peak's fall between two samples is allowed for.
 _MARGIN = 0.1
 
@@ -71,27 +74,30 @@ def _some(f: Frame, which: ndarray, half: ndarray, spread: ndarray, octaves: nda
             variance += np.bincount(place, (q * p * (1 - p) * part).ravel(), variance.size).reshape(variance.shape)
             if closed.any():
                 active += np.bincount(place, (q * odds * part).ravel(), active.size).reshape(active.shape)
-    frequency = np.arange(_BINS // 2)
-    blur = np.sinc(frequency / _BINS) ** 2  # what the split between two cells does to every phase
-    C = np.fft.rfft(variance, axis=1)[:, :-1].real / blur
+    C = np.fft.rfft(variance, axis=1)[:, :-1].real / _BLUR
     C -= variance.sum(1, keepdims=True)
     C *= 1 - _MARGIN
     bound = np.exp(np.minimum(C, 0.0, out=C), out=C)
     one, two = bound, bound
     if closed.any():
-        A = np.abs(np.fft.rfft(active, axis=1)[:, :-1]) / blur
+        A = np.abs(np.fft.rfft(active, axis=1)[:, :-1]) / _BLUR
         one, two = _but_closed(bound, A, odds, p, np.where(closed, f.quiet_others[which], 0.0)[:, None])
-    phi, x = two + f.p_own[which, None] * one, one * f.moments.square_own[which, None]
+    # bounds of |Phi| and |Phi_x|, and the sums over frequencies of 2h/(pi t^2) and 4h/(pi t^3) times them
+    p_own, square_own = f.p_own[which, None], f.moments.square_own[which, None]
     absolute, square, cross = (np.abs(f.weights[which][..., i]).sum(1)[:, None] for i in (1, 2, 3))
     step = (2 * np.pi / (_BINS * width))[:, None]
-    per_t = 1 / (step * np.maximum(frequency, 1))
-    terms = (2 / np.pi) * step * per_t * per_t * (absolute * phi + cross * x + 2 * square * phi * per_t)
-    terms[:, 0] = 0.0  # the origin is no revival
+    weight = (2 / np.pi) / step
+    of_x, curved = weight * cross * square_own, 2 * square / step * _INVERSE
+    if two is one:
+        terms = bound
+        terms *= (weight * (1 + p_own) * absolute + of_x + weight * (1 + p_own) * curved) * _INVERSE**2
+    else:
+        terms = (weight * (absolute + curved) * (two + p_own * one) + of_x * one) * _INVERSE**2
     beyond = np.cumsum(terms[:, ::-1], axis=1)[:, ::-1]
     T = (2 * np.pi / half)[:, None] * octaves
     place = np.clip(np.floor(T / step).astype(int), 0, _BINS // 2 - 1)
     # Beyond the transform a revival is possible; as at the origin, phi is high over about one over the spread of z
-    end = step * frequency[-1]
+    end = step * _FREQUENCY[-1]
     last = np.maximum(T, end)
     weight = (2 / np.pi) * (absolute + cross * f.moments.square_own[which, None] + square / last)
     unseen = weight * np.minimum(1 / last, 1 / np.maximum(spread, 1e-300)[:, None] / last**2)
@@ -106,9 +112,10 @@ def _but_closed(bound: ndarray, A: ndarray, odds: ndarray, p: ndarray, quiet: nd
         curved = (odds**2).sum(1, keepdims=True) / np.where(largest < 1, 2 * (1 - largest), 0.0)
         curved = np.where((p == 1).any(1, keepdims=True), np.inf, np.minimum(curved, 600.0))
         A = np.minimum(A * (1 + _MARGIN), 300.0)
-        bend = np.exp(A) * np.expm1(np.minimum(curved, 300.0))
     few = (quiet > 0) & (curved < 300.0)
     rising = np.expm1(A)
+    with np.errstate(over="ignore"):
+        bend = (rising + 1) * np.expm1(np.minimum(curved, 300.0))
     one = np.where(few, np.minimum(bound, quiet * (rising + bend)), bound)
     two = np.where(few, np.minimum(bound, quiet * (rising - A + bend)), bound)
     return one, two

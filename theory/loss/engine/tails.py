@@ -221,10 +221,11 @@ def _histogram(cell: ndarray, p: ndarray) -> tuple[ndarray, tuple[ndarray, ...],
     high = p.max(1)
     used = p > 0
     top = int(cell.max())
-    lowest = max(int(cell[used].min()) if used.any() else top, top - _HISTOGRAM)
+    lowest = max(int(np.min(cell, where=used, initial=top)), top - _HISTOGRAM)
     width = top - lowest + 1
-    place = (np.maximum(cell, lowest) - lowest + width * np.arange(len(p))[:, None]).ravel()
-    shape = (len(p), width)
+    place = np.maximum(cell, lowest)
+    place += (width * np.arange(len(p)) - lowest)[:, None]
+    place, shape = place.ravel(), (len(p), width)
     if (used & (p != high[:, None])).any():
         weights = (p / (1 - p), p * (1 - p), p * p)
         sums = [np.bincount(place, w.ravel(), width * len(p)).reshape(shape) for w in weights]

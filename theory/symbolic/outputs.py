@@ -139,5 +139,5 @@ def _best_constant() -> sympy.Expr:
     """Minimise E (x - b)^2 over the constant b."""
     x, b = sympy.symbols("x b")
     error = expect_polynomial((x - b) ** 2, [x], [density()])
-    (optimum,) = sympy.solve(sympy.diff(error, b), b)
-    return optimum
+    slope, constant = sympy.Poly(sympy.diff(error, b), b).all_coeffs()
+    return -constant / slope

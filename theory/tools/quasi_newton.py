@@ -20,8 +20,9 @@ Objective = Callable[[ndarray, ndarray], tuple[ndarray, ndarray]]
 _ARMIJO = 1e-4
 _WOLFE = 0.9
 _LINE_SEARCH_STEPS = 20
-# Decreases below the rounding error of the value cannot be told from increases: near a minimum the slope decides. From
-# so many steps on, a line search that could gain less than that error at best is over.
+# Decreases below the rounding error of the value cannot be told from increases: near a minimum the slope decides. Where
+# values are noisier than that, a line search that could gain less than the noise is over after so many steps; exact ones
+# may still tell ends of flat valleys apart.
 ROUNDING, _FAIR_STEPS = 1e-15, 3
 # Longest first step, and longest step ever, in the variables' own units (norms and biases of order one).
 _FIRST_STEP = 0.1
@@ -196,7 +197,7 @@ class _LineSearch:
         short = decrease & ~flat_enough
         self.low[short] = self.length[short]
         self.steps[:] += 1
-        hopeless = (self.steps >= _FAIR_STEPS) & (-self.length * self.slope <= rounding)
+        hopeless = (self.steps >= _FAIR_STEPS) & (-self.length * self.slope <= rounding) & (noise > ROUNDING)
         with np.errstate(invalid="ignore"):
             self.length[:] = np.where(np.isinf(self.high), 2 * self.low, (self.low + self.high) / 2)
         return (decrease & flat_enough) | hopeless | (self.steps >= _LINE_SEARCH_STEPS)

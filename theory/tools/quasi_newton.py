@@ -21,8 +21,8 @@ _ARMIJO = 1e-4
 _WOLFE = 0.9
 _LINE_SEARCH_STEPS = 20
 # Decreases below the rounding error of the value cannot be told from increases: near a minimum the slope decides. Where
-# values are noisier than that, a line search that could gain less than the noise is over after so many steps; exact ones
-# may still tell ends of flat valleys apart.
+# values are noisier than that, a line search that could gain less than the noise is over after so many steps; without
+# noise, slopes tell ends of flat valleys apart.
 ROUNDING, _FAIR_STEPS = 1e-15, 3
 # Longest first step, and longest step ever, in the variables' own units (norms and biases of order one).
 _FIRST_STEP = 0.1

@@ -39,3 +39,15 @@ def test_no_gradient_is_computed_for_losses_that_are_only_ranked(monkeypatch: py
     monkeypatch.setattr(enumeration, "_backward", refused)
     W, b = np.array([[[1.0, -1.0, 0.5]]]), np.zeros((1, 3))
     assert losses(Problem(n=3, m=1, density=0.2), W, b)[0] > 0
+
+
+@pytest.mark.parametrize("n", [3, 6])
+def test_rows_may_be_cut_into_blocks_of_any_size(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    problem = Problem(n=n, m=2, density=0.3)
+    W, b = rng.normal(size=(60, 2, n)), rng.uniform(-0.5, 0.3, (60, n))
+    found = output_errors(W.swapaxes(-1, -2) @ W, b, problem)
+    monkeypatch.setattr(enumeration, "_STATE_ELEMENTS", 4 * 3**n)
+    small = output_errors(W.swapaxes(-1, -2) @ W, b, problem)
+    for name in ("value", "dG", "db"):
+        np.testing.assert_allclose(getattr(small, name), getattr(found, name), rtol=1e-12, atol=1e-15)

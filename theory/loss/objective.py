@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from theory.loss.accuracy import AccuracyWarning
 from theory.loss.enumeration import max_features
-from theory.loss.outputs import output_errors
+from theory.loss.outputs import output_values
 from theory.loss.terms import Value, loss_with_terms
 from theory.model.problem import Problem
 from theory.model.values import UNIFORM
@@ -201,8 +201,8 @@ def losses(
     if problem.terms.plain:
         with warnings.catch_warnings():  # as for problems with terms
             warnings.simplefilter("ignore", AccuracyWarning)
-            errors = output_errors(W.swapaxes(-1, -2) @ W, b, problem, rtol=rtol)
-        return np.asarray((problem.importance * errors.value).sum(-1))
+            values = output_values(W.swapaxes(-1, -2) @ W, b, problem, rtol)
+        return np.asarray((problem.importance * values).sum(-1))
     objective = Objective(problem, rtol, exact=True)
     return np.asarray(objective.evaluate(objective.join(W, b)).loss)
 

@@ -23,7 +23,9 @@ from theory.model.values import ValueLaw
 from theory.tools.memory import keep_freed_memory
 from theory.tools.threads import own_threads
 
-__all__ = ["ENUMERATION_ROUNDING", "Model", "OutputErrors", "alike", "enumerated_errors", "output_errors"]
+__all__ = [
+    "ENUMERATION_ROUNDING", "Model", "OutputErrors", "alike", "enumerated_errors", "output_errors", "output_values",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from theory.loss.engine.rows import Features
@@ -220,15 +222,50 @@ def enumerated_errors(
         Values and gradients.
     """
     n = b.shape[1]
-    order, swapped_patterns = enumeration.own_first(n)
-    weight = probability[:, swapped_patterns].reshape(-1, 2**n)
-    own = np.arange(n)[:, None]
-    value, dc, db = enumeration.expected_squared_error(
-        G[:, own, order].reshape(-1, n), b.reshape(-1), weight, values, activation
-    )
+    c, weight = _own_first(G, probability)
+    value, dc, db = enumeration.expected_squared_error(c, b.reshape(-1), weight, values, activation)
     dG = np.empty_like(G)
-    dG[:, own, order] = dc.reshape(-1, n, n)
+    dG[:, np.arange(n)[:, None], enumeration.own_first(n)[0]] = dc.reshape(-1, n, n)
     return OutputErrors(value.reshape(-1, n), dG, db.reshape(-1, n))
+
+
+def output_values(
+    G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"], problem: Problem, rtol: float = 1e-7
+) -> Float[ndarray, "k n"]:
+    """
+    Compute the expected squared error of every output, which takes half as long without the gradient where enumerated.
+
+    Parameters
+    ----------
+    G : ndarray, shape (k, n, n)
+        Couplings W^T W.
+    b : ndarray, shape (k, n)
+        Output biases.
+    problem : Problem
+        A single problem without noise, or a batch of k.
+    rtol : float
+        Relative accuracy of the weighted sum where quadrature is needed.
+
+    Returns
+    -------
+    ndarray, shape (k, n)
+        E (x_i - x'_i)^2.
+    """
+    n, values = problem.n, problem.features.values
+    if not problem.activation.kinks or n > enumeration.max_features(values):
+        return output_errors(G, b, problem, rtol=rtol).value
+    probability = _flat(problem.features.pattern_probability(enumeration.active_patterns(n)), b.shape[:1])
+    c, weight = _own_first(G, probability)
+    return enumeration.expected_value(c, b.reshape(-1), weight, values, problem.activation).reshape(-1, n)
+
+
+def _own_first(
+    G: Float[ndarray, "k n n"], probability: Float[ndarray, "k patterns"]
+) -> tuple[Float[ndarray, "rows n"], Float[ndarray, "rows patterns"]]:
+    """Couplings of every output with its own feature first, and the patterns' probabilities in that order."""
+    n = G.shape[-1]
+    order, swapped_patterns = enumeration.own_first(n)
+    return G[:, np.arange(n)[:, None], order].reshape(-1, n), probability[:, swapped_patterns].reshape(-1, 2**n)
 
 
 def _integrated(

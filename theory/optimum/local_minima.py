@@ -12,7 +12,7 @@ from theory.loss.enumeration import active_patterns, max_features
 from theory.loss.population import AccuracyWarning, OutputErrors, enumerated_errors, output_errors
 from theory.model.problem import Problem
 from theory.model.values import UNIFORM
-from theory.tools.quasi_newton import minimise
+from theory.tools.quasi_newton import ROUNDING, minimise
 
 __all__ = [
     "MOST_NODES", "NODES_RTOL", "LocalMinima", "few_nodes", "random_starts", "refine", "revive", "row_errors",
@@ -27,6 +27,9 @@ _SEARCH_RTOL = 1e-8
 # but for few features whose values have a density. There the last digits of outputs with small couplings would take ten
 # times as long, and what is cut off changes smoothly from point to point: these nodes lead to the same minima.
 MOST_NODES, NODES_RTOL, _FEW = 512, 1e-10, 12
+# What rounding does to a loss from fixed nodes, as part of it: 1e-15 to 1e-13, most where features are sparse. Losses
+# that are enumerated are known to the last digits.
+_NOISE = 3e-14
 # A column shorter than this stores nothing.
 _DEAD_NORM = 1e-3
 
@@ -162,7 +165,8 @@ def refine(
         loss, dV, dc = errors(V.swapaxes(-1, -2) @ V, c, which).pull_back(V, weight)
         return loss, np.concatenate([dV.reshape(len(x), -1), dc], axis=1)
 
-    found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), tolerance, iterations, inverse)
+    noise = _NOISE if search_nodes(problem) else ROUNDING
+    found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), tolerance, iterations, inverse, noise)
     V, c = found.x[:, : m * n].reshape(k, m, n), found.x[:, m * n :]
     loss = found.value * scale
     if few_nodes(problem):

@@ -31,6 +31,7 @@ _LATER = (
     "theory.phase_diagram.results",
     "theory.phase_diagram.picture",
     "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
     "scipy.interpolate",
     "scipy.ndimage",
 )
@@ -132,8 +133,11 @@ def _prepare(n: int, m: int, workers: Workers) -> threading.Thread:
 def _prepare_the_end(n: int, m: int) -> None:
     for module in _LATER:
         import_module(module)
+    import xarray as xr
+
     from theory.phase_diagram.text import closed_forms
 
+    xr.Dataset({"nothing": ("cell", [0.0])}).to_netcdf(engine="scipy")  # imports what it needs when it is first asked
     closed_forms(n, m)
 
 

@@ -16,7 +16,7 @@ from theory.symbolic.active_sets import Expansion, derive_expansion
 from theory.symbolic.algebra.formula import Formula
 from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import biases, density, norms, relative_importance
-from theory.symbolic.outputs import OutputLoss, derive_outputs
+from theory.symbolic.outputs import OutputLoss, output_of_kind
 
 __all__ = ["CandidateLoss", "derive_candidates", "derive_triangle"]
 
@@ -164,14 +164,14 @@ def _candidates(n: int, m: int) -> dict[str, CandidateLoss]:
 def _output(signs: sympy.Matrix, i: int) -> tuple[OutputLoss, tuple[sympy.Symbol, ...]]:
     """Recognise the kind of output i: by its own norm and the features it is coupled to."""
     n = signs.shape[1]
-    w, b, kinds = norms(n), biases(n), derive_outputs()
+    w, b = norms(n), biases(n)
     gram = signs.T * signs
     partners = [j for j in range(n) if j != i and gram[i, j] != 0]
     if gram[i, i] == 0:
-        return kinds["N"], (b[i],)
+        return output_of_kind("N"), (b[i],)
     if not partners:
-        return kinds["D"], (w[i], b[i])
-    return kinds["P"], (w[i], w[partners[0]], b[i])
+        return output_of_kind("D"), (w[i], b[i])
+    return output_of_kind("P"), (w[i], w[partners[0]], b[i])
 
 
 @lru_cache(maxsize=1)
@@ -189,7 +189,7 @@ def derive_triangle() -> CandidateLoss:
     >>> derive_triangle().ideal.expression
     (p**3/24 + p**2/8)*(r + 2)
     """
-    triangle = derive_outputs()["T"]
+    triangle = output_of_kind("T")
     w, b = triangle.arguments
     half, height = sympy.Rational(1, 2), sympy.sqrt(3) / 2
     W = sympy.ImmutableMatrix([[w, -w * half, -w * half], [0, w * height, -w * height]])

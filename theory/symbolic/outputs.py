@@ -16,7 +16,7 @@ from theory.symbolic.algebra.regions import on_region, shortest
 from theory.symbolic.algebra.symbols import density
 from theory.symbolic.moments import expect_polynomial
 
-__all__ = ["OutputLoss", "derive_outputs"]
+__all__ = ["OutputLoss", "derive_outputs", "output_of_kind"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,9 @@ class OutputLoss:
         return Formula(total.xreplace(renamed), self.near_ideal[0].holds.xreplace(renamed))
 
 
+_LETTERS = ("N", "D", "P", "T")
+
+
 def derive_outputs() -> dict[str, OutputLoss]:
     """
     Derive the exact losses of all kinds of output.
@@ -101,33 +104,41 @@ def derive_outputs() -> dict[str, OutputLoss]:
     >>> derive_outputs()["D"].expansion.terms[0]
     ReLU(b)**2
     """
-    return dict(_outputs())
+    return {letter: output_of_kind(letter) for letter in _LETTERS}
 
 
-@lru_cache(maxsize=1)
-def _outputs() -> dict[str, OutputLoss]:
+@lru_cache(maxsize=len(_LETTERS))
+def output_of_kind(letter: str) -> OutputLoss:
+    """
+    Derive the exact loss of one kind of output.
+
+    Parameters
+    ----------
+    letter : str
+        N, D, P or T, which takes longest.
+
+    Returns
+    -------
+    OutputLoss
+        As ``derive_outputs`` gives it.
+
+    Examples
+    --------
+    >>> output_of_kind("D").title
+    'dedicated, norm $w$'
+    """
     w, v = sympy.symbols("w v", positive=True)
     b = sympy.Symbol("b", real=True)
     zero, one = sympy.S.Zero, sympy.S.One
-    kinds = [
-        OutputLoss("N", "not represented", (b,), (_best_constant(),), derive_output(zero, [], b)),
-        OutputLoss("D", "dedicated, norm $w$", (w, b), (one, zero), derive_output(w**2, [], b)),
-        OutputLoss(
-            "P",
-            "one of an antipodal pair, norm $w$, its partner's norm $v$",
-            (w, v, b),
-            (one, one, zero),
-            derive_output(w**2, [-w * v], b),
-        ),
-        OutputLoss(
-            "T",
-            "one of an equilateral triangle, norm $w$",
-            (w, b),
-            (one, zero),
-            derive_output(w**2, [-(w**2) / 2] * 2, b),
-        ),
-    ]
-    return {kind.letter: kind for kind in kinds}
+    pair = "one of an antipodal pair, norm $w$, its partner's norm $v$"
+    kinds: dict[str, tuple[str, tuple[sympy.Symbol, ...], tuple[sympy.Expr, ...], sympy.Expr, list[sympy.Expr]]] = {
+        "N": ("not represented", (b,), (_best_constant(),), zero, []),
+        "D": ("dedicated, norm $w$", (w, b), (one, zero), w**2, []),
+        "P": (pair, (w, v, b), (one, one, zero), w**2, [-w * v]),
+        "T": ("one of an equilateral triangle, norm $w$", (w, b), (one, zero), w**2, [-(w**2) / 2] * 2),
+    }
+    title, arguments, ideal, own, others = kinds[letter]
+    return OutputLoss(letter, title, arguments, ideal, derive_output(own, others, b))
 
 
 def _short(expression: sympy.Expr) -> sympy.Expr:
@@ -135,9 +146,10 @@ def _short(expression: sympy.Expr) -> sympy.Expr:
     return shortest([expression, expanded])
 
 
+@lru_cache(maxsize=1)
 def _best_constant() -> sympy.Expr:
     """Minimise E (x - b)^2 over the constant b."""
     x, b = sympy.symbols("x b")
     error = expect_polynomial((x - b) ** 2, [x], [density()])
-    (optimum,) = sympy.solve(sympy.diff(error, b), b)
-    return optimum
+    slope, constant = sympy.Poly(sympy.diff(error, b), b).all_coeffs()
+    return -constant / slope

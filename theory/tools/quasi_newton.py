@@ -13,15 +13,17 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-__all__ = ["Minima", "minimise"]
+__all__ = ["ROUNDING", "Minima", "minimise"]
 
 Objective = Callable[[ndarray, ndarray], tuple[ndarray, ndarray]]
 
 _ARMIJO = 1e-4
 _WOLFE = 0.9
 _LINE_SEARCH_STEPS = 20
-# Decreases below the rounding error of the value cannot be told from increases: near a minimum the slope decides.
-_ROUNDING = 1e-15
+# Decreases below the rounding error of the value cannot be told from increases: near a minimum the slope decides. Where
+# values are noisier than that, a line search that could gain less than the noise is over after so many steps; without
+# noise, slopes tell ends of flat valleys apart.
+ROUNDING, _FAIR_STEPS = 1e-15, 3
 # Longest first step, and longest step ever, in the variables' own units (norms and biases of order one).
 _FIRST_STEP = 0.1
 _LONGEST_STEP = 1.0
@@ -59,6 +61,7 @@ def minimise(
     tolerance: float = 1e-8,
     iterations: int = 300,
     inverse: Float[ndarray, "problems d d"] | None = None,
+    noise: float = ROUNDING,
 ) -> Minima:
     """
     Minimise many functions of d variables, each from its own start.
@@ -76,6 +79,8 @@ def minimise(
         Most iterations for any problem.
     inverse : ndarray, shape (problems, d, d), optional
         Approximate inverse Hessians to begin with, positive definite; steepest descent by default.
+    noise : float
+        What rounding may change a value by, as part of it.
 
     Returns
     -------
@@ -92,12 +97,12 @@ def minimise(
     search = _LineSearch.begin(x[now], value[now], gradient[now], _direction(inverse[now], gradient[now], fresh[now]))
     while len(now):
         # One call for all of them, wherever each is in its own line search.
-        over = search.advance(*objective(search.trial(), now))
+        over = search.advance(*objective(search.trial(), now), noise)
         if not over.any():
             continue
         at, (new_x, new_value, new_gradient) = now[over], search.best(over)
         s, y = new_x - x[at], new_gradient - gradient[at]
-        moved = (new_value < value[at] - _ROUNDING * np.abs(value[at])) | (
+        moved = (new_value < value[at] - noise * np.abs(value[at])) | (
             np.abs(new_gradient).max(-1) < 0.9 * np.abs(gradient[at]).max(-1)
         )
         x[at], value[at], gradient[at] = new_x, new_value, new_gradient
@@ -180,9 +185,9 @@ class _LineSearch:
         """Give points, values and gradients that some of the searches found."""
         return self.best_x[which], self.best_value[which], self.best_gradient[which]
 
-    def advance(self, f: Float[ndarray, " k"], g: Float[ndarray, "k d"]) -> Bool[ndarray, " k"]:
+    def advance(self, f: Float[ndarray, " k"], g: Float[ndarray, "k d"], noise: float) -> Bool[ndarray, " k"]:
         """Learn value and gradient at the points that were tried; say which searches are over."""
-        rounding = _ROUNDING * np.abs(self.value)
+        rounding = noise * np.abs(self.value)
         decrease = f <= self.value + _ARMIJO * self.length * self.slope + rounding
         flat_enough = (g * self.step).sum(-1) >= _WOLFE * self.slope
         better = decrease & (f <= self.best_value + rounding)
@@ -192,9 +197,10 @@ class _LineSearch:
         short = decrease & ~flat_enough
         self.low[short] = self.length[short]
         self.steps[:] += 1
+        hopeless = (self.steps >= _FAIR_STEPS) & (-self.length * self.slope <= rounding) & (noise > ROUNDING)
         with np.errstate(invalid="ignore"):
             self.length[:] = np.where(np.isinf(self.high), 2 * self.low, (self.low + self.high) / 2)
-        return (decrease & flat_enough) | (self.steps >= _LINE_SEARCH_STEPS)
+        return (decrease & flat_enough) | hopeless | (self.steps >= _LINE_SEARCH_STEPS)
 
 
 def _update(

@@ -24,13 +24,16 @@ from tests.theory.symbolic.exact import (
 )
 from theory import Problem, ideal_candidates, population_loss
 from theory.symbolic import (
+    Expansion,
     Formula,
     ReLU,
+    candidates,
     derive_candidates,
     derive_expansion,
     derive_output,
     derive_outputs,
     derive_triangle,
+    outputs,
 )
 from theory.symbolic.algebra.regions import on_region
 
@@ -206,3 +209,18 @@ def test_the_published_losses_come_out():
 
 def test_the_idealised_bias_is_the_mean_of_an_unrepresented_feature():
     assert derive_candidates(3, 2)["not represented"].ideal_bias == (0, 0, p / 2)
+
+
+def test_boundaries_do_not_wait_for_the_triangle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The triangle is no candidate of the diagram, and its loss takes as long to derive as all the others' together."""
+    derived = []
+
+    def noted(own: sympy.Expr, others: list[sympy.Expr], b: sympy.Symbol) -> Expansion:
+        derived.append(len(others))
+        return derive_output(own, others, b)
+
+    monkeypatch.setattr(outputs, "derive_output", noted)
+    for cached in (outputs.output_of_kind, candidates._candidates):
+        cached.cache_clear()
+    derive_candidates(3, 2)
+    assert sorted(derived) == [0, 0, 1]

@@ -1,6 +1,7 @@
 """Many minimisations at once end where each would end alone."""
 
 import numpy as np
+import pytest
 
 from theory.tools.quasi_newton import minimise
 
@@ -46,3 +47,19 @@ def test_as_many_iterations_as_were_allowed() -> None:
     assert not few.converged[0]
     assert many.value[0] < few.value[0] < none.value[0]
     assert all(who == [0] for who in calls[2:] if len(who) == 1)  # what has converged is not asked again
+
+
+@pytest.mark.parametrize(("told", "most"), [(3e-15, 25), (3e-14, 10)])
+def test_searches_end_where_rounding_hides_what_they_could_gain(told: float, most: int) -> None:
+    """Rough values, and slopes that never fall to the tolerance, at a kink: a few steps settle it."""
+    noise, tolerance, points = 3e-14, 1e-8, []
+
+    def rough(x: np.ndarray, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        points.append(len(x))
+        value = 1 + (0.5 * x * x + 5e-8 * np.abs(x) + noise / 3 * np.sin(1e9 * x)).sum(1)
+        return value, x + 5e-8 * np.sign(x)
+
+    found = minimise(rough, np.random.default_rng(3).normal(size=(20, 3)), tolerance, 300, noise=told)
+    np.testing.assert_allclose(found.value, 1, rtol=3 * noise)
+    assert not found.converged.any()
+    assert sum(points) / 20 < most

@@ -54,7 +54,7 @@ def test_strips_of_any_length_add_up_to_the_same(
 ) -> None:
     rows, features = _single_model(noise), Features(UNIFORM, np.full(7, 0.2), sets)
     found = row_errors(rows, features)
-    for together, strip, block in ((0, 16, 24_000), (0, 16, 500), (10**6, 5, 24_000), (10**6, 100, 900)):
+    for together, strip, block in ((0, 16, 48_000), (0, 16, 500), (10**6, 5, 48_000), (10**6, 100, 900)):
         monkeypatch.setattr(work, "_TOGETHER", together)
         monkeypatch.setattr(work, "_STRIP", strip)
         monkeypatch.setattr(work, "_BLOCK_ELEMENTS", block)

@@ -119,8 +119,8 @@ def even_frame(
     noise : float
         Standard deviation of Gaussian noise on every hidden dimension, >= 0.
     three_point : bool
-        Whether the law obeys what three vectors at a time must, too (theory.frames.three_point): some ten seconds, and a
-        higher loss where k is below about 5 m; on a grid of cosines, hence up to 1 % too high.
+        Whether the law obeys what three vectors at a time must, too (theory.frames.three_point): some ten seconds, and
+        a higher loss where k is below about 5 m; on a grid of cosines, hence up to 1 % too high.
 
     Returns
     -------

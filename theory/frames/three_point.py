@@ -1,16 +1,16 @@
 """What three unit vectors at a time must satisfy, beside Delsarte's inequalities: the law of triples of cosines.
 
 For k unit vectors u_x in m dimensions let nu be the law of (c_xy, c_xz, c_yz) over all ordered triples of different
-vectors: symmetric, on 1 + 2 u v t - u^2 - v^2 - t^2 >= 0, and the law mu of cosines is its marginal. Seen from one vector
-the others have directions in the m - 1 dimensions beside it. Schoenberg's theorem there says that for all functions f_i
-of the cosine with that vector, and every degree d, the matrix
+vectors: symmetric, on 1 + 2 u v t - u^2 - v^2 - t^2 >= 0, and the law mu of cosines is its marginal. Seen from one
+vector the others have directions in the m - 1 dimensions beside it. Schoenberg's theorem there says that for all
+functions f_i of the cosine with that vector, and every degree d, the matrix
 
     M_d = Int f_i f_j dmu + (k - 2) Int f_i(u) f_j(v) P_d((t - u v) / sqrt((1 - u^2) (1 - v^2))) dnu(u, v, t)
 
-has no negative eigenvalue, P_d of dimension m - 1; M_0 / (k - 1) not even when the products of the means of f_i and f_j
-are taken off (Bachoc and Vallentin 2008). These are theorems for all k unit vectors, as Delsarte's inequalities are, and
-linear in nu. Vectors at negative cosines with one vector cannot be negative with one another as often as Delsarte's
-inequalities allow where k is below about 5 m.
+has no negative eigenvalue, P_d of dimension m - 1; M_0 / (k - 1) not even when the products of the means of f_i and
+f_j are taken off (Bachoc and Vallentin 2008). These are theorems for all k unit vectors, as Delsarte's inequalities
+are, and linear in nu. Vectors at negative cosines with one vector cannot be negative with one another as often as
+Delsarte's inequalities allow where k is below about 5 m.
 
 For given prices of cosines the cheapest nu solves a linear programme: the matrices are bounded along the directions
 where the last solution is most negative, until none is. Every solution on the way is a bound.
@@ -85,10 +85,10 @@ class ThreePointProgramme:
 
     @cached_property
     def _triples(self) -> Int[ndarray, "3 t"]:
-        i, j, l = (index.ravel() for index in np.indices((len(self.cosines),) * 3))
-        u, v, t = self.cosines[i], self.cosines[j], self.cosines[l]
-        real = (i <= j) & (j <= l) & (1 + 2 * u * v * t - u * u - v * v - t * t >= -1e-12)
-        return np.array([i[real], j[real], l[real]])
+        i, j, h = (index.ravel() for index in np.indices((len(self.cosines),) * 3))
+        u, v, t = self.cosines[i], self.cosines[j], self.cosines[h]
+        real = (i <= j) & (j <= h) & (1 + 2 * u * v * t - u * u - v * v - t * t >= -1e-12)
+        return np.array([i[real], j[real], h[real]])
 
     @cached_property
     def _functions(self) -> Float[ndarray, "s f"]:
@@ -192,7 +192,7 @@ class ThreePointProgramme:
         law = np.zeros(len(cost))
         law[active] = found.x
         missing = cost + rows.T @ found.ineqlin.marginals - float(found.eqlin.marginals[0])
-        return law, float(found.fun), missing
+        return law, float(cost @ law), missing
 
 
 def three_point_row(m: int, field: MeanField, start: RelaxedRow) -> RelaxedRow:
@@ -235,23 +235,24 @@ def three_point_row(m: int, field: MeanField, start: RelaxedRow) -> RelaxedRow:
 
 def _turns(search: _Search, programme: ThreePointProgramme, near: RelaxedRow) -> RelaxedRow:
     """Take turns of programmes for the law and descents of norm and bias, as long as they gain."""
-    grid, best, row = programme.cosines, None, near
+    best = search.descend(near.coupling, near.bias, _cheapest(search, programme, near), fixed=True)
     for _ in range(_TURNS):
-        cosines = np.r_[row.law.cosines, grid]
-        seen = CosineLaw(cosines, np.r_[row.law.weights, np.zeros(len(grid))])
-        nodes = search._nodes(row.coupling, row.bias, row.law)
-        cost = search.field.loss(row.coupling, row.bias, seen, nodes).dweights[len(row.law.cosines) :]
-        weights = programme.solve(cost / row.loss)[0]
-        new = CosineLaw(grid[weights > 0], weights[weights > 0])
-        if best is None:
-            best = row = search.descend(row.coupling, row.bias, new, fixed=True)
-            continue
-        row = min((_mixed(search, best, new, part) for part in _PARTS), key=lambda one: one.loss)
+        law = _cheapest(search, programme, best)
+        row = min((_mixed(search, best, law, part) for part in _PARTS), key=lambda one: one.loss)
         if row.loss > best.loss * (1 - _GAIN):
             break
         best = row
-    assert best is not None
     return min(best, row, key=lambda one: one.loss)
+
+
+def _cheapest(search: _Search, programme: ThreePointProgramme, row: RelaxedRow) -> CosineLaw:
+    """Find the law that costs least to first order."""
+    grid, law = programme.cosines, row.law
+    seen = CosineLaw(np.r_[law.cosines, grid], np.r_[law.weights, np.zeros(len(grid))])
+    nodes = search._nodes(row.coupling, row.bias, law)
+    cost = search.field.loss(row.coupling, row.bias, seen, nodes).dweights[len(law.cosines) :]
+    weights = programme.solve(cost / row.loss)[0]
+    return CosineLaw(grid[weights > 0], weights[weights > 0])
 
 
 def _mixed(search: _Search, row: RelaxedRow, law: CosineLaw, part: float) -> RelaxedRow:

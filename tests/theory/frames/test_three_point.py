@@ -1,4 +1,4 @@
-"""Three vectors at a time: matrices against real vectors, codes that attain the bounds, and a pair law that cannot be."""
+"""Three vectors at a time: matrices against real vectors, codes that attain the bounds, laws that cannot be."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,10 @@ from numpy.testing import assert_allclose
 
 import theory
 from theory.frames.gegenbauer import gegenbauer
+from theory.frames.mean_field import CosineLaw, MeanField
 from theory.frames.prediction import even_frame
+from theory.frames.relaxation import relaxed_row
 from theory.frames.three_point import ThreePointProgramme
-
-# Grids of cosines cost this much at most (docs/derivations.md).
-GRID = 0.01
 
 
 def test_the_matrices_of_real_vectors_are_those_of_their_projections() -> None:
@@ -64,6 +63,35 @@ def test_codes_that_attain_the_bounds_of_pairs_obey_those_of_triples(name: str, 
     code = theory.POLYTOPES[name]
     two, three = (even_frame(code.v, code.d, density, three_point=some) for some in (False, True))
     assert_allclose(three.loss, two.loss, rtol=1e-3)
+
+
+def triangles(k: int, m: int, cosines: np.ndarray) -> float:
+    """
+    Count the vectors at the first of two cosines with both of two vectors that have it between them.
+
+    In a tight frame of mean 0 sums of 1, c_xz, c_yz and c_xz c_yz over the others z are known: four equations.
+    """
+    a, b = cosines
+    sums = [k - 2, -1 - a, -1 - a, (k / m - 2) * a]
+    pairs = [(x, y) for x in (a, b) for y in (a, b)]
+    return float(np.linalg.solve([[1] * 4, *np.array(pairs).T, [x * y for x, y in pairs]], sums)[0])
+
+
+@pytest.mark.parametrize(("k", "m", "p", "rises"), [(128, 32, 0.02, 0.1), (400, 30, 0.01, 0.0)])
+def test_laws_with_fewer_than_no_triangles_are_refused_and_no_others(k: int, m: int, p: float, rises: float) -> None:
+    row = relaxed_row(float(k), m, MeanField(p, 0.0))
+    assert (triangles(k, m, row.law.cosines) < 0) == (rises > 0)
+    unit = np.sqrt((k - m) / (m * (k - 1)))
+    grid = np.sinh(np.arcsinh(1 / unit) * np.linspace(-1, 1, 21)) * unit
+    cosines = np.unique(np.r_[np.clip(grid, -1, 1), row.law.cosines])
+    weights = np.zeros(len(cosines))
+    weights[np.searchsorted(cosines, row.law.cosines)] = row.law.weights
+    field = MeanField(p, k - 1.0)
+    nodes = field.nodes(row.coupling, row.bias, row.law)
+    price = field.loss(row.coupling, row.bias, CosineLaw(cosines, weights), nodes).dweights / row.loss
+    bound = ThreePointProgramme(k, m, cosines).solve(price)[1] / (price @ weights)
+    assert bound > 1 + rises - 1e-3
+    assert rises > 0 or bound < 1 + 1e-3
 
 
 def test_refusals() -> None:

@@ -7,7 +7,8 @@ grows with n: a million features take as long as four hundred.
 What is assumed: the stored features have equal norms and biases, and all see the same law of cosines. Under that
 assumption no arrangement costs less than the relaxed law of its k (if its minimum is the global one, which several
 starts make likely); among all arrangements it is an estimate. What is neglected is that a law of cosines which fulfils
-Delsarte's inequalities need not belong to any arrangement.
+Delsarte's inequalities need not belong to any arrangement; at a given k ``three_point`` refuses those that ask for what
+no three vectors can be (theory.frames.three_point).
 """
 
 from collections.abc import Callable

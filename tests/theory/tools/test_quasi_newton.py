@@ -51,7 +51,7 @@ def test_as_many_iterations_as_were_allowed() -> None:
 
 @pytest.mark.parametrize(("told", "most"), [(3e-15, 18), (3e-14, 10)])
 def test_searches_end_where_rounding_hides_what_they_could_gain(told: float, most: int) -> None:
-    """Rough values, and slopes that never fall to the tolerance, at a kink: a few steps do, without the rule twice as many."""
+    """Rough values, and slopes that never fall to the tolerance, at a kink; without the rule it takes twice as many."""
     noise, tolerance, points = 3e-14, 1e-8, []
 
     def rough(x: np.ndarray, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

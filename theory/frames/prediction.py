@@ -121,7 +121,7 @@ def even_frame(
         Standard deviation of Gaussian noise on every hidden dimension, >= 0.
     three_point : bool
         Whether the law obeys what three vectors at a time must, too (theory.frames.three_point): some ten seconds, and
-        a higher loss where k is below about 5 m; on a grid of cosines, hence up to 1 % too high.
+        a higher loss where k is below about 5 m; on a grid of cosines, hence a little too high.
 
     Returns
     -------

@@ -20,7 +20,7 @@ from scipy.special import roots_hermitenorm, roots_jacobi
 from theory.frames.gegenbauer import gegenbauer, harmonics
 from theory.frames.mean_field import CosineLaw, MeanField, Nodes
 
-__all__ = ["DEGREES", "NOTHING", "RelaxedRow", "even_starts", "relaxed_row", "sphere_law", "tidied"]
+__all__ = ["DEGREES", "NOTHING", "RelaxedRow", "RowSearch", "even_starts", "relaxed_row", "sphere_law", "tidied"]
 
 # Delsarte's inequalities up to this degree; more change nothing at n = 400, m = 30 (tests).
 DEGREES = 10
@@ -118,7 +118,7 @@ def relaxed_row(
         The best local minimum found, to which no further cosine promises a lower loss to first order.
     """
     field = MeanField(field.density, k - 1, field.values, field.noise)
-    search = _Search(k, m, field, degrees, refine)
+    search = RowSearch(k, m, field, degrees, refine)
     starts = even_starts(k, m) if start is None else [(start.coupling, start.bias, start.law)]
     found = [search.alternate(*one) for one in starts]
     best = min(found, key=lambda row: row.loss if row.admissible else np.inf)
@@ -182,7 +182,7 @@ def sphere_law(m: int) -> tuple[ndarray, ndarray]:
     return places, weights / weights.sum()
 
 
-class _Search:
+class RowSearch:
     """Descents for one number of vectors."""
 
     def __init__(self, k: float, m: int, field: MeanField, degrees: int, fine: bool) -> None:
@@ -202,10 +202,10 @@ class _Search:
 
     def descend(self, g: float, b: float, law: CosineLaw, fixed: bool = False) -> RelaxedRow:
         """Move norm, bias, cosines and weights downhill together, or with a fixed law norm and bias alone."""
-        nodes = self._nodes(g, b, law)
+        nodes = self.nodes(g, b, law)
         for _ in range(4):
             g, b, law = self._two(g, b, law, nodes) if fixed else self._slsqp(g, b, law, nodes)
-            needed = self._nodes(g, b, law)
+            needed = self.nodes(g, b, law)
             if needed.step >= nodes.step * 0.999 and needed.count * needed.step <= nodes.count * nodes.step * 1.001:
                 break
             step = min(nodes.step, needed.step)
@@ -247,7 +247,8 @@ class _Search:
         better = self.descend(row.coupling, row.bias, tidied(row.law, _NEIGHBOURS * self.bound))
         return better if better.admissible and better.loss < row.loss else row
 
-    def _nodes(self, g: float, b: float, law: CosineLaw) -> Nodes:
+    def nodes(self, g: float, b: float, law: CosineLaw) -> Nodes:
+        """Nodes that do for couplings up to a tenth larger."""
         nodes = self.field.nodes(g * 1.1, b, law, _ACCURACY[self.fine])
         return Nodes(nodes.step, min(nodes.count, _MOST_NODES))
 
@@ -352,7 +353,7 @@ class _Search:
         cosines = np.unique(np.r_[self._grid(law.cosines), law.cosines])
         weights = np.zeros(len(cosines))
         weights[np.searchsorted(cosines, law.cosines)] = law.weights
-        nodes = self._nodes(row.coupling, row.bias, law)
+        nodes = self.nodes(row.coupling, row.bias, law)
         cost = self.field.loss(row.coupling, row.bias, CosineLaw(cosines, weights), nodes).dweights
         _, _, P = self.constraints(cosines, weights)
         price = cost / max(row.loss, 1e-300) + _TIE * (cosines / self.bound) ** 2

@@ -27,7 +27,7 @@ from numpy.polynomial.chebyshev import chebvander
 
 from theory.frames.gegenbauer import gegenbauer, harmonics
 from theory.frames.mean_field import CosineLaw, MeanField
-from theory.frames.relaxation import RelaxedRow, _Search
+from theory.frames.relaxation import RelaxedRow, RowSearch
 
 __all__ = ["ThreePointProgramme", "three_point_row"]
 
@@ -219,7 +219,7 @@ def three_point_row(m: int, field: MeanField, start: RelaxedRow) -> RelaxedRow:
     """
     if start.k <= m:
         return start
-    search = _Search(start.k, m, MeanField(field.density, start.k - 1, field.values, field.noise), _PAIRS, True)
+    search = RowSearch(start.k, m, MeanField(field.density, start.k - 1, field.values, field.noise), _PAIRS, True)
     a = np.arcsinh(1 / search.bound)
     coarse = np.sinh(a * np.linspace(-1, 1, _GRID)) * search.bound
     row, finer = start, start.law.cosines
@@ -232,7 +232,7 @@ def three_point_row(m: int, field: MeanField, start: RelaxedRow) -> RelaxedRow:
     return row if row.loss > start.loss else start
 
 
-def _turns(search: _Search, programme: ThreePointProgramme, near: RelaxedRow) -> RelaxedRow:
+def _turns(search: RowSearch, programme: ThreePointProgramme, near: RelaxedRow) -> RelaxedRow:
     """Take turns of programmes for the law and descents of norm and bias, as long as they gain."""
     best = search.descend(near.coupling, near.bias, _cheapest(search, programme, near), fixed=True)
     for _ in range(_TURNS):
@@ -244,17 +244,17 @@ def _turns(search: _Search, programme: ThreePointProgramme, near: RelaxedRow) ->
     return min(best, row, key=lambda one: one.loss)
 
 
-def _cheapest(search: _Search, programme: ThreePointProgramme, row: RelaxedRow) -> CosineLaw:
+def _cheapest(search: RowSearch, programme: ThreePointProgramme, row: RelaxedRow) -> CosineLaw:
     """Find the law that costs least to first order."""
     grid, law = programme.cosines, row.law
     seen = CosineLaw(np.r_[law.cosines, grid], np.r_[law.weights, np.zeros(len(grid))])
-    nodes = search._nodes(row.coupling, row.bias, law)
+    nodes = search.nodes(row.coupling, row.bias, law)
     cost = search.field.loss(row.coupling, row.bias, seen, nodes).dweights[len(law.cosines) :]
     weights = programme.solve(cost / row.loss)[0]
     return CosineLaw(grid[weights > 0], weights[weights > 0])
 
 
-def _mixed(search: _Search, row: RelaxedRow, law: CosineLaw, part: float) -> RelaxedRow:
+def _mixed(search: RowSearch, row: RelaxedRow, law: CosineLaw, part: float) -> RelaxedRow:
     """Mix in a part of another law."""
     cosines = np.r_[row.law.cosines, law.cosines]
     both = CosineLaw(cosines, np.r_[(1 - part) * row.law.weights, part * law.weights])

@@ -83,7 +83,7 @@ def credit(
     fallen = np.divide(2.0, np.maximum(turned, 2.0))
     others = np.einsum("rj,rj->r", late, fallen)
     unseen = some / np.maximum(some + others, 1e-300)
-    any_active = -np.expm1(-some)  # at least that: 1 - x <= exp(-x)
+    any_active = -np.expm1(-some)  # the probability is at least that, since 1 - x <= exp(-x)
     # E |y| in these patterns in units of 1/T; bounds that fall like 1/t^2 leave 3/4 to the next octave, 3/16 ...
     moved = abs_moment(f.features.values, 1) * np.einsum("rj,rj->r", waiting, turned)
     bias = np.abs(f.rows.b[group, None] - f.weights[group, :, 0]).max(1)

@@ -11,7 +11,7 @@ from theory.loss.engine.credit import credit, least_ratio
 from theory.loss.engine.frame import Frame, frame
 from theory.loss.engine.moments import Moments, moments
 from theory.loss.engine.rows import Features, Rows
-from theory.loss.engine.tails import FIRST_NODES, tails
+from theory.loss.engine.tails import FIRST_NODES, Tails, tails
 from theory.loss.engine.window import window
 from theory.loss.engine.work import Work, later
 
@@ -141,14 +141,30 @@ def integrate(
         todo, allowed = todo[again], allowed[again]
         enough = np.maximum(_enough(beyond[:, todo], allowed / ratio[todo]), target[todo] + 1)
         target[todo] = np.minimum(enough, len(grid) - 1)
+    found = _gathered(work, bound, truncation, slope_ratio)
+    if coarse.any():
+        which = np.flatnonzero(coarse)
+        left = np.maximum(base + work.value - w.error, _EPS * scale)[which]
+        some, seen, ends = rows.take(which), features.take(which), (low[which], high[which], base[which])
+        again = integrate(some, seen, error, sign[which], *ends, rtol, max_nodes, scale=left)
+        for part in fields(Integral):
+            getattr(found, part.name)[which] = getattr(again, part.name)
+    return found
+
+
+def _gathered(
+    work: Work, bound: Tails, truncation: Float[ndarray, " rows"], slope_ratio: Float[ndarray, " rows"]
+) -> Integral:
+    """Give what was added up, with what the nodes beyond may add."""
+    f, w, rows, m = work.f, work.w, work.f.rows, work.f.moments
     dG, still = work.dG, rows.G == 0
     if still.any():  # features that do not move z are independent of it
         still &= m.p > 0
-        still[np.arange(len(base)), rows.own] = False
+        still[np.arange(len(dG)), rows.own] = False
         dG = np.where(still, m.mean_x * work.db[:, None], dG)
     slope_truncation = slope_ratio * bound.beyond(work.nodes, "gradient")
     unknown, slope_unknown = _unknown(f, w.half, work.nodes)
-    found = Integral(
+    return Integral(
         value=work.value,
         dG=dG,
         db=work.db,
@@ -162,14 +178,6 @@ def integrate(
         nodes=work.nodes,
         summed=work.summed,
     )
-    if coarse.any():
-        which = np.flatnonzero(coarse)
-        left = np.maximum(base + work.value - w.error, _EPS * scale)[which]
-        some, seen, ends = rows.take(which), features.take(which), (low[which], high[which], base[which])
-        again = integrate(some, seen, error, sign[which], *ends, rtol, max_nodes, scale=left)
-        for part in fields(Integral):
-            getattr(found, part.name)[which] = getattr(again, part.name)
-    return found
 
 
 def _unknown(

@@ -27,7 +27,7 @@ def _single_model(noise: float = 0.0) -> Rows:
     return Rows(W.T @ W, rng.uniform(-0.4, 0.1, 7), np.arange(7), np.full(7, noise))
 
 
-def _agree(found: RowEstimate, other: RowEstimate) -> None:
+def assert_agree(found: RowEstimate, other: RowEstimate) -> None:
     for name in ("value", "dG", "db", "dnoise"):
         np.testing.assert_allclose(getattr(found, name), getattr(other, name), rtol=_SAME, atol=_SAME, err_msg=name)
     np.testing.assert_array_equal(found.nodes, other.nodes)
@@ -58,7 +58,7 @@ def test_strips_of_any_length_add_up_to_the_same(
         monkeypatch.setattr(work, "_TOGETHER", together)
         monkeypatch.setattr(work, "_STRIP", strip)
         monkeypatch.setattr(work, "_BLOCK_ELEMENTS", block)
-        _agree(row_errors(rows, features), found)
+        assert_agree(row_errors(rows, features), found)
 
 
 def test_a_row_beside_others_is_what_it_is_alone() -> None:
@@ -67,7 +67,7 @@ def test_a_row_beside_others_is_what_it_is_alone() -> None:
     for i in range(7):
         alone = row_errors(rows.take(np.array([i])), features)
         kept = [getattr(together, part.name) for part in fields(RowEstimate) if part.name != "parts"]
-        _agree(alone, RowEstimate(*(array[i : i + 1] for array in kept), parts=alone.parts))
+        assert_agree(alone, RowEstimate(*(array[i : i + 1] for array in kept), parts=alone.parts))
 
 
 def test_bounds_beyond_many_numbers_are_those_beyond_each() -> None:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from theory.curvature.expansion import Expansion, clear_step, expand, gradients
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
+from theory.model.value_units import in_units
 from theory.tools.quasi_newton import minimise
 
 __all__ = ["Kind", "Stability", "hessian", "projected_spectrum", "stability_of", "symmetry_directions"]
@@ -209,7 +210,8 @@ def stability_of(
     Where the loss is smooth, this is the spectrum of its Hessian. At a kink, the smallest curvature is the lowest of
     the local minima of q(v) / |v|^2 that are reached from the lowest eigenvectors, both ways, and mixtures of them: a
     saddle is certain, a minimum as certain as that search. A kink that is not met but nearer than the step (3e-6 at
-    most, less near a bias of zero) counts as met.
+    most, less near a bias of zero) counts as met. Where values are far from 1, curvatures are those of the problem in
+    the values' own unit (``theory.model.value_units``).
 
     Examples
     --------
@@ -220,6 +222,9 @@ def stability_of(
     'minimum'
     """
     require_problem(problem)
+    inner, size = in_units(problem) if expansion is None else (problem, 1.0)
+    if size != 1:
+        return stability_of(W, np.asarray(b) / size, inner, near=near, W_out=W_out)
     if not problem.terms.plain or W_out is not None:
         return _with_terms(W, b, problem, W_out, near)
     W_, b_ = _checked(W, b, problem)

@@ -21,8 +21,8 @@ from theory.frames.bounds import _shape
 from theory.frames.mean_field import CosineLaw, MeanField, Nodes
 from theory.frames.relaxation import NOTHING, RelaxedRow, relaxed_row
 from theory.frames.three_point import three_point_row
-from theory.model.affine_values import unit_law
 from theory.model.features import one_density
+from theory.model.value_units import unit_law
 from theory.model.values import ValueLaw, value_law
 
 __all__ = ["EvenFrame", "even_frame", "predict_even_frame"]

@@ -16,9 +16,9 @@ from theory.frames.group_relaxation import Groups, GroupState, relaxed_groups
 from theory.frames.mean_field import CosineLaw
 from theory.frames.relaxation import even_starts
 from theory.model.activations import RELU
-from theory.model.affine_values import unit_law
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
+from theory.model.value_units import unit_law
 from theory.model.values import ValueLaw
 
 __all__ = ["UnevenFrame", "predict_uneven_frame"]

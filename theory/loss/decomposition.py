@@ -13,7 +13,7 @@ Linear model. With independent features the errors of the centred features add, 
 and for dependent features the covariances between different j make the collective part.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float
@@ -28,6 +28,7 @@ from theory.model.activations import Activation, activation_of
 from theory.model.features import Independent
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
+from theory.model.value_units import in_units
 from theory.model.values import ValueLaw
 
 __all__ = ["Decomposition", "by_active_features", "decompose"]
@@ -60,7 +61,8 @@ class Decomposition:
         What representing feature i saves: I_i Var x_i, the error of a feature that is not represented but has the
         best bias, less ``own_error``. Not a part of the sum.
     by_active : ndarray, shape (k,)
-        The loss by number of active features, 0, 1, 2, ... n; with more than a hundred features 0, 1 and more.
+        The loss by number of active features, 0, 1, 2, ... n; with more than a hundred features, or values with heavy
+        tails, 0, 1 and more.
 
     Examples
     --------
@@ -121,6 +123,10 @@ def decompose(W: ArrayLike, b: ArrayLike, problem: Problem, model: Model | None 
     W, b = problem.checked(W, b)
     if b.ndim != 1:
         raise ValueError(f"decompose takes a single problem and model, got a batch of shape {b.shape[:-1]}")
+    inner, size = in_units(problem)
+    if size != 1:
+        parts = decompose(W, b / size, inner, model)
+        return Decomposition(*(size**2 * getattr(parts, part.name) for part in fields(parts)))
     activation = problem.activation if model is None else activation_of(model)
     own, pairs, bias_miss, total = parts_of_couplings(W.T @ W, b, problem, activation)
     importance, variance = problem.importance, problem.features.variance
@@ -227,7 +233,8 @@ def by_active_features(
     Returns
     -------
     ndarray, shape (n + 1,) or (3,)
-        E[loss; k features active] for k = 0 ... n up to a hundred features; for more, k = 0, k = 1 and the rest.
+        E[loss; k features active] for k = 0 ... n up to a hundred features; for more, and where values have heavy
+        tails, k = 0, k = 1 and the rest.
 
     Notes
     -----
@@ -235,6 +242,9 @@ def by_active_features(
     """
     problem.plain("by_active_features")
     W, b = problem.checked(W, b)
+    inner, size = in_units(problem)
+    if size != 1:
+        return size**2 * by_active_features(W, b / size, inner, model)
     activation = problem.activation if model is None else activation_of(model)
     G, n, values = W.T @ W, problem.n, problem.features.values
     listed = n <= _MAX_PATTERNS and (values.box is not None or not activation.kinks)
@@ -252,7 +262,7 @@ def by_active_features(
     losses = probability * (problem.importance @ errors)
     if listed:
         return np.bincount(patterns.sum(1), weights=losses, minlength=n + 1)
-    if n <= _MAX_COUNTED:
+    if n <= _MAX_COUNTED and not values.heavy:
         by_count = problem.importance @ errors_by_count(G, b, problem.features, activation)
         by_count[0], by_count[1] = losses[0], losses[1:].sum()
         return by_count

@@ -1,4 +1,4 @@
-"""Any law shifted and scaled, and any law in its own unit: losses scale with the square of the values' size."""
+"""Any law shifted and scaled."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from theory.tools.locking import sealed
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Affine", "unit_law"]
+__all__ = ["Affine"]
 
 
 @sealed
@@ -97,6 +97,10 @@ class Affine(ValueLaw):
         orders = range(k + 1) if self.shift else (k,)  # the highest alone: others may be infinite
         return np.asarray(sum(math.comb(k, j) * self.shift ** (k - j) * self.scale**j * parts[j] for j in orders))
 
+    def scaled(self, factor: float) -> "Affine":
+        """Give the same with both numbers scaled."""
+        return Affine(self.law, factor * self.shift, factor * self.scale, self.name)
+
     def moment(self, k: int) -> float:
         """Give E u^k."""
         return float(self._binomial(k, [self.law.moment(j) for j in range(k + 1)]))
@@ -169,37 +173,3 @@ class Affine(ValueLaw):
         integrand, u = expression(integrand), expression(u)
         shift, scale = sympy.nsimplify(self.shift), sympy.nsimplify(self.scale)
         return self.law.expect(sympy.expand(integrand.subs(u, shift + scale * u)), u)
-
-
-def unit_law(law: ValueLaw) -> tuple[ValueLaw, float]:
-    """
-    Measure a law's values in their own unit.
-
-    With values s v instead of v the output b + sum g x is s times that with the bias b / s (and with noise of standard
-    deviation sigma / s): the loss is s^2 times as large at the same W, and the best bias s times.
-
-    Parameters
-    ----------
-    law : ValueLaw
-        Law of u.
-
-    Returns
-    -------
-    unit : ValueLaw
-        Law of v = u / s; U[0, 1] for every U[0, s].
-    size : float
-        s, > 0: the largest |u| or, where values have no bound, sqrt(3 E u^2), which is the largest of U[0, s].
-
-    Examples
-    --------
-    >>> import theory
-    >>> unit, size = unit_law(theory.Problem(n=2, m=1, density=0.1, values="uniform:0,2").features.values)
-    >>> unit.name, size
-    ('uniform', 2.0)
-    """
-    if isinstance(law, Affine) and not law.shift:
-        unit, size = unit_law(law.law)
-        return unit, size * law.scale
-    largest = max(abs(end) for end in law.support)
-    size = largest if math.isfinite(largest) else math.sqrt(3 * law.square)
-    return (law, 1.0) if size == 1 else (Affine(law, 0.0, 1 / size), size)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from theory.model.value_protocol import Box, ValueLaw
 from theory.tools.locking import sealed
 
-__all__ = ["Discrete", "discrete_from"]
+__all__ = ["Discrete", "discrete_from", "table_from"]
 
 # Shares that sum to 1 up to this are typed decimals.
 _SUM = 1e-9
@@ -126,18 +126,42 @@ def discrete_from(frozen: Any) -> Discrete:
     Raises
     ------
     ValueError
-        If it has no second moment, or more than 256 values that are not negligible.
+        If its parameters are out of range, it has no second moment, or more than 256 values that are not negligible.
     """
-    few = math.isfinite(frozen.var())  # else SciPy looks for its quantiles without end
-    low, high = frozen.ppf([1e-15, 1 - 1e-15]) if few else (0.0, 0.0)
-    few = few and high - low < _MOST_LISTED
-    values = np.arange(low - 1, high + 2) if few else np.empty(0)
+    name = f"scipy.stats.{frozen.dist.name}"
+    if math.isnan(frozen.support()[0]):
+        raise ValueError(f"{name} refuses the parameters {frozen.args}")
+    if not math.isfinite(frozen.var()):  # SciPy would look for its quantiles without end
+        raise ValueError(f"{name} values must have a finite second moment, but their variance is {frozen.var():g}")
+    low, high = frozen.ppf([1e-15, 1 - 1e-15])
+    values = np.arange(low - 1, high + 2) if high - low < _MOST_LISTED else np.empty(0)
     share = frozen.pmf(values)
     kept = share > _NEGLIGIBLE
-    if not few or kept.sum() > _MOST_VALUES:
+    if not len(values) or kept.sum() > _MOST_VALUES:
         raise ValueError(
-            f"scipy.stats.{frozen.dist.name} has no second moment, or more than {_MOST_VALUES} values to tell apart"
+            f"{name} has more than the {_MOST_VALUES} values to tell apart that a discrete law may have; truncate it "
+            "and give discrete:VALUE@PROBABILITY,..., or take a continuous law like it"
         )
     if abs(share[kept].sum() - 1) > _SUM:
         raise ValueError(f"the values of scipy.stats.{frozen.dist.name} do not lie one apart")
     return Discrete(tuple(values[kept].tolist()), tuple((share[kept] / share[kept].sum()).tolist()))
+
+
+def table_from(frozen: Any) -> Discrete:
+    """
+    Take the values and probabilities of a ``scipy.stats.rv_discrete(values=...)``.
+
+    Parameters
+    ----------
+    frozen : scipy.stats frozen distribution
+        Such as ``scipy.stats.rv_discrete(values=([1, 3], [0.25, 0.75]))()``.
+
+    Returns
+    -------
+    Discrete
+        Its law.
+    """
+    _, location, _ = frozen.dist._parse_args(*frozen.args, **frozen.kwds)
+    kept = frozen.dist.pk > 0
+    values, shares = np.asarray(frozen.dist.xk)[kept] + location, np.asarray(frozen.dist.pk)[kept]
+    return Discrete(tuple(values.tolist()), tuple(shares.tolist()))

@@ -102,8 +102,8 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
     mass = math.fsum((b - a) * float(c[0]) for a, b, c in done)
     if min(cut) < -_MASS or abs(mass - 1) > _MASS:
         raise ValueError(
-            f"the density of {name} integrates to {mass:.9g} instead of 1, as that of a circular law or of "
-            "one that is narrower than its quantiles say"
+            f"the density of {name} integrates to {mass:.9g} instead of 1, as that of a circular law "
+            "(vonmises_line is one on the line), or of one that is narrower than its quantiles say"
         )
     if error > 1e-9:
         raise ValueError(f"the density of {name} is too rough: polynomials miss it by {error:.1e}")

@@ -20,9 +20,10 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.model.discrete_values import discrete_from
+from theory.model.discrete_values import discrete_from, table_from
 from theory.model.fitted_panels import fitted_panels
 from theory.model.heavy_panels import HeavyPanels
+from theory.model.histogram_values import Histogram
 from theory.model.panels import TABLE_ERROR, Panels
 from theory.model.value_protocol import ValueLaw
 from theory.tools.expressions import expression
@@ -31,7 +32,7 @@ from theory.tools.locking import sealed
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Numerical"]
+__all__ = ["Numerical", "scipy_law"]
 
 # A higher moment of a heavy law exists if its outermost panels hold less than this part of it, and if SciPy's formula,
 # which continues it to where there is none, gives what all panels do.
@@ -104,11 +105,15 @@ class Numerical(ValueLaw):
         from theory.model.value_names import closed_form
 
         dist: Any = vars(frozen).get("dist", frozen)
+        if isinstance(dist, scipy.stats.rv_histogram) and dist is not frozen:
+            return Histogram.of(frozen)
+        if isinstance(dist, scipy.stats.rv_discrete) and hasattr(dist, "xk") and dist is not frozen:
+            return table_from(frozen)
         known = getattr(scipy.stats, str(getattr(dist, "name", None)), None)
         if known is None or dist is frozen or type(dist) is not type(known):
             raise TypeError(
                 f"values must be a ValueLaw, a name, or a frozen distribution of scipy.stats such as "
-                f"scipy.stats.gamma(2), got {frozen!r}"
+                f"scipy.stats.gamma(2) or scipy.stats.rv_histogram(...)(), got {frozen!r}"
             )
         if isinstance(dist, scipy.stats.rv_discrete):
             return discrete_from(frozen)
@@ -130,16 +135,7 @@ class Numerical(ValueLaw):
     def _frozen(self) -> Any:
         import scipy.stats
 
-        dist = getattr(scipy.stats, self.distribution, None)
-        if not isinstance(dist, scipy.stats.rv_continuous):
-            raise ValueError(f"scipy.stats has no continuous distribution named {self.distribution!r}")
-        least = len(dist.shapes.split(",")) if dist.shapes else 0
-        if not least <= len(self.parameters) <= least + 2:
-            raise ValueError(
-                f"scipy.stats.{self.distribution} wants {least} shape parameters"
-                f"{f' ({dist.shapes})' if least else ''}, then a location and a scale if need be, got {self.parameters}"
-            )
-        return dist(*self.parameters)
+        return _frozen(self.distribution, self.parameters, scipy.stats.rv_continuous)
 
     @property
     def _panels(self) -> Panels:
@@ -173,6 +169,11 @@ class Numerical(ValueLaw):
     def transform_error(self) -> float:
         """About what the density's polynomials, and the table, may be wrong by in the transform."""
         return self._panels.error + TABLE_ERROR
+
+    def scaled(self, factor: float) -> "Numerical":
+        """Give the same distribution with location and scale multiplied, whose panels are as accurate in their unit."""
+        shapes, location, scale = self._frozen.dist._parse_args(*self.parameters)
+        return Numerical(self.distribution, (*map(float, shapes), factor * float(location), factor * float(scale)))
 
     def moment(self, k: int) -> float:
         """Give E u^k; infinite where a heavy law has none, or one that converges too slowly to be told from none."""
@@ -240,3 +241,47 @@ class Numerical(ValueLaw):
 @lru_cache(maxsize=32)
 def _panels_of(law: Numerical) -> Panels:
     return fitted_panels(law.name, law._frozen)
+
+
+def scipy_law(distribution: str, parameters: tuple[float, ...] = ()) -> ValueLaw:
+    """
+    Find the law of a distribution of scipy.stats by its name there.
+
+    Parameters
+    ----------
+    distribution : str
+        Its name, such as "weibull_min" or "poisson".
+    parameters : tuple of float
+        Shape parameters, and if there are more numbers, location and (of continuous ones) scale.
+
+    Returns
+    -------
+    ValueLaw
+        As from ``Numerical.of``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such distribution, its parameters are out of range, or it has no second moment.
+    """
+    import scipy.stats
+
+    if isinstance(getattr(scipy.stats, distribution, None), scipy.stats.rv_discrete):
+        return Numerical.of(_frozen(distribution, parameters, scipy.stats.rv_discrete))
+    return Numerical.of(Numerical(distribution, parameters)._frozen)
+
+
+def _frozen(distribution: str, parameters: tuple[float, ...], kind: type) -> Any:
+    """A distribution with its parameters, whose number is checked."""
+    import scipy.stats
+
+    dist = getattr(scipy.stats, distribution, None)
+    if not isinstance(dist, kind):
+        raise ValueError(f"scipy.stats has no distribution named {distribution!r}")
+    least, placed = len(dist.shapes.split(",")) if dist.shapes else 0, 1 if kind is scipy.stats.rv_discrete else 2
+    if not least <= len(parameters) <= least + placed:
+        raise ValueError(
+            f"scipy.stats.{distribution} wants {least} shape parameters{f' ({dist.shapes})' if least else ''}, then a "
+            f"location{' and a scale' if placed > 1 else ''} if need be, got {parameters}"
+        )
+    return dist(*parameters)

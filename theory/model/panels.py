@@ -200,7 +200,8 @@ class Panels:
         s = np.concatenate([-sizes[::-1], [0.0], sizes])
         exponents = s[:, None] * self.nodes.ravel()
         top = exponents.max(1)
-        return s, top + np.log(np.exp(exponents - top[:, None]) @ self.weights.ravel())
+        shares = np.exp(exponents - top[:, None]) @ self.weights.ravel()
+        return s, top + np.log(np.maximum(shares, 1e-300))  # the end that counts may hold no probability to speak of
 
 
 def _legendre_rows(

@@ -10,7 +10,7 @@ import numpy as np
 
 from theory.model.affine_values import Affine
 from theory.model.discrete_values import Discrete
-from theory.model.numerical_values import Numerical
+from theory.model.numerical_values import Numerical, scipy_law
 from theory.model.value_families import Gamma, HalfNormal, Normal
 from theory.model.value_protocol import ValueLaw
 from theory.model.values import BINARY, UNIFORM, Symmetrised
@@ -145,7 +145,7 @@ def value_law_of_name(text: str) -> ValueLaw:
         return Symmetrised(value_law_of_name(rest))
     if name == "scipy":
         distribution, *parameters = rest.split(",")
-        return Numerical(distribution, tuple(_number(x, text) for x in parameters))
+        return scipy_law(distribution, tuple(_number(x, text) for x in parameters))
     if name == "discrete":
         atoms = [atom.partition("@") for atom in rest.split(",")]
         if not all(at for _, at, _ in atoms):

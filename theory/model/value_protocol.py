@@ -128,6 +128,12 @@ class ValueLaw(ABC):
     def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
         """Give the value below which a share q in [0, 1) of all values lies, in the precision of q."""
 
+    def scaled(self, factor: float) -> "ValueLaw":
+        """Give the law of factor u, factor > 0; in a record of its own where that is more accurate."""
+        from theory.model.affine_values import Affine
+
+        return Affine(self, 0.0, factor, self.name)
+
     @property
     def mean(self) -> float:
         """E u."""

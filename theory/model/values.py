@@ -253,8 +253,12 @@ class Symmetrised(ValueLaw):
 
     @property
     def atoms(self) -> tuple[tuple[float, float], ...]:
-        """Each atom is split between its two signs."""
-        return tuple((sign * place, share / 2) for place, share in self.law.atoms for sign in (-1, 1))
+        """Each atom is split between its two signs, but for one at 0."""
+        return tuple(
+            (sign * place, share / 2 if place else share)
+            for place, share in self.law.atoms
+            for sign in ((-1, 1) if place else (1,))
+        )
 
     @property
     def strip(self) -> float:
@@ -276,6 +280,10 @@ class Symmetrised(ValueLaw):
         """That of the sizes."""
         return self.law.transform_error
 
+    def scaled(self, factor: float) -> "Symmetrised":
+        """Give the same of scaled sizes."""
+        return Symmetrised(self.law.scaled(factor))
+
     def losses(self, a: Float[ndarray, "*shape"]) -> tuple[Complex[ndarray, "*shape"], Complex[ndarray, "*shape"]]:
         """Give E cos(au) - 1 and its derivative."""
         gone, slope = self.law.losses(np.asarray(a, dtype=float))
@@ -294,7 +302,8 @@ class Symmetrised(ValueLaw):
         x = np.asarray(x, dtype=float)
         mirrored = (-1) ** k * (self.law.moment(k) - self.law.partial(k, -x))  # sizes below -x, negated
         at_end = sum(np.where(-x == place, share * (-place) ** k, 0.0) for place, share in self.law.atoms)
-        return np.asarray((self.law.partial(k, np.maximum(x, 0)) + np.where(x < 0, mirrored - at_end, 0.0)) / 2)
+        rising = np.where(x < 0, self.law.moment(k), self.law.partial(k, np.maximum(x, 0)))
+        return np.asarray((rising + np.where(x < 0, mirrored - at_end, 0.0)) / 2)
 
     def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
         """Give the mirrored quantile below one half, the law's own above."""
@@ -354,7 +363,8 @@ def value_law(values: object) -> ValueLaw:
 
         return _checked(Numerical.of(values))
     raise TypeError(
-        f"values must be the name of a law, a ValueLaw or a frozen distribution of scipy.stats, got {values!r}"
+        "values must be the name of a law, a ValueLaw or a frozen distribution of scipy.stats, made by a call such as "
+        f"scipy.stats.gamma(2) or scipy.stats.rv_histogram(...)(), got {values!r}"
     )
 
 

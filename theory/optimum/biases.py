@@ -12,6 +12,7 @@ from theory.loss.population import AccuracyWarning, output_errors
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
 from theory.model.terms import PLAIN
+from theory.model.value_units import in_units
 from theory.tools.arrays import detached
 
 __all__ = ["best_bias"]
@@ -39,8 +40,8 @@ def best_bias(W: ArrayLike, problem: Problem, W_out: ArrayLike | None = None) ->
     -------
     ndarray, shape (n,)
         The best bias of every output: of the minima seen from biases between minus the largest reach of the other
-        features and the largest value, the lowest, refined until it moves by less than 1e-9. Where the problem's terms
-        give the bias it is theirs.
+        features and the largest value, the lowest, refined until it moves by less than 1e-9 (of the values' size, where
+        that is far from 1). Where the problem's terms give the bias it is theirs.
 
     Raises
     ------
@@ -62,6 +63,9 @@ def best_bias(W: ArrayLike, problem: Problem, W_out: ArrayLike | None = None) ->
     W, _ = problem.checked(W, np.zeros(problem.n), terms=True)
     if W_out is None and not problem.terms.tied:
         raise ValueError("the problem's decoder is untied: give W_out, of shape (n, m)")
+    inner, size = in_units(problem)
+    if size != 1:
+        return size * best_bias(W, inner, W_out)
     V = W.T if W_out is None else np.asarray(detached(W_out), float)
     given, sigma = problem.terms.bias_of(problem.n), problem.terms.noise
     if given is not None:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,6 +11,7 @@ from numpy import ndarray
 from theory.loss.enumeration import active_patterns, max_features
 from theory.loss.population import AccuracyWarning, OutputErrors, enumerated_errors, output_errors
 from theory.model.problem import Problem
+from theory.model.value_units import in_units
 from theory.model.values import UNIFORM
 from theory.tools.quasi_newton import ROUNDING, minimise
 
@@ -50,7 +51,8 @@ class LocalMinima:
     converged : ndarray of bool, shape (k,)
         Whether the gradient vanishes to the tolerance.
     gradient_norm : ndarray, shape (k,)
-        Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
+        Largest gradient component, in units of the loss of the zero model (W = 0, b = 0) and of the values' size
+        (``theory.model.value_units``).
     inverse : ndarray, shape (k, d, d)
         Approximate inverse Hessian in the d = m n + n entries of (W, b), in the same units; with a free decoder in
         those of (W, W_out^T, b).
@@ -150,6 +152,10 @@ def refine(
     LocalMinima
         One minimum per start, in the same order.
     """
+    inner, size = in_units(problem)
+    if size != 1:
+        found = refine(inner, W, b / size, tolerance, iterations, inverse, W_out, nodes)
+        return replace(found, b=size * found.b, loss=size**2 * found.loss)
     if not problem.terms.plain:
         from theory.optimum.with_terms import refine_with_terms
 

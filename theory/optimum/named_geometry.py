@@ -28,6 +28,7 @@ from theory.loss.population import AccuracyWarning
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
 from theory.model.terms import PLAIN
+from theory.model.value_units import in_units
 from theory.optimum.arrangements import arrangements
 from theory.optimum.symmetric_start import equal_problem, symmetric_start
 from theory.tools.locking import Locked, locked
@@ -67,7 +68,8 @@ class Optimum(Locked):
     message : str
         What happened, in a sentence.
     gradient_norm : float
-        Largest gradient component, in units of the loss of the zero model (W = 0, b = 0).
+        Largest gradient component, in units of the loss of the zero model (W = 0, b = 0), biases in those of values
+        that are far from 1 (``theory.model.value_units``).
     problem : Problem
         The problem solved.
     order : tuple of int or None
@@ -99,6 +101,27 @@ class Optimum(Locked):
     order: tuple[int, ...] | None = None
     loss_error: float = 0.0
     W_out: Float[ndarray, "n m"] | None = None
+
+    def in_problem(self, problem: Problem, size: float) -> "Optimum":
+        """
+        Carry the solution over from a problem whose values are measured in a unit.
+
+        Parameters
+        ----------
+        problem : Problem
+            The problem as it was asked.
+        size : float
+            The unit (``theory.model.value_units.in_units``).
+
+        Returns
+        -------
+        Optimum
+            The solution of that problem; the gradient stays that in the values' unit.
+        """
+        if size == 1:
+            return self
+        b, square = locked(size * self.b), size**2
+        return replace(self, b=b, loss=square * self.loss, loss_error=square * self.loss_error, problem=problem)
 
     @cached_property
     def details(self) -> Stability:
@@ -173,6 +196,12 @@ def optimise(problem: Problem, geometry: str = "pentagon", order: ArrayLike | Se
     require_problem(problem)
     if problem.batch_shape:
         raise ValueError(f"optimise takes a single problem, got a batch of shape {problem.batch_shape}")
+    inner, size = in_units(problem)
+    return _optimised(inner, geometry, order).in_problem(problem, size)
+
+
+def _optimised(problem: Problem, geometry: str, order: ArrayLike | Sequence[int] | None) -> Optimum:
+    """Optimise where values are of the order of 1."""
     if not problem.terms.plain:
         from theory.optimum.with_terms import optimise_with_terms
 

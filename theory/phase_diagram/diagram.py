@@ -112,16 +112,27 @@ def exact_phase_diagram(
     variant.terms.refuse("the phase diagram, in which a feature may be left out,", ("bias", "noise", "decay", "l1"))
     variant.check(n, density[1])
     from theory.geometry.phases import phase_of
+    from theory.model.value_units import variant_in_units
     from theory.phase_diagram.boundaries import find_boundaries
     from theory.phase_diagram.grid import search_grid
     from theory.phase_diagram.results import assemble
     from theory.tools.threads import one_blas_thread
 
     p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
+    inner, size = variant_in_units(variant)
     with one_blas_thread():  # matrices of a few columns: BLAS threads would only get in each other's way
-        grid = search_grid(n, m, p, r, number, workers, **_effort(n), variant=variant)
+        grid = search_grid(n, m, p, r, number, workers, **_effort(n), variant=inner)
         phase = phase_of(grid.W)
-        return assemble(grid, phase, find_boundaries(grid, phase, workers), number)
+        data = assemble(grid, phase, find_boundaries(grid, phase, workers), number)
+    return data if size == 1 else _in_variant(data, variant, size)
+
+
+def _in_variant(data: "xr.Dataset", variant: Variant, size: float) -> "xr.Dataset":
+    """Carry a diagram over from the variant in its values' unit."""
+    losses = ["loss", "boundary_slope_jump", *(name for name in data if str(name).startswith("ideal_loss"))]
+    factor = dict.fromkeys(losses, size**2) | {"b": size}
+    scaled = {name: (data[name] * by).assign_attrs(data[name].attrs) for name, by in factor.items()}
+    return data.assign(scaled).assign_attrs(variant.told())
 
 
 def _effort(n: int) -> dict[str, int]:

@@ -18,6 +18,7 @@ from theory.geometry.recognition import recognise
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
 from theory.model.terms import PLAIN
+from theory.model.value_units import in_units
 from theory.optimum.landscape import Landscape
 from theory.optimum.named_geometry import Optimum, certified
 from theory.optimum.with_terms import recognised
@@ -110,8 +111,10 @@ def global_optimum(
         raise ValueError(f"starts must not be negative, got {starts}")
     check_workers(workers)
     number = seed_number(seed)
-    found = _found(problem, number, starts, given, progress, workers)
-    return replace(found, seed=number)
+    inner, size = in_units(problem)
+    points = [(W, np.asarray(b) / size, *decoder) for W, b, *decoder in given] if size != 1 else given
+    found = _found(inner, number, starts, points, progress, workers)
+    return replace(found.in_problem(problem, size), seed=number)
 
 
 def _found(
@@ -126,6 +129,8 @@ def _found(
     if not problem.terms.plain:
         return _with_terms(problem, seed, starts, given, workers)
     points = [problem.checked(W, b) for W, b in given]
+    if problem.least_loss:
+        return _nothing_stored(problem)
     if problem.n > _MAX_FEATURES:
         return _large(
             problem, search_large(problem, seed, [Start("given", *point) for point in points], progress, workers)
@@ -138,6 +143,13 @@ def _found(
     search.from_random(starts, 0)
     search.exchange_all()
     return _reported(search)
+
+
+def _nothing_stored(problem: Problem) -> GlobalOptimum:
+    """The zero model, which nothing is better than where no value is positive."""
+    found = certified(np.zeros((problem.m, problem.n)), np.zeros(problem.n), problem, f"{problem.n} unrepresented")
+    record = SearchRecord({}, {}, 0, 0, {}, np.nan, True)
+    return GlobalOptimum(**{f.name: getattr(found, f.name) for f in fields(found)}, record=record, status="proved")
 
 
 def _with_terms(
@@ -293,13 +305,13 @@ def _reported(search: _Search) -> GlobalOptimum:
         minima=_named(search, order[:_LISTED]),
         loss_error=error,
         record=record,
-        status=certainty(record, best.loss, error),
+        status=certainty(record, best.loss, error, landscape.scale),
     )
 
 
 def _large(problem: Problem, found: Found) -> GlobalOptimum:
     """The result of a search with more features than all exchanges are tried for."""
-    name, size = recognise(found.W).name, found.gradient_norm
+    name, size, unit = recognise(found.W).name, found.gradient_norm, float(problem.zero_loss)
     converged = size <= _FLAT
     message = f"The gradient vanishes to {size:.1e}." if converged else f"The largest gradient component is {size:.1e}."
     return GlobalOptimum(
@@ -313,7 +325,7 @@ def _large(problem: Problem, found: Found) -> GlobalOptimum:
         problem=problem,
         loss_error=found.loss_error,
         record=found.record,
-        status=certainty(found.record, found.loss, _ROUNDING * float(problem.zero_loss)),
+        status=certainty(found.record, found.loss, _ROUNDING * unit, unit),
     )
 
 

@@ -312,7 +312,8 @@ def _likely_orders(loss: LargeLoss, x: Float[ndarray, " d"], trials: int) -> Int
     unequal = kinds[i] != kinds[j]
     i, j = i[unequal], j[unequal]
     cost = (worth[i] - worth[j]) * (share[j] - share[i])
-    return np.array(list(_swaps(problem.n, i, j, np.argsort(cost, kind="stable")[:trials]))).reshape(-1, problem.n)
+    swaps = list(_swaps(problem.n, i, j, np.argsort(cost, kind="stable")[:trials]))
+    return np.array(swaps, dtype=int).reshape(-1, problem.n)
 
 
 def _swaps(n: int, i: ndarray, j: ndarray, which: ndarray) -> Iterator[Int[ndarray, " n"]]:

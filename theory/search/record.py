@@ -11,6 +11,8 @@ Status = Literal["proved", "repeated", "best known"]
 # The optimum counts as found again if so many starts led to it, of at least so many kinds, and if at most this share of
 # the starts ended where no other did: by Good and Turing the chance that the next start ends somewhere new.
 ENOUGH_HITS, ENOUGH_KINDS, LARGEST_NEW = 5, 2, 0.05
+# An error above this part of the zero model's loss proves nothing.
+SMALL = 1e-9
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class SearchRecord:
         return often and self.exchanges_tried and self.seen_once <= LARGEST_NEW * self.total
 
 
-def certainty(record: SearchRecord, loss: float, error: float) -> Status:
+def certainty(record: SearchRecord, excess: float, error: float, unit: float) -> Status:
     """
     Say how sure a search's result is.
 
@@ -75,17 +77,19 @@ def certainty(record: SearchRecord, loss: float, error: float) -> Status:
     ----------
     record : SearchRecord
         What the search did.
-    loss : float
-        The loss found.
+    excess : float
+        The loss found, less what no loss can be below.
     error : float
         What is known of its error.
+    unit : float
+        The zero model's loss.
 
     Returns
     -------
     {"proved", "repeated", "best known"}
-        "proved" if the loss is zero within its error, which no loss can be below; "repeated" if the search found it
+        "proved" if nothing is left within an error that is small itself; "repeated" if the search found the solution
         again and again from different kinds of starts; else "best known".
     """
-    if loss <= error:
+    if excess <= error <= SMALL * unit:
         return "proved"
     return "repeated" if record.repeated else "best known"

@@ -196,7 +196,7 @@ def _starts(
     case: ScalingCase, rng: np.random.Generator
 ) -> Iterator[tuple[Float[ndarray, "m k"], Float[ndarray, " k"]]]:
     """Random directions of the predicted number of equal features; else of more and more of the most frequent."""
-    from theory.model.affine_values import unit_law
+    from theory.model.value_units import unit_law
     from theory.model.values import value_law
 
     size = unit_law(value_law(VALUES))[1]

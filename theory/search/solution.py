@@ -1,11 +1,13 @@
 """What a global search returns: the best solution, its competitors, and how sure it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from jaxtyping import Float
 from numpy import ndarray
 
 from theory.geometry.pictures import solution_html
+from theory.model.problem import Problem
 from theory.optimum.named_geometry import Optimum
 from theory.search.record import SearchRecord, Status
 
@@ -86,6 +88,18 @@ class GlobalOptimum(Optimum):
     record: SearchRecord | None = None
     status: Status = "best known"
     seed: int = 0
+
+    def in_problem(self, problem: Problem, size: float) -> "GlobalOptimum":
+        """Carry solution, competitors and record over from a problem whose values are measured in a unit."""
+        if size == 1:
+            return self
+        minima = tuple(replace(one, b=size * one.b, loss=size**2 * one.loss) for one in self.minima)
+        record = self.record
+        if record is not None:
+            best = {kind: size**2 * loss for kind, loss in record.best_by_kind.items()}
+            record = replace(record, best_by_kind=best)
+        there = replace(self, minima=minima, record=record)
+        return cast("GlobalOptimum", super(GlobalOptimum, there).in_problem(problem, size))
 
     def _facts(self) -> dict[str, object]:
         """How sure it is, and the next best minimum."""

@@ -169,4 +169,4 @@ def search_with_terms(
     settled = bool(found.converged[0]) if problem.terms.l1 else None
     best = certified_with_terms(found.W[0], found.b[0], V, problem, converged=settled)
     record = search.record()
-    return best, found, record, certainty(record, best.loss, best.loss_error)
+    return best, found, record, certainty(record, best.loss - float(problem.least_loss), best.loss_error, search.scale)

@@ -1,4 +1,4 @@
-"""Laws shifted and scaled, and in their own unit."""
+"""Laws shifted and scaled."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,8 @@ from scipy import stats
 import theory
 from tests.records import Exponential
 from theory.frames.prediction import even_frame
-from theory.model.affine_values import Affine, unit_law
+from theory.model.affine_values import Affine
+from theory.model.numerical_values import Numerical
 from theory.model.value_protocol import ValueLaw
 from theory.model.values import UNIFORM, value_law
 
@@ -34,26 +35,12 @@ def test_one_active_feature_is_what_the_partial_moments_say(law: ValueLaw, membe
         assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("values", "size"),
-    [("uniform", 1), ("uniform:0,2", 2), ("uniform:-3,1", 3), ("binary", 1), ("constant:2", 2),
-     ("exponential:2", 2 * np.sqrt(6)), ("signed:uniform:0,2", 2), (Affine(Affine(UNIFORM, 0.0, 3.0), 0.0, 0.5), 1.5)],
-)  # fmt: skip
-def test_a_law_is_its_unit_times_its_size(values: "str | ValueLaw", size: float) -> None:
-    law = value_law(values)
-    unit, found = unit_law(law)
-    assert_allclose(found, size)
-    q = np.linspace(0.01, 0.99, 7)
-    assert_allclose(size * unit.quantile(q), law.quantile(q))
-    assert unit_law(unit)[1] == pytest.approx(1)
-
-
 def test_values_of_zero_to_two_are_those_of_zero_to_one() -> None:
     """Against the panels of SciPy's density, which know nothing of the relation."""
     W, b = RNG.normal(size=(3, 8)), RNG.normal(size=8)
     twice, panels, once = (
         theory.Problem(n=8, m=3, density=0.2, values=values)
-        for values in ("uniform:0,2", "scipy:uniform,0,2", "uniform")
+        for values in ("uniform:0,2", Numerical("uniform", (0.0, 2.0)), "uniform")
     )
     expected = 4 * theory.population_loss(W, b / 2, once)
     assert_allclose(theory.population_loss(W, b, twice), expected, rtol=1e-6)

@@ -15,6 +15,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from tests.records import Exponential
+from theory.model.histogram_values import Histogram
+from theory.model.numerical_values import Numerical
 from theory.model.values import BINARY, UNIFORM, Symmetrised, Uniform, ValueLaw, value_law
 
 NAMED = [
@@ -22,11 +24,11 @@ NAMED = [
     "discrete:-1@0.3,0@0.2,0.5@0.5", "signed:discrete:1@0.25,3@0.75", "exponential", "exponential:0.4", "half-normal",
     "half-normal:2", "normal", "normal:0.3,0.8", "laplace", "laplace:0.2,0.5", "gamma:2.5", "gamma:0.6,2", "beta:2,3",
     "signed:exponential:2", "scipy:weibull_min,1.5", "scipy:weibull_min,1.5,0.3,2", "scipy:skewnorm,3",
-    "scipy:triang,0.5",
+    "scipy:triang,0.5", "signed:discrete:0@0.5,1@0.5", "scipy:norm,1,2",
 ]  # fmt: skip
 LAWS = [
     UNIFORM, BINARY, Symmetrised(UNIFORM), Symmetrised(BINARY), Exponential(), Symmetrised(Exponential()),
-    *map(value_law, NAMED),
+    *map(value_law, NAMED), Histogram((-1.0, 0.0, 0.5, 2.0, 2.5), (0.3, 0.2, 0.0, 0.5)),
 ]  # fmt: skip
 ARGUMENTS = np.array([-7.3, -0.9, -1e-3, 0.0, 1e-9, 0.04, 0.2, 0.99, 1.01, 3.0, 40.0])
 # Gauss-Legendre rules on pieces that shrink towards both ends, where quantiles may have logarithms.
@@ -224,13 +226,18 @@ def test_unknown_laws_are_refused_by_name() -> None:
         ("discrete:1,2", "written VALUE@PROBABILITY"),
         ("discrete:1@nan,2@1", "sum to 1"),
         ("signed:normal", "only laws of non-negative values"),
-        ("scipy:nothing", "no continuous distribution named 'nothing'"),
+        ("scipy:nothing", "no distribution named 'nothing'"),
         ("scipy:gamma", "wants 1 shape parameters"),
         ("scipy:gamma,-2", "refuses the parameters"),
         ("scipy:cauchy", "must have a finite second moment"),
         ("scipy:pareto,1.5", "must have a finite second moment"),
         ("exponential:1e300", "must have a finite second moment"),
         ("scipy:t,2.02", "too heavy a tail"),
+        ("scipy:poisson,-2", "refuses the parameters"),
+        ("scipy:poisson", "wants 1 shape parameters"),
+        ("scipy:zipf,2.5", "must have a finite second moment"),
+        ("scipy:zipf,4", "more than the 256 values"),
+        ("scipy:vonmises,2", "vonmises_line is one on the line"),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(name: str, complaint: str) -> None:
@@ -250,15 +257,48 @@ def test_frozen_distributions_of_scipy_are_laws() -> None:
     assert_allclose(value_law(stats.binom(3, 0.5)).atoms, [(0, 1 / 8), (1, 3 / 8), (2, 3 / 8), (3, 1 / 8)])
     with pytest.raises(ValueError, match="must have a finite second moment"):
         value_law(stats.t(1.5))
-    with pytest.raises(TypeError, match="frozen distribution of scipy"):
-        value_law(stats.norm)
+    assert value_law("scipy:poisson,2") == value_law(stats.poisson(2))
+    table = stats.rv_discrete(values=([1, 3], [0.25, 0.75]))
+    assert value_law(table(loc=1)) == value_law("discrete:2@0.25,4@0.75")
+    for unfrozen in (stats.norm, table):
+        with pytest.raises(TypeError, match="frozen distribution of scipy"):
+            value_law(unfrozen)
+
+
+def test_a_histogram_of_scipy_is_its_bins() -> None:
+    frozen = stats.rv_histogram((np.array([0.0, 1, 2, 0, 3, 0]), np.array([0.0, 1, 2, 3, 5, 6, 9])), density=False)
+    frozen = frozen(loc=1, scale=2)
+    law = value_law(frozen)
+    assert law == Histogram((3.0, 5.0, 7.0, 11.0, 13.0), (1 / 6, 1 / 3, 0.0, 0.5))
+    q = np.linspace(0.01, 0.99, 40)
+    assert_allclose(law.quantile(q), frozen.ppf(q))
+    assert_allclose([law.moment(k) for k in range(5)], [1, *(frozen.moment(k) for k in range(1, 5))])
+
+
+@pytest.mark.parametrize(
+    ("edges", "probabilities", "complaint"),
+    [
+        ((0.0, 1.0), (0.5, 0.5), "a probability for each bin"),
+        ((0.0, 1.0, 1.0), (0.5, 0.5), "rising ends"),
+        ((0.0, 1.0, np.inf), (0.5, 0.5), "finite"),
+        ((0.0, 1.0, 2.0), (0.5, 0.6), "sum to 1"),
+        ((0.0, 1.0, 2.0), (0.0, 1.0), "first and the last bin > 0"),
+    ],
+)
+def test_what_is_no_histogram_is_refused(
+    edges: tuple[float, ...], probabilities: tuple[float, ...], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Histogram(edges, probabilities)
 
 
 @pytest.mark.parametrize("family", ["expon", "halfnorm", "gamma,0.5", "gamma,2.5,0,0.3", "laplace", "norm,1,2"])
 def test_scipys_distributions_are_the_closed_forms(family: str) -> None:
     closed = {"expon": "exponential", "halfnorm": "half-normal", "gamma,0.5": "gamma:0.5", "laplace": "laplace",
               "gamma,2.5,0,0.3": "gamma:2.5,0.3", "norm,1,2": "normal:1,2"}  # fmt: skip
-    found, law = value_law(f"scipy:{family}"), value_law(closed[family])
+    name, *parameters = family.split(",")
+    found, law = Numerical(name, tuple(map(float, parameters))), value_law(closed[family])
+    assert value_law(f"scipy:{family}") == law  # by name, too, the closed forms are taken
     a = np.concatenate([ARGUMENTS, [300.0, -2000.0, 3e4]])
     for k, (one, two) in enumerate(zip(found.transforms(a, 3), law.transforms(a, 3), strict=True)):
         assert_allclose(one, two, atol=1e-10 * (1 + law.moment(4)), err_msg=f"order {k}")

@@ -101,8 +101,10 @@ def test_a_solution_is_repeated_only_if_all_conditions_hold(
 ) -> None:
     record = SearchRecord({"product": 10, "random": 20}, hits, 5, seen_once, {}, 0.0, tried)
     assert record.repeated is repeated
-    assert certainty(record, 1.0, 1e-9) == ("repeated" if repeated else "best known")
-    assert certainty(record, 1e-10, 1e-9) == "proved"
+    unsure = "repeated" if repeated else "best known"
+    assert certainty(record, 1.0, 1e-10, 1.0) == unsure
+    assert certainty(record, 1e-11, 1e-10, 1.0) == "proved"
+    assert certainty(record, 1e-11, 1e-10, 1e-3) == unsure  # an error that is not small proves nothing
 
 
 def test_a_given_start_is_never_lost() -> None:

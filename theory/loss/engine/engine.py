@@ -20,6 +20,7 @@ from theory.loss.engine.integrate import integrate
 from theory.loss.engine.moments import extremes, moments, never_switches, polynomial
 from theory.loss.engine.octaves import integrate_octaves
 from theory.loss.engine.rows import Features, Rows
+from theory.model.value_units import natural_law
 
 __all__ = ["MAX_NODES", "row_errors"]
 
@@ -75,6 +76,10 @@ def row_errors(
     if not 0 < rtol < 1:
         raise ValueError(f"rtol must lie in (0, 1), got {rtol!r}")
     error = leaky_relu() if error is None else error
+    unit, size = natural_law(features.values)
+    if size != 1 and not any(kink[0] for kink in error.kinks):
+        inner = replace(features, values=unit)
+        return row_errors(rows.in_units(size), inner, error, rtol, max_nodes, threads).times(size)
     blocks = _blocks(rows, features)
 
     def compute(block: slice) -> RowEstimate:

@@ -1,6 +1,6 @@
 """A result that knows its error."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Generic, TypeVar
 
 from jaxtyping import Float, Int
@@ -37,6 +37,10 @@ class Parts:
         """Sum of the parts."""
         return self.truncation + self.step + self.series + self.rounding
 
+    def times(self, factor: float) -> "Parts":
+        """Return the parts of a multiple."""
+        return Parts(*(factor * getattr(self, part.name) for part in fields(self)))
+
 
 @dataclass(frozen=True, eq=False)
 class RowEstimate:
@@ -71,6 +75,19 @@ class RowEstimate:
     nodes: Int[ndarray, " rows"]
     path: ndarray
     parts: Parts
+
+    def times(self, size: float) -> "RowEstimate":
+        """Return what it is if values and biases are so many times as large."""
+        square, steeper = size**2, max(size, size**2)  # derivatives in couplings grow with the square, in biases not
+        return replace(
+            self,
+            value=square * self.value,
+            error=square * self.error,
+            dG=square * self.dG,
+            db=size * self.db,
+            gradient_error=steeper * self.gradient_error,
+            parts=self.parts.times(square),
+        )
 
 
 @dataclass(frozen=True, eq=False)

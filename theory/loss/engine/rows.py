@@ -70,6 +70,10 @@ class Rows:
             self.enough * factor * factor,
         )  # fmt: skip
 
+    def in_units(self, size: float) -> "Rows":
+        """Return rows of features whose values are measured in a unit of that size."""
+        return Rows(self.G, self.b / size, self.own, self.noise / size**2, self.blur, self.enough / size**2)
+
 
 _ARRAYS = tuple(field.name for field in fields(Rows))
 

@@ -154,8 +154,8 @@ def refine(
     """
     inner, size = in_units(problem)
     if size != 1:
-        found = refine(inner, W, b / size, tolerance, iterations, inverse, W_out, nodes)
-        return replace(found, b=size * found.b, loss=size**2 * found.loss)
+        minima = refine(inner, W, b / size, tolerance, iterations, inverse, W_out, nodes)
+        return replace(minima, b=size * minima.b, loss=size**2 * minima.loss)
     if not problem.terms.plain:
         from theory.optimum.with_terms import refine_with_terms
 

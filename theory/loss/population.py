@@ -54,8 +54,8 @@ def population_loss(
     model : Activation or {"relu", "linear"}, optional
         Output activation, x' = ReLU(W^T W x + b) or x' = W^T W x + b; by default the problem's own.
     rtol : float
-        Relative accuracy to reach where quadrature is needed (more than six features); below that
-        the result is exact to rounding.
+        Relative accuracy to reach where quadrature is needed: for more than six features, and for values that are
+        neither uniform on [0, c] nor of a few atoms. Elsewhere the result is exact to rounding.
     W_out : array_like, shape (n, m) or (*batch, n, m), optional
         Decoder of a problem whose terms make it untied.
 

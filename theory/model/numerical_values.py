@@ -271,11 +271,11 @@ def scipy_law(distribution: str, parameters: tuple[float, ...] = ()) -> ValueLaw
     return Numerical.of(Numerical(distribution, parameters)._frozen)
 
 
-def _frozen(distribution: str, parameters: tuple[float, ...], kind: type) -> Any:
+def _frozen(distribution: str, parameters: tuple[float, ...], kind: Any) -> Any:
     """A distribution with its parameters, whose number is checked."""
     import scipy.stats
 
-    dist: Any = getattr(scipy.stats, distribution, None)
+    dist = getattr(scipy.stats, distribution, None)
     if not isinstance(dist, kind):
         raise ValueError(f"scipy.stats has no distribution named {distribution!r}")
     least, placed = len(dist.shapes.split(",")) if dist.shapes else 0, 1 if kind is scipy.stats.rv_discrete else 2

@@ -359,7 +359,7 @@ def test_laws_without_finite_moments_or_quantiles_are_refused() -> None:
 
 @pytest.mark.parametrize("law", [stats.randint(0, 2**40), stats.zipf(2.5), stats.zipf(1.5), stats.poisson(1e4)])
 def test_discrete_distributions_of_many_values_are_refused_at_once(law: object) -> None:
-    with pytest.raises(ValueError, match="a finite second moment, but their variance is inf|more than the 256 values"):
+    with pytest.raises(ValueError, match=r"variance is inf|more than the 256 values"):
         value_law(law)
 
 

@@ -18,7 +18,7 @@ from theory.model.value_protocol import ValueLaw
 from theory.model.values import BINARY
 from theory.model.variant import Variant
 
-__all__ = ["in_units", "natural_law", "unit_law", "variant_in_units"]
+__all__ = ["in_units", "is_usual", "natural_law", "unit_law", "variant_in_units"]
 
 # Laws whose values have a size between these stay as they are: what is usual is not written in another way.
 _USUAL = (1 / 16, 16.0)
@@ -77,7 +77,24 @@ def natural_law(law: ValueLaw) -> tuple[ValueLaw, float]:
     """
     simpler = isinstance(law, Affine) and not law.shift
     unit, size = unit_law(law)
-    return (unit, size) if simpler or unit is BINARY or not _USUAL[0] <= size <= _USUAL[1] else (law, 1.0)
+    return (unit, size) if simpler or unit is BINARY or not is_usual(size) else (law, 1.0)
+
+
+def is_usual(size: float) -> bool:
+    """
+    Say whether values are of the order of 1.
+
+    Parameters
+    ----------
+    size : float
+        Their size, from ``unit_law``.
+
+    Returns
+    -------
+    bool
+        Whether tolerances for values of size 1 hold.
+    """
+    return _USUAL[0] <= size <= _USUAL[1]
 
 
 def in_units(problem: Problem) -> tuple[Problem, float]:

@@ -10,6 +10,7 @@ from numpy import ndarray
 from theory.loss.decoupled import decoupled_errors
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
+from theory.model.value_units import is_usual, unit_law
 from theory.tools.locking import locked
 
 __all__ = ["ProblemPath"]
@@ -39,7 +40,7 @@ class ProblemPath:
     Raises
     ------
     ValueError
-        If the parameter is unknown, the feature does not exist, or the problem is a batch.
+        If the parameter is unknown, the feature does not exist, values are far from 1, or the problem is a batch.
     """
 
     problem: Problem
@@ -55,6 +56,13 @@ class ProblemPath:
         self.problem.plain("a path of problems")
         if self.problem.batch_shape:
             raise ValueError(f"the problem must be a single one, got a batch of shape {self.problem.batch_shape}")
+        values = self.problem.features.values
+        size = unit_law(values)[1]
+        if not is_usual(size):
+            raise ValueError(
+                f"branches are followed for values of the order of 1, but those of {values.name} are of the order "
+                f"of {size:.1g}: measure them in that unit (losses are smaller by its square, biases by itself)"
+            )
         if not 0 <= self.index < self.problem.n:
             raise ValueError(f"index must be a feature, 0 ... {self.problem.n - 1}, got {self.index}")
 

@@ -148,3 +148,10 @@ print(time.process_time() - start)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert float(result.stdout) < 5
+
+
+def test_values_far_from_one_are_to_be_measured_in_their_unit() -> None:
+    problem = Problem(n=2, m=1, density=0.1, values="exponential:1e-8")
+    solution = optimise(problem, "digon")
+    with pytest.raises(ValueError, match="those of exponential:1e-08 are of the order of 2e-08: measure them"):
+        follow(problem, solution, stop=0.2, points=3)

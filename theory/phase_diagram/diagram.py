@@ -114,14 +114,16 @@ def exact_phase_diagram(
     from theory.geometry.phases import phase_of
     from theory.phase_diagram.boundaries import find_boundaries
     from theory.phase_diagram.grid import search_grid
-    from theory.phase_diagram.results import assemble
     from theory.tools.threads import one_blas_thread
 
     p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
     with one_blas_thread():  # matrices of a few columns: BLAS threads would only get in each other's way
         grid = search_grid(n, m, p, r, number, workers, **_effort(n), variant=variant)
         phase = phase_of(grid.W)
-        return assemble(grid, phase, find_boundaries(grid, phase, workers), number)
+        boundary = find_boundaries(grid, phase, workers)
+        from theory.phase_diagram.results import assemble  # all of xarray, for which other processes need not wait
+
+        return assemble(grid, phase, boundary, number)
 
 
 def _effort(n: int) -> dict[str, int]:

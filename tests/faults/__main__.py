@@ -21,7 +21,7 @@ from tests.faults.processes import PATIENCE, ended, is_guarded, left_over, start
 
 _JOBS = {
     "sweep": ["-m", "numerics.sweep", "--resolution", "4", "--instances", "16", "--steps", "1500", "--workers", "2"],
-    "phase diagram": ["-m", "theory.phase_diagram", "--n", "2", "--m", "1", "--resolution", "6", "--workers", "2"],
+    "phase diagram": ["-m", "theory.phase_diagram", "--n", "3", "--m", "2", "--resolution", "4", "--workers", "2"],
 }
 # Seconds that a machine on which many others work may take for a job of a few.
 _LONG = 600.0

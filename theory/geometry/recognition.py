@@ -9,9 +9,10 @@ than the columns span, the branch is an irreducible factor without a name, cited
 30" where its features are spread evenly over its dimensions.
 """
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -40,6 +41,8 @@ _ROUNDING = 1e-10
 # each vary by less than this part (standard deviation): a descended optimum's by 0.01, random directions' by
 # sqrt(d / k). Fewer dimensions or features than these have names of their own.
 _EVEN, _PRESENT, _LEAST_DIMENSIONS, _LEAST_EXCESS = 0.1, 0.1, 3, 2
+# Cosines of so many pairs at once are looked at when there are many W's.
+_BLOCK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -344,10 +347,22 @@ def recognise_many(W: ArrayLike, tolerance: float = 0.35) -> ndarray:
     batch, (m, n) = array.shape[:-2], array.shape[-2:]
     names: list[str] = []
     seen: dict[bytes, str] = {}
-    for one in array.reshape(-1, m, n):
-        keep = _represented(one)
-        key = keep.tobytes() + np.round(100 * _cosines(one[:, keep])).astype(np.int8).tobytes()
-        if key not in seen:
-            seen[key] = recognise(one, tolerance).name
-        names.append(seen[key])
+    several = max(1, _BLOCK // n**2)
+    for block in np.split(array.reshape(-1, m, n), range(several, math.prod(batch), several)):
+        for one, key in zip(block, _looks(block), strict=True):
+            if key not in seen:
+                seen[key] = recognise(one, tolerance).name
+            names.append(seen[key])
     return np.array(names, dtype=str).reshape(batch)
+
+
+def _looks(W: Float[ndarray, "k m n"]) -> Iterator[bytes]:
+    """What tells W's apart: the features that are represented, and their cosines to two decimals."""
+    unit = np.maximum(np.abs(W).max((1, 2), keepdims=True), np.finfo(float).tiny)
+    V = W / unit
+    norms = np.linalg.norm(V, axis=1)
+    longest = norms.max(1, keepdims=True)
+    keep = (norms >= _SHORT * longest) & (longest * unit[:, 0] >= _NOTHING)
+    U = np.where(keep[:, None], V / np.where(keep, norms, 1.0)[:, None], 0.0)
+    cosines = np.round(100 * (U.swapaxes(1, 2) @ U)).astype(np.int8)
+    return (one.tobytes() + other.tobytes() for one, other in zip(keep, cosines, strict=True))

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from theory.model.variant import add_variant, variant_of
+from theory.model.variant import Variant, add_variant, variant_of
 from theory.phase_diagram.diagram import MAX_FEATURES, check_axes, default_resolution, exact_phase_diagram
 from theory.tools.command import (
     Parser,
@@ -33,7 +33,9 @@ _LATER = (
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
     "scipy.interpolate",
+    "scipy.io",
     "scipy.ndimage",
+    "scipy.sparse.csgraph",
 )
 
 
@@ -60,8 +62,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     stem = f"phase_diagram_n{options.n}_m{options.m}"
     names = [f"{stem}.nc", f"{stem}.{options.format}"]
     with results_folder(options.output, names, options.overwrite, _COMMAND) as folder:
-        prepared = _prepare(options.n, options.m, options.workers)
-        effort: tuple[Any, ...] = (options.seed, options.workers, variant)
+        workers = _useful(options.workers, options.n, resolution, variant)
+        prepared = _prepare(workers)
+        effort: tuple[Any, ...] = (options.seed, workers, variant)
         data = exact_phase_diagram(options.n, options.m, resolution, *axes, *effort)
         zoom = exact_phase_diagram(options.n, options.m, resolution, *part, *effort) if part else None
         prepared.join()
@@ -117,28 +120,29 @@ def _parser() -> Parser:
     return parser
 
 
-def _prepare(n: int, m: int, workers: Workers) -> threading.Thread:
-    """Do what drawing and describing need anyway while processes start, and search: slow imports, SymPy's equations."""
-    from theory.phase_diagram.cells import start_workers
+def _useful(workers: Workers, n: int, resolution: int, variant: Variant) -> Workers:
+    """How many processes are worth their start; a cluster's have started."""
+    from theory.phase_diagram.cells import is_quick
 
-    ready = start_workers(workers)
-    others = threading.Thread(target=_prepare_the_end, args=(n, m), daemon=True)
+    quick = is_quick(n, resolution**2, variant.values, variant.terms)
+    return 1 if quick and not isinstance(workers, str) else workers
+
+
+def _prepare(workers: Workers) -> threading.Thread:
+    """Import what drawing and describing need anyway, while other processes search."""
+    others = threading.Thread(target=_import_the_rest, daemon=True)
     others.start()
-    if workers == 1:  # nothing to do meanwhile: the search runs here
+    if workers == 1:  # the search, too, runs here: one after the other
         others.join()
-    list(ready)
     return others
 
 
-def _prepare_the_end(n: int, m: int) -> None:
+def _import_the_rest() -> None:
     for module in _LATER:
         import_module(module)
     import xarray as xr
 
-    from theory.phase_diagram.text import closed_forms
-
-    xr.Dataset({"nothing": ("cell", [0.0])}).to_netcdf(engine="scipy")  # imports what it needs when it is first asked
-    closed_forms(n, m)
+    xr.Dataset({"nothing": ("cell", [0.0])})  # xarray imports the rest of itself, and Dask, when it is first asked
 
 
 if __name__ == "__main__":

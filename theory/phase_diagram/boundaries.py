@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from theory.phase_diagram.edges import FINE, Edges, choose, solution_of
+from theory.phase_diagram.cells import is_quick
+from theory.phase_diagram.edges import FINE, Comparison, Edges, at_rows, choose, solution_of, with_rows
 from theory.phase_diagram.grid import Grid
 from theory.tools.command import progress
 from theory.tools.parallel import Workers, spread
@@ -23,10 +24,13 @@ __all__ = ["Boundary", "find_boundaries"]
 
 _STEPS = 10
 _EQUAL_SLOPES = 1e-5
-# Edges are independent of one another; they are handled in so many parts, whatever the number of workers.
+# Edges are independent of one another; where a grid takes long enough they are handled in so many parts, whatever the
+# number of workers. Each has every so many-th edge: those side by side take about as long.
 _PARTS = 2
 # A crossing may lie at the very end of a piece: so far beyond Newton's method may point.
 _MARGIN = 1e-6
+# Part of a piece by which a crossing, found by Newton's method, moves at most when it is not looked for any further.
+_SETTLED = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +87,27 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: Workers = 1
         One entry per transition; where a third solution is the best between two cells, they have two.
     """
     edges = Edges.between(grid, phase)
-    rows = np.array_split(np.arange(len(edges.cell)), _PARTS)
+    undivided = is_quick(grid.b.shape[-1], phase.size, grid.variant.values, grid.variant.terms)
+    count = 1 if undivided else _PARTS
+    rows = [np.arange(k, len(edges.cell), count) for k in range(count)]
     jobs = spread(_locate, [(edges.part(some),) for some in rows], workers)
     parts = list(progress(jobs, total=len(rows), label=f"{len(edges.cell)} transitions"))
     return _joined(parts)
 
 
 def _joined(parts: Sequence[Boundary]) -> Boundary:
-    return Boundary(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Boundary)})
+    """All transitions, those of one edge side by side in the order in which they lie on it."""
+    values = {f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Boundary)}
+    order = np.lexsort((values["importance"], values["density"], values["neighbour"], values["cell"]))
+    return Boundary(**{name: value[order] for name, value in values.items()})
+
+
+def _next(state: Comparison, here: ndarray, low: ndarray, high: ndarray) -> tuple[ndarray, ndarray]:
+    """Where to look next: where branches that coexist cross by Newton's method, else halfway; and which it is."""
+    difference = state.slope_second - state.slope_first
+    newton = here + (state.second.loss - state.first.loss) / -np.where(difference == 0, np.nan, difference)
+    crossing = state.coexist & (newton >= low - _MARGIN) & (newton <= high + _MARGIN)
+    return np.where(crossing, newton.clip(0, 1), (low + high) / 2), crossing
 
 
 def _locate(edges: "Edges") -> Boundary:
@@ -100,18 +117,21 @@ def _locate(edges: "Edges") -> Boundary:
     if not count:
         return _NONE
     low, high, now = np.zeros(count), np.ones(count), np.full(count, 0.5)
-    first, second = edges.first, edges.second
+    first, second, moving = edges.first, edges.second, np.arange(count)
     for _ in range(_STEPS):
-        state = edges.compare(now, first, second)
-        low = np.where(state.on_first_side, now, low)
-        high = np.where(state.on_first_side, high, now)
+        here = now[moving]
+        one, two = at_rows(first, moving), at_rows(second, moving)
+        state = edges.part(moving).compare(here, one, two)
+        low[moving] = np.where(state.on_first_side, here, low[moving])
+        high[moving] = np.where(state.on_first_side, high[moving], here)
         # While branches coexist both are followed; once they have merged, only one side learns.
-        first = choose(state.coexist | state.on_first_side, solution_of(state.first), first)
-        second = choose(state.coexist | ~state.on_first_side, solution_of(state.second), second)
-        difference = state.slope_second - state.slope_first
-        newton = now + (state.second.loss - state.first.loss) / -np.where(difference == 0, np.nan, difference)
-        use_newton = state.coexist & (newton >= low - _MARGIN) & (newton <= high + _MARGIN)
-        now = np.where(use_newton, newton.clip(0, 1), (low + high) / 2)
+        one = choose(state.coexist | state.on_first_side, solution_of(state.first), one)
+        two = choose(state.coexist | ~state.on_first_side, solution_of(state.second), two)
+        first, second = with_rows(first, moving, one), with_rows(second, moving, two)
+        now[moving], crossing = _next(state, here, low[moving], high[moving])
+        moving = moving[~crossing | (np.abs(now[moving] - here) > _SETTLED)]
+        if not len(moving):
+            break
     state = edges.compare(now, *edges.freed(now, first, second), tolerance=FINE)
     density, importance = edges.point(now)
     slope_jump = np.where(state.coexist, (state.slope_second - state.slope_first) / edges.length, 0.0)

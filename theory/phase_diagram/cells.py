@@ -4,7 +4,8 @@ A cell is one problem of a batch: a density of all features and an importance of
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -12,28 +13,59 @@ from numpy import ndarray
 
 from theory.geometry.phases import ideal_candidates
 from theory.geometry.tegum import tegum_products
+from theory.loss.accuracy import AccuracyWarning
+from theory.loss.enumeration import max_features
 from theory.loss.objective import losses
+from theory.loss.outputs import output_values
 from theory.model.problem import Problem
+from theory.model.terms import Terms
+from theory.model.values import ValueLaw
 from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive, search_nodes
 from theory.phase_diagram.solutions import distinct, signature
 from theory.tools.command import progress
-from theory.tools.parallel import Pool, Workers, open_pool
+from theory.tools.parallel import Pool
 
-__all__ = ["many_starts", "rough_losses", "search_cells", "start_workers"]
+__all__ = ["is_quick", "many_starts", "rough_losses", "search_cells"]
 
 # Of the idealised candidates and the catalogue's geometries, the most promising start the search of a coarse cell.
 _KEPT_SEEDS = 10
 # Starts are sent to the workers in an even number of chunks of at most so many: where starts are cheap, calls that few
-# of them still need cost most, and chunks are large.
-_CHEAP, _CHUNK_OF_CHEAP, _CHUNK = 3, 2000, 100
+# of them still need cost most, and chunks are large. Up to so many cells of two features are not even divided.
+_CHEAP, _CHUNK_OF_CHEAP, _CHUNK, _UNDIVIDED = 3, 4000, 100, 5000
 # While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
 _ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
+_RANKED = 1e-4
 # Until the gradient is this small, half the nodes show the way where errors are integrated. Of a cell's many starts the
 # best so many that still differ then are followed to the end.
 _FAR, _FOLLOWED = 1e-3, 6
 
 
-def rough_losses(problem: Problem, cells: ndarray, W: ndarray, b: ndarray) -> Float[ndarray, " k"]:
+def is_quick(n: int, cells: int, values: ValueLaw, terms: Terms) -> bool:
+    """
+    Say whether cells are searched in less time than other processes take to start: calls then cost more than all else.
+
+    Parameters
+    ----------
+    n : int
+        Number of features.
+    cells : int
+        Number of cells.
+    values : ValueLaw
+        Law of an active feature's value.
+    terms : Terms
+        Terms of the loss.
+
+    Returns
+    -------
+    bool
+        True for two features whose errors are enumerated, on a grid that is not too fine.
+    """
+    return n <= 2 and n <= max_features(values) and terms.plain and cells <= _UNDIVIDED
+
+
+def rough_losses(
+    problem: Problem, cells: ndarray, W: ndarray, b: ndarray, alike: ndarray | None = None
+) -> Float[ndarray, " k"]:
     """
     Give the loss of solutions in given cells, cheaply: enough to rank them.
 
@@ -47,13 +79,22 @@ def rough_losses(problem: Problem, cells: ndarray, W: ndarray, b: ndarray) -> Fl
         Embeddings.
     b : ndarray, shape (k, n)
         Biases.
+    alike : ndarray of int, shape (k,), optional
+        Equal where solutions and densities are: errors, which importances only weigh, are then computed once.
 
     Returns
     -------
     ndarray, shape (k,)
         Losses, to 1e-4 where quadrature is needed.
     """
-    return losses(problem.take(cells), W, b, rtol=1e-4)
+    if alike is None or not problem.terms.plain:
+        return losses(problem.take(cells), W, b, rtol=_RANKED)
+    _, first, which = np.unique(alike, return_index=True, return_inverse=True)
+    with warnings.catch_warnings():  # that few digits are enough is known
+        warnings.simplefilter("ignore", AccuracyWarning)
+        V = W[first]
+        errors = output_values(V.swapaxes(-1, -2) @ V, b[first], problem.take(cells[first]), _RANKED)
+    return np.asarray((problem.importance[cells] * errors[which]).sum(-1))
 
 
 def search_cells(
@@ -109,7 +150,8 @@ def _by_chunks(
     Of c chunks each takes every c-th start: neighbouring cells take about as long, and so do then all chunks.
     """
     size = _CHUNK_OF_CHEAP if problem.n <= _CHEAP else _CHUNK
-    count = min(2 * math.ceil(len(cells) / (2 * size)), len(cells))
+    undivided = is_quick(problem.n, len(problem.importance), problem.features.values, problem.terms)
+    count = min(1 if undivided else 2 * math.ceil(len(cells) / (2 * size)), len(cells))
     chunks = [np.arange(k, len(cells), count) for k in range(count)]
     jobs = [
         (problem.take(cells[rows]), W[rows], b[rows], (seed, k), None if inverse is None else inverse[rows])
@@ -118,30 +160,6 @@ def _by_chunks(
     found = pool.map(search, jobs)
     joined = LocalMinima.joined(list(progress(found, total=len(chunks), label=f"{len(cells)} searches")))
     return joined.at(np.argsort(np.concatenate(chunks)))
-
-
-def start_workers(workers: Workers) -> Iterator[None]:
-    """
-    Let processes start, and import what they need, while this one does something else.
-
-    Parameters
-    ----------
-    workers : int or str
-        How many; a cluster's run already.
-
-    Returns
-    -------
-    iterator
-        Ends when all have started; the searches that follow find them ready.
-    """
-    if isinstance(workers, str) or workers == 1:
-        return iter(())
-    with open_pool(workers) as pool:
-        return (done for _, done in pool.as_completed(_nothing, [()] * workers))
-
-
-def _nothing() -> None:
-    """Called in another process, this imports the module."""
 
 
 def _search_chunk(
@@ -214,7 +232,10 @@ def _promising_seeds(
     W = np.broadcast_to(seeds, (len(cells), *seeds.shape))
     b = np.where((W == 0).all(2), problem.features.mean[cells][:, None, :], 0.0)
     count = W.shape[1]
-    rough = rough_losses(problem, np.repeat(cells, count), W.reshape(-1, *W.shape[2:]), b.reshape(-1, problem.n))
+    density = np.unique(problem.features.density[cells, 0], return_inverse=True)[1]
+    alike = density[:, None] * count + np.arange(count)
+    solutions = W.reshape(-1, *W.shape[2:]), b.reshape(-1, problem.n)
+    rough = rough_losses(problem, np.repeat(cells, count), *solutions, alike.ravel())
     best = np.argsort(rough.reshape(len(cells), count), axis=1, kind="stable")[:, :_KEPT_SEEDS]
     rows = np.arange(len(cells))[:, None]
     return W[rows, best], b[rows, best]

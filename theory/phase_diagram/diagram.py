@@ -115,7 +115,6 @@ def exact_phase_diagram(
     from theory.model.value_units import variant_in_units
     from theory.phase_diagram.boundaries import find_boundaries
     from theory.phase_diagram.grid import search_grid
-    from theory.phase_diagram.results import assemble
     from theory.tools.threads import one_blas_thread
 
     p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
@@ -123,7 +122,10 @@ def exact_phase_diagram(
     with one_blas_thread():  # matrices of a few columns: BLAS threads would only get in each other's way
         grid = search_grid(n, m, p, r, number, workers, **_effort(n), variant=inner)
         phase = phase_of(grid.W)
-        data = assemble(grid, phase, find_boundaries(grid, phase, workers), number)
+        boundary = find_boundaries(grid, phase, workers)
+        from theory.phase_diagram.results import assemble  # all of xarray, for which other processes need not wait
+
+        data = assemble(grid, phase, boundary, number)
     return data if size == 1 else _in_variant(data, variant, size)
 
 

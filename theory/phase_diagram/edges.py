@@ -18,7 +18,7 @@ from theory.optimum.local_minima import LocalMinima, refine, search_nodes
 from theory.phase_diagram.grid import Grid
 from theory.phase_diagram.solutions import signature
 
-__all__ = ["FINE", "Comparison", "Edges", "Solution", "choose", "solution_of"]
+__all__ = ["FINE", "Comparison", "Edges", "Solution", "at_rows", "choose", "solution_of", "with_rows"]
 
 # Neighbouring cells of one phase whose solutions differ by more than this are suspected of a transition.
 _SUSPICIOUS = 0.1
@@ -71,6 +71,49 @@ def choose(condition: ndarray, yes: Solution, no: Solution) -> Solution:
         The chosen solutions.
     """
     W, b, inverse = (np.where(condition.reshape(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(yes, no, strict=True))
+    return W, b, inverse
+
+
+def at_rows(solution: Solution, rows: Int[ndarray, " some"]) -> Solution:
+    """
+    Give the solutions of some edges.
+
+    Parameters
+    ----------
+    solution : tuple of ndarray
+        Solutions of k edges.
+    rows : ndarray of int
+        Which.
+
+    Returns
+    -------
+    tuple of ndarray
+        Theirs.
+    """
+    W, b, inverse = solution
+    return W[rows], b[rows], inverse[rows]
+
+
+def with_rows(solution: Solution, rows: Int[ndarray, " some"], by: Solution) -> Solution:
+    """
+    Put other solutions in the place of those of some edges.
+
+    Parameters
+    ----------
+    solution : tuple of ndarray
+        Solutions of k edges.
+    rows : ndarray of int
+        Which to replace.
+    by : tuple of ndarray
+        What by.
+
+    Returns
+    -------
+    tuple of ndarray
+        Solutions of all k edges.
+    """
+    W, b, inverse = (part.copy() for part in solution)
+    W[rows], b[rows], inverse[rows] = by
     return W, b, inverse
 
 
@@ -197,7 +240,7 @@ class Edges:
             if isinstance(value, Variant):
                 values[f.name] = value
             else:
-                values[f.name] = tuple(v[rows] for v in value) if isinstance(value, tuple) else value[rows]
+                values[f.name] = at_rows(value, rows) if isinstance(value, tuple) else value[rows]
         return Edges(**values)
 
     @property

@@ -160,9 +160,10 @@ def _transport(
     cells, starts = np.arange(len(row)), sources.shape[1] * _KEPT_MINIMA
     sources = (sources[..., None] * _KEPT_MINIMA + np.arange(_KEPT_MINIMA)).reshape(len(cells), starts)
     flat = sources.ravel()
-    rough = rough_losses(problem, np.repeat(cells, starts), known.W[flat], known.b[flat]).reshape(len(cells), starts)
+    alike = (row[:, None] * len(known.loss) + sources).ravel()  # cells of a row have one density
+    rough = rough_losses(problem, np.repeat(cells, starts), known.W[flat], known.b[flat], alike)
     marks = signature(known.W, known.b)[sources]
-    picks = distinct(marks, np.argsort(rough, axis=1), _FINE_STARTS)
+    picks = distinct(marks, np.argsort(rough.reshape(len(cells), starts), axis=1), _FINE_STARTS)
     keep = np.ones(picks.shape, dtype=bool)
     keep[:, 1:] = picks[:, 1:] != picks[:, :1]
     cell, slot = np.nonzero(keep)

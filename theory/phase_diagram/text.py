@@ -1,7 +1,6 @@
 """What a phase diagram says, in words, with the closed forms of its boundaries."""
 
 from collections import Counter
-from functools import cache
 
 import numpy as np
 import xarray as xr
@@ -11,8 +10,46 @@ from theory.model.variant import Variant
 
 __all__ = ["closed_forms", "summary"]
 
-# SymPy derives the boundaries of few features within a second.
-_DERIVED_FEATURES = 4
+# Boundaries between idealised candidates of n features in m dimensions, as theory.symbolic.derive_boundaries derives
+# them; SymPy, which takes a second to start, is not needed to say them again.
+_IDEAL_BOUNDARIES = {
+    (2, 1): {
+        "not represented | dedicated": "r = 1",
+        "not represented | antipodal": "p = 4*r/(5*r + 2)",
+        "dedicated | antipodal": "p = 4/(2*r + 5)",
+    },
+    (3, 1): {
+        "not represented | not represented, others antipodal": "p = 4/7",
+        "not represented | dedicated": "r = 1",
+        "not represented, others antipodal | antipodal": "r = 1",
+        "dedicated | antipodal": "p = 4/(2*r + 5)",
+    },
+    (3, 2): {
+        "not represented | dedicated": "r = 1",
+        "not represented | antipodal": "p = 4*r/(5*r + 2)",
+        "dedicated | dedicated, others antipodal": "p = 4/7",
+        "dedicated, others antipodal | antipodal": "r = 1",
+    },
+    (4, 1): {
+        "not represented | not represented, 2 others antipodal": "p = 4/7",
+        "not represented | dedicated": "r = 1",
+        "not represented, 2 others antipodal | antipodal": "r = 1",
+        "dedicated | antipodal": "p = 4/(2*r + 5)",
+    },
+    (4, 2): {
+        "not represented | not represented, 2 others antipodal": "p = 4/7",
+        "not represented | dedicated": "r = 1",
+        "not represented, 2 others antipodal | antipodal, others antipodal": "p = 4*r/(5*r + 2)",
+        "dedicated | dedicated, 2 others antipodal": "p = 4/7",
+        "dedicated, 2 others antipodal | antipodal, others antipodal": "p = 4/(2*r + 5)",
+    },
+    (4, 3): {
+        "not represented | dedicated": "r = 1",
+        "not represented | antipodal": "p = 4*r/(5*r + 2)",
+        "dedicated | dedicated, 2 others antipodal": "p = 4/7",
+        "dedicated, 2 others antipodal | antipodal": "r = 1",
+    },
+}
 
 
 def summary(data: xr.Dataset) -> str:
@@ -60,7 +97,6 @@ def summary(data: xr.Dataset) -> str:
     return "\n".join([*lines, "", *closed_forms(n, m)] if standard else lines)
 
 
-@cache
 def closed_forms(n: int, m: int) -> tuple[str, ...]:
     """
     Describe boundaries by equations where there are any.
@@ -76,15 +112,9 @@ def closed_forms(n: int, m: int) -> tuple[str, ...]:
         Lines of text: the idealised boundaries as equations, and the stability limit of a feature that is left out.
     """
     lines = []
-    if n <= _DERIVED_FEATURES:
-        from theory.symbolic import derive_boundaries
-
+    if ideal := _IDEAL_BOUNDARIES.get((n, m)):
         lines.append("boundary of the idealised candidates")
-        for boundary in derive_boundaries(n, m):
-            if boundary.is_visible:
-                p, r = boundary.density, boundary.importance
-                equation = f"p = {p.expression}" if p is not None else f"r = {r.expression}" if r is not None else ""
-                lines.append(f"{boundary.first} | {boundary.second}:  {equation}")
+        lines += [f"{between}:  {equation}" for between, equation in ideal.items()]
     if n == m + 1:
         lines.append('a continuous boundary of "not represented":  r = theory.instability_threshold(p), closed form')
     return tuple(lines)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 __all__ = ["ROUNDING", "Minima", "minimise"]
@@ -100,7 +100,8 @@ def minimise(
         over = search.advance(*objective(search.trial(), now), noise)
         if not over.any():
             continue
-        at, (new_x, new_value, new_gradient) = now[over], search.best(over)
+        which = np.flatnonzero(over)
+        at, (new_x, new_value, new_gradient) = now[which], search.best(which)
         s, y = new_x - x[at], new_gradient - gradient[at]
         moved = (new_value < value[at] - noise * np.abs(value[at])) | (
             np.abs(new_gradient).max(-1) < 0.9 * np.abs(gradient[at]).max(-1)
@@ -113,10 +114,9 @@ def minimise(
         done[at] += 1
         running = (np.abs(new_gradient).max(-1) > tolerance) & ~stuck & (done[at] < iterations)
         step = _direction(inverse[at], new_gradient, fresh[at])
-        search.restart(over, new_x, new_value, new_gradient, step)
+        search.restart(which, new_x, new_value, new_gradient, step)
         if not running.all():
-            kept = np.ones(len(now), dtype=bool)
-            kept[np.flatnonzero(over)[~running]] = False
+            kept = np.delete(np.arange(len(now)), which[~running])
             now, search = now[kept], search.take(kept)
     return Minima(x, value, gradient, np.abs(gradient).max(-1) <= tolerance, inverse)
 
@@ -167,21 +167,25 @@ class _LineSearch:
             best_gradient=gradient.copy(),
         )
 
-    def take(self, which: Bool[ndarray, " k"]) -> "_LineSearch":
+    def take(self, which: Int[ndarray, " some"]) -> "_LineSearch":
         """Keep some of the searches."""
         return _LineSearch(*(getattr(self, f.name)[which] for f in fields(self)))
 
-    def restart(self, which: Bool[ndarray, " k"], x: ndarray, value: ndarray, gradient: ndarray, step: ndarray) -> None:
+    def restart(
+        self, which: Int[ndarray, " some"], x: ndarray, value: ndarray, gradient: ndarray, step: ndarray
+    ) -> None:
         """Begin anew with some of the searches."""
-        other = _LineSearch.begin(x, value, gradient, step)
-        for f in fields(self):
-            getattr(self, f.name)[which] = getattr(other, f.name)
+        self.x[which] = self.best_x[which] = x
+        self.value[which] = self.best_value[which] = value
+        self.best_gradient[which] = gradient
+        self.step[which], self.slope[which] = step, (gradient * step).sum(-1)
+        self.low[which], self.high[which], self.length[which], self.steps[which] = 0.0, np.inf, 1.0, 0
 
     def trial(self) -> Float[ndarray, "k d"]:
         """Give the points to try next."""
         return self.x + self.length[:, None] * self.step
 
-    def best(self, which: Bool[ndarray, " k"]) -> tuple[ndarray, ndarray, ndarray]:
+    def best(self, which: Int[ndarray, " some"]) -> tuple[ndarray, ndarray, ndarray]:
         """Give points, values and gradients that some of the searches found."""
         return self.best_x[which], self.best_value[which], self.best_gradient[which]
 
@@ -213,9 +217,14 @@ def _update(
     sy, yy = (s * y).sum(-1), (y * y).sum(-1)
     good = sy > 1e-12 * np.sqrt((s * s).sum(-1) * yy)
     rho = np.where(good, 1 / np.where(good, sy, 1.0), 0.0)[:, None, None]
-    scale = np.where(fresh & good, sy / np.where(good, yy, 1.0), 1.0)[:, None, None]
-    inverse = scale * inverse
+    scaled = fresh & good
+    if scaled.any():
+        inverse = np.where(scaled, sy / np.where(good, yy, 1.0), 1.0)[:, None, None] * inverse
     Hy = np.einsum("kij,kj->ki", inverse, y)
     cross = s[:, :, None] * Hy[:, None, :]
-    curvature = (1 + rho[:, :, 0] * (y * Hy).sum(-1)[:, None])[:, :, None] * s[:, :, None] * s[:, None, :]
-    return inverse + rho * (curvature - cross - cross.swapaxes(-1, -2))
+    change = ((1 + rho[:, :, 0] * (y * Hy).sum(-1)[:, None]) * s)[:, :, None] * s[:, None, :]
+    change -= cross
+    change -= cross.swapaxes(-1, -2)
+    change *= rho
+    change += inverse
+    return change

@@ -212,9 +212,21 @@ def save_result(dataset: "xr.Dataset", path: str | os.PathLike[str]) -> None:
     """
     # NetCDF 3 holds integers of 32 bits only.
     long = {name: str(value) for name, value in dataset.attrs.items() if isinstance(value, int) and abs(value) >= 2**31}
-    told = dataset.assign_attrs({**long, _DIGEST: _PLACE})
-    content = bytes(told.to_netcdf(engine="scipy", format="NETCDF3_64BIT"))
+    content = _netcdf(dataset.assign_attrs({**long, _DIGEST: _PLACE}))
     write(path, content.replace(_PLACE.encode(), _digest(content).encode()))
+
+
+def _netcdf(dataset: "xr.Dataset") -> bytes:
+    """The bytes of ``to_netcdf``, which would import all of Dask, where that is installed, to ask for its scheduler."""
+    from xarray.backends import ScipyDataStore
+
+    file = io.BytesIO()
+    store = ScipyDataStore(file, mode="w", format="NETCDF3_64BIT")
+    dataset.dump_to_store(store)
+    store.sync()
+    content = file.getvalue()
+    store.close()
+    return content
 
 
 def _digest(content: bytes) -> str:

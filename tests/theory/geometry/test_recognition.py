@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy import ndarray
 from numpy.testing import assert_allclose
 
+from theory.geometry import recognition
 from theory.geometry.polytopes import POLYTOPES
 from theory.geometry.recognition import recognise, recognise_many
 from theory.geometry.tegum import TegumProduct, parse_geometry, tegum_products
@@ -151,9 +152,10 @@ def test_a_large_product_is_taken_apart() -> None:
     assert recognise(scrambled(product.embedding(), 0, noise=0.01)[0]).name == product.name
 
 
-def test_names_of_a_batch_are_those_of_its_members() -> None:
-    rng = np.random.default_rng(0)
-    chosen = [PRODUCTS[i] for i in rng.integers(len(PRODUCTS), size=40) if PRODUCTS[i].n <= 8]
+@pytest.mark.parametrize("pairs", [recognition._BLOCK, 64 * 7])
+def test_names_of_a_batch_are_those_of_its_members(pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognition, "_BLOCK", pairs)
+    chosen = [product for product in PRODUCTS if product.n <= 8]
     Ws = [np.pad(scrambled(p.embedding(), 1, m=4)[0], ((0, 0), (0, 8 - p.n))) for p in chosen]
     names = recognise_many(np.stack(Ws)[None])
     assert names.shape == (1, len(chosen))

@@ -12,18 +12,19 @@ from numpy.testing import assert_allclose
 import theory
 from theory.geometry.phases import PHASES, phase_of
 from theory.model.extra_feature import extra_feature_problem
-from theory.model.values import BINARY
-from theory.model.variant import Variant
+from theory.model.value_families import HalfNormal
+from theory.model.values import BINARY, UNIFORM, ValueLaw
+from theory.model.variant import STANDARD, Variant
 from theory.optimum.local_minima import random_starts, refine, revive
-from theory.phase_diagram import cells
-from theory.phase_diagram.__main__ import main
+from theory.phase_diagram import boundaries, cells
+from theory.phase_diagram.__main__ import _useful, main
 from theory.phase_diagram.boundaries import find_boundaries
 from theory.phase_diagram.cells import search_cells
 from theory.phase_diagram.diagram import default_resolution, exact_phase_diagram
-from theory.phase_diagram.grid import Grid
+from theory.phase_diagram.grid import Grid, search_grid
 from theory.phase_diagram.lines import boundary_segments, ideal_uprights, uprights
 from theory.phase_diagram.picture import draw_phase_diagram
-from theory.phase_diagram.text import summary
+from theory.phase_diagram.text import _IDEAL_BOUNDARIES, summary
 from theory.tools.parallel import open_pool
 
 # Two searches that end in the same minimum differ by what a gradient of 1e-8 leaves.
@@ -181,8 +182,46 @@ def test_swapping_the_features_mirrors_the_diagram(pair: xr.Dataset) -> None:
 
 
 def test_results_do_not_depend_on_the_number_of_workers() -> None:
-    one, two = (exact_phase_diagram(2, 1, resolution=6, workers=workers) for workers in (1, 2))
+    one, two = (exact_phase_diagram(3, 2, resolution=3, workers=workers) for workers in (1, 2))
     xr.testing.assert_identical(one, two)
+
+
+@pytest.mark.parametrize("change", [("_PARTS", 3), ("_SETTLED", -1.0)])
+def test_transitions_do_not_depend_on_how_edges_are_shared_out_nor_on_steps_that_move_nothing(
+    change: tuple[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = search_grid(3, 2, np.geomspace(0.1, 0.95, 5), np.geomspace(0.3, 3, 4))
+    usual = find_boundaries(grid, phase_of(grid.W))
+    monkeypatch.setattr(boundaries, *change)
+    other = find_boundaries(grid, phase_of(grid.W))
+    assert len(usual.cell) > 5
+    assert set(usual.order.tolist()) == {1, 2}
+    for name in ("cell", "neighbour", "before", "after", "order"):
+        assert getattr(usual, name).tolist() == getattr(other, name).tolist()
+    # Crossings are found to rounding, where optima merge to the last bisection.
+    crossing = usual.order == 1
+    assert_allclose(other.density[crossing], usual.density[crossing], rtol=1e-9)
+    assert_allclose(other.importance[crossing], usual.importance[crossing], rtol=1e-9)
+
+
+def test_no_processes_are_started_for_what_takes_less_time_than_their_start() -> None:
+    assert _useful(2, 2, 60, STANDARD) == 1
+    for wanted in ((2, 3, 60, STANDARD), (2, 2, 200, STANDARD), (2, 2, 60, Variant(values=HalfNormal()))):
+        assert _useful(*wanted) == 2
+    assert _useful("tcp://127.0.0.1:8786", 2, 60, STANDARD) == "tcp://127.0.0.1:8786"
+
+
+@pytest.mark.parametrize("values", [UNIFORM, HalfNormal()])
+def test_errors_that_cells_of_one_density_share_give_each_its_own_loss(values: ValueLaw) -> None:
+    density, importance = np.repeat([0.1, 0.4, 0.9], 3), np.tile([0.2, 1.0, 5.0], 3)
+    problem = extra_feature_problem(3, 2, density, importance, Variant(values=values))
+    W, b = random_starts(problem, 2, np.random.default_rng(0))
+    cell, source = np.repeat(np.arange(9), 2), np.tile([0, 1], 9)
+    alike = cell // 3 * 2 + source
+    found = cells.rough_losses(problem, cell, W[source], b[source], alike)
+    # Both are as accurate as rankings need.
+    assert_allclose(found, theory.population_loss(W[source], b[source], problem.take(cell)), rtol=1e-3)
+    assert len(np.unique(found)) == len(found)
 
 
 def test_searches_come_back_in_the_order_of_their_starts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +253,29 @@ def test_summary_and_picture_name_the_variant_and_only_where_it_is_not_the_usual
 
 def test_summary_names_phases_and_boundaries(triple: xr.Dataset) -> None:
     text = summary(triple)
-    for words in ("not represented", "dedicated | superposition, first order", "digon + dedicated"):
+    for words in ("not represented", "dedicated | superposition, first order", "digon + dedicated", "p = 4/7"):
         assert words in text
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 1), (3, 2), (4, 1), (4, 2), (4, 3)])
+def test_closed_forms_are_those_that_are_derived(n: int, m: int) -> None:
+    derived = {}
+    for boundary in theory.derive_boundaries(n, m):
+        if boundary.is_visible:
+            solved = {"p": boundary.density, "r": boundary.importance}
+            name = "p" if boundary.density is not None else "r"
+            derived[f"{boundary.first} | {boundary.second}"] = f"{name} = {solved[name].expression}"  # type: ignore[union-attr]
+    assert _IDEAL_BOUNDARIES[n, m] == derived
+
+
+def test_the_command_waits_neither_for_sympy_nor_for_a_cluster(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom theory.phase_diagram.__main__ import main\n"
+        f"main(['--n', '2', '--m', '1', '--resolution', '3', '--output', {str(tmp_path)!r}])\n"
+        "print({'sympy', 'distributed', 'joblib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("\nset()\n"), done.stderr
 
 
 @pytest.mark.parametrize(

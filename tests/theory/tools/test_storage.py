@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from theory.tools.storage import (
+    _netcdf,
     check_outputs,
     discard_parts,
     is_damaged,
@@ -32,6 +33,11 @@ def test_the_remains_of_a_dataset_are_told_from_files_of_other_kinds(tmp_path: P
             load_result(path)
     path.write_text("years of work")
     assert not is_damaged(path)
+
+
+def test_what_is_written_is_what_xarray_writes() -> None:
+    data = DATA.assign(word=("k", np.array(["a", "bc"] * 500)), count=("k", np.arange(1000)))
+    assert _netcdf(data) == bytes(data.to_netcdf(engine="scipy", format="NETCDF3_64BIT"))
 
 
 @pytest.mark.parametrize("content", ["years of work", "numbers"])

@@ -1,7 +1,8 @@
 """``python -m tests.benchmarks.loss_speed``: how fast the loss of many features is, as a page of the documentation.
 
-Seconds are those of the processor for loss and gradient on one thread, the least of a few runs. Beside them stand, in
-the same run, the quadrature that the engine replaced, and the arithmetic that power sums cannot do without.
+Seconds are those of the processor for loss and gradient on one thread, the least of all runs that fit a second. Beside
+them stand, in the same run, the quadrature that the engine replaced, and the arithmetic that power sums cannot do
+without.
 """
 
 from collections.abc import Sequence
@@ -49,11 +50,11 @@ _SIZES = (100, 300, 1000, 3000)
 _PAGE = """# How fast the exact loss is
 
 Made by `{command}`. Loss and gradient of n = {n} features in m = {m} dimensions (random unit columns, bias {bias}), on
-one thread: seconds of the processor, the least of three runs or more on the machine that made the page; ratios were
-measured in the same run. *Error* is the largest stated error of an output relative to its value. The *old route* is the
-quadrature of `theory/loss/quadrature.py`, which has one step for all outputs, at the same `rtol` (once, and only where
-it takes less than a minute). The *floor* is the arithmetic alone: as many recurrences over all couplings as this path
-has terms, and products of matrices.
+one thread: seconds of the processor on the machine that made the page, the least of all runs that fit a second, three
+at least; ratios were measured in the same run. *Error* is the largest stated error of an output relative to its value.
+The *old route* is the quadrature of `theory/loss/quadrature.py`, which has one step for all outputs, at the same `rtol`
+(only where it takes less than a minute). The *floor* is the arithmetic alone: as many recurrences over all couplings as
+this path has terms, and products of matrices.
 
 {table}
 

@@ -1,6 +1,6 @@
 """Which features of a row are summed together and which one by one, and the sums over a group of rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,6 +8,7 @@ from numpy import ndarray
 
 from theory.loss.engine.densities import DensityBasis, density_basis
 from theory.loss.engine.frame import Frame
+from theory.loss.engine.nodes import NodeSums
 from theory.loss.engine.power_sums import Series, evaluate, moments_of, pull_back, series
 
 __all__ = ["LEAST_FEATURES", "Plan", "Split", "plan"]
@@ -39,8 +40,12 @@ class Plan:
         Series in p (theory.loss.engine.densities).
     odds : ndarray, shape (n,)
         p/(1-p) of the summed features, else 0.
+    mix : ndarray, shape (columns,)
+        Weights of the columns in the sum of odds times e.
+    unmixed : float
+        What of the odds' sum that misses.
     shared : bool
-        Whether one column of weights serves log phi and e.
+        Whether all densities are equal.
     """
 
     size: Float[ndarray, "rows n"]
@@ -48,11 +53,13 @@ class Plan:
     basis: DensityBasis
     weights: Float[ndarray, "features columns"]
     odds: Float[ndarray, " features"]
+    mix: Float[ndarray, " columns"]
+    unmixed: float
     shared: bool
 
     def take(self, which: Int[ndarray, " some"]) -> "Plan":
         """Return the plan of some of the rows."""
-        return Plan(self.size[which], self.fixed, self.basis, self.weights, self.odds, self.shared)
+        return replace(self, size=self.size[which])
 
     def largest(self, number: int) -> Int[ndarray, "rows number"]:
         """Features that are never summed, then those with the largest couplings."""
@@ -111,9 +118,14 @@ def plan(f: Frame, tolerance: float) -> Plan | None:
     size[:, members] = 0.0  # sets are computed elsewhere
     r = np.arange(len(size))
     size[r, f.rows.own] = -1.0
-    shared = len(basis.nodes) == 1
-    columns = weights if shared else np.hstack([weights, odds[:, None]])
-    return Plan(size, int(alone.sum()), basis, columns, odds, shared)
+    shared = bool(p[p > 0].min() == p[p > 0].max())
+    mix = np.array([float(odds.max())])
+    if not shared:  # odds are a series in p too, a shorter one where p is small
+        mix = np.array(basis.to_series) @ [q / (1 - q) for q in basis.nodes]
+        if np.abs(weights @ mix - odds).sum() > tolerance * odds.sum():
+            weights, mix = np.hstack([weights, odds[:, None]]), np.append(np.zeros(len(mix)), 1.0)
+    unmixed = float(np.abs(weights @ mix - odds).sum())
+    return Plan(size, int(alone.sum()), basis, weights, odds, mix, unmixed, shared)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,36 +202,37 @@ class Split:
             levels.append(_Level(x, plan.weights[which], h / wide, left_out, s))
         return cls(plan, outside, f.none, tuple(levels))
 
-    @property
-    def tail(self) -> Float[ndarray, " nodes"]:
-        """What the sum of log(1 - p + p e) misses at each node."""
-        inner = float((self.plan.odds > 0).sum()) * self.levels[0].series.tail
-        return inner + sum(level.x.shape[1] * level.series.tail for level in self.levels[1:])
-
-    def tail_slope(self) -> Float[ndarray, "rows nodes"]:
-        """What its derivative in any coupling misses."""
-        return np.max([level.scale[:, None] * level.series.tail_slope for level in self.levels], axis=0)
+    def miss(self, s: NodeSums, t: Float[ndarray, "rows nodes"]) -> tuple[ndarray, ndarray, ndarray]:
+        """What series that end cost the value, its derivative in any coupling, and that in the noise, of every row."""
+        of_single = np.abs(s.to_single) / t * self.none[:, None]
+        odds, weight = self.plan.odds, np.abs(self.plan.weights[:, : len(self.plan.basis.nodes)]).max(1)
+        value, slope = of_single * self.plan.unmixed, np.zeros_like(t)
+        for level in self.levels:  # outer levels have a few of the features, whose weights are equal
+            part = level.x.shape[1] / self.levels[0].x.shape[1]
+            value += s.full_size * (part * weight.sum() * level.series.tail)
+            value += of_single * (part * odds.sum() * level.series.tail_single)
+            one = s.full_size * weight.max() + of_single * odds.max()
+            np.maximum(slope, one * level.series.tail_slope * level.scale[:, None], out=slope)
+        return value.sum(1), slope.sum(1), (0.5 * t**2 * value).sum(1)
 
     def sums(self) -> tuple[ndarray, ndarray]:
         """Sums of log(1 - p + p e) and of P(only j) e_j, shape (rows, nodes)."""
         log_phi: ndarray | float = 0.0
         single: ndarray | float = 0.0
-        factor = float(self.plan.odds.max()) if self.plan.shared else 1.0
         for level in self.levels:
             M = moments_of(level.x, level.weights, level.series.terms)
-            some_log_phi, some_single = evaluate(level.series, M, self.plan.shared)
+            some_log_phi, some_single = evaluate(level.series, M, self.plan.mix)
             log_phi = log_phi + some_log_phi
-            single = single + some_single * factor - level.left_out[:, None]
+            single = single + some_single - level.left_out[:, None]
         # P(only j) = P(none) odds_j for every feature that is summed
         return np.asarray(log_phi), single * self.none[:, None]
 
     def gradient(self, to_log_phi: ndarray, to_single: ndarray) -> Float[ndarray, "rows n"]:
         """Derivatives in the couplings; 0 for features that are not summed."""
-        factor = self.none * (float(self.plan.odds.max()) if self.plan.shared else 1.0)
-        to_single = to_single * factor[:, None]
+        to_single = to_single * self.none[:, None]
         slopes = []
         for level in self.levels:
-            slope = pull_back(level.series, level.x, level.weights, to_log_phi, to_single, self.plan.shared)
+            slope = pull_back(level.series, level.x, level.weights, to_log_phi, to_single, self.plan.mix)
             slope *= level.scale[:, None]
             slope[level.x == 0] = 0.0
             slopes.append(slope)

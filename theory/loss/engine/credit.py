@@ -105,9 +105,13 @@ def least_ratio(f: Frame, active: Float[ndarray, "some n"]) -> Float[ndarray, " 
     Returns
     -------
     ndarray, shape (some,)
-        One over the number of features that take part, within limits; 1 where values have atoms, which revive.
+        One over the number of features that take part, within limits; 1 where values have atoms, which revive. Of
+        unlike densities it is the geometric mean of (sum p)^2 / sum p^2 and sum p / max p: a few dense features are in
+        most patterns, and need each other's agreement only.
     """
     if f.features.values.atoms:
         return np.ones(len(active))
-    number = active.sum(1) ** 2 / np.maximum(np.einsum("rj,rj->r", active, active), 1e-300)
-    return np.clip(1 / np.maximum(number, 1.0), _LEAST_RATIO, 1.0)
+    whole, squares = active.sum(1), np.einsum("rj,rj->r", active, active)
+    alike = whole**2 / np.maximum(squares, 1e-300)
+    of_densest = whole / np.maximum(active.max(1), 1e-300)
+    return np.clip(1 / np.maximum(np.sqrt(alike * of_densest), 1.0), _LEAST_RATIO, 1.0)

@@ -9,7 +9,7 @@ from numpy import ndarray
 from theory.loss.engine.activation import SquaredError
 from theory.loss.engine.credit import credit, least_ratio
 from theory.loss.engine.frame import Frame, frame
-from theory.loss.engine.moments import Moments, moments
+from theory.loss.engine.moments import Moments, expected_error, moments
 from theory.loss.engine.rows import Features, Rows
 from theory.loss.engine.tails import FIRST_NODES, Tails, tails
 from theory.loss.engine.window import window
@@ -97,7 +97,7 @@ def integrate(
     m : Moments, optional
         The rows' moments, if they are known.
     scale : ndarray, shape (rows,), optional
-        What is expected of value and base; the step follows. By default the zero model's; better rows are done again.
+        What is expected of value and base; nodes and step follow. By default a guess; rows far below it are done again.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def integrate(
     """
     m = moments(rows, features) if m is None else m
     f = frame(rows, features, m, error, sign)
-    scale = np.maximum(m.square_own, 1e-300) if scale is None else scale
+    scale = np.maximum(expected_error(rows, m, error), 1e-300) if scale is None else scale
     w = window(rows, features, m, error, low, high, _STEP_SHARE * rtol * scale)
     work = Work.of(f, w, base, rtol, float((rtol * scale).min()))
     spread = np.sqrt(np.maximum(np.einsum("rj,rj->r", rows.G, m.cov_z), 0.0) + rows.noise)
@@ -116,9 +116,14 @@ def integrate(
     todo, coarse = np.arange(len(base)), np.zeros(len(base), dtype=bool)
     # First guess: as if the terms were at their least multiple of the bounds
     beyond = bound.beyond(grid[:, None])
-    target = _enough(
-        beyond, 0.5 * np.maximum(rtol * scale, rows.enough) / least_ratio(f, np.where(rows.G != 0, m.active, 0.0))
-    )
+    aim = 0.5 * np.maximum(rtol * scale, rows.enough)
+    target = _enough(beyond, aim / least_ratio(f, np.where(rows.G != 0, m.active, 0.0)))
+    more = np.flatnonzero(target)
+    if len(more):
+        last, whole = grid[target[more]], beyond[target[more], more]
+        least, growth, _ = credit(f, m, more, h[more] * last)
+        part = least + growth * bound.beyond(last, "curved", more) / np.maximum(whole, 1e-300)
+        target[more] = np.maximum(target[more], _enough(beyond[:, more], aim[more] / np.minimum(part, 1.0)))
     while len(todo):
         if work.plan is not None and not work.plan.shared:  # fewer kinds of dear series
             target[todo] = np.minimum(target[todo] + target[todo] % 2, len(grid) - 1)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from scipy.special import erf
 
 from theory.loss.engine.activation import SquaredError
 from theory.loss.engine.rows import Features, Rows
 
-__all__ = ["Moments", "Polynomial", "extremes", "moments", "never_switches", "polynomial"]
+__all__ = ["Moments", "Polynomial", "expected_error", "extremes", "moments", "never_switches", "polynomial"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +212,21 @@ def polynomial(rows: Rows, m: Moments, error: SquaredError, sign: Float[ndarray,
     size += np.abs(cross) * (np.abs(mean_own) * reach + np.abs(m.cov_z[r, own])) + square * (reach**2 + var_z)
     slope_size = np.abs(linear) + np.abs(cross) + 2 * square * (reach + np.abs(rows.G).max(1))
     return Polynomial(value, dG, slope, square, size, slope_size * np.maximum(1.0, np.abs(m.mean_x).max(1)))
+
+
+def expected_error(rows: Rows, m: Moments, error: SquaredError) -> Float[ndarray, " rows"]:
+    """Guess the error: that of leaving the own feature out, and what all others would add if their sum were normal."""
+    r, own = np.arange(len(rows.b)), rows.own
+    mean = m.mean_z - rows.G[r, own] * m.mean_x[r, own]
+    variance = (rows.G * m.cov_z).sum(1) - rows.G[r, own] * m.cov_z[r, own] + rows.noise
+    deviation = np.sqrt(np.maximum(variance, 1e-300))
+    others = error.square * (mean**2 + deviation**2)
+    for theta, absolute, signed_square, _ in error.kinks:
+        y = mean - theta
+        x = np.clip(y / deviation, -30.0, 30.0)
+        sign, density = erf(x / np.sqrt(2)), deviation * np.exp(-(x**2) / 2) * np.sqrt(2 / np.pi)
+        others += absolute * (y * sign + density) + signed_square * ((y**2 + deviation**2) * sign + y * density)
+    return np.asarray(m.square_own + (1 - m.active[r, own]) * np.maximum(others, 0.0))
 
 
 def never_switches(low: ndarray, high: ndarray, error: SquaredError) -> Float[ndarray, "rows kinks"]:

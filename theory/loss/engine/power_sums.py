@@ -4,8 +4,9 @@ With y = h g the arguments at node k are (k + 1/2) y, whatever the row. On [-Y, 
 Chebyshev polynomials in y whose coefficients all rows share, so a row enters through its moments
 M_q = sum_j T_q(y_j / Y), then one matrix product. Since T_(aB+b) = 2 T_aB T_b - T_(aB-b), all Q moments of a row are
 one product of A by n and n by B matrices, AB = Q: the recurrence over the couplings is needed for A + B polynomials
-only. Densities that differ make the first function a short series in p too, F(a; p) = sum_l F_l(a) T_l(x(p)), and the
-moments M_ql = sum_j T_q(y_j / Y) T_l(x(p_j)).
+only. Densities that differ make the first function a short series in p too, F(a; p) = p sum_l F_l(a) T_l(x(p)), and
+the moments M_ql = sum_j T_q(y_j / Y) p_j T_l(x(p_j)). The odds p/(1-p), the weights of the second one, are a sum of the
+same p T_l(x(p)), so its moments are a sum of these.
 
 Since e(-a) is the conjugate of e(a), coefficients of even q are real and those of odd q imaginary. The gradient goes
 the same way back.
@@ -13,15 +14,16 @@ the same way back.
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import pairwise
 from threading import Lock
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from numpy import ndarray
-from scipy.fft import dct
+from scipy.fft import dct, next_fast_len
 
-from theory.loss.engine.densities import DensityBasis
+from theory.loss.engine.densities import DensityBasis, log_factor
 from theory.loss.engine.laws import ValueLaw
 
 __all__ = ["Series", "evaluate", "moments_of", "pull_back", "series"]
@@ -29,33 +31,56 @@ __all__ = ["Series", "evaluate", "moments_of", "pull_back", "series"]
 _EPS = float(np.finfo(float).eps)
 # Numbers handled at once: they fit the L2 cache.
 _CACHED = 150_000
+# Nodes are cut in two or three if so many of them come early.
+_EARLY = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """
+    Chebyshev coefficients of both functions at some of the nodes.
+
+    Attributes
+    ----------
+    nodes : slice
+        Which.
+    even, odd : ndarray, shape (columns, Q/2, nodes)
+        Real and imaginary parts of the coefficients of T_0, T_2 ... and of T_1, T_3 ...; the last column is e, those
+        before it are log(1 - p + p e), one per term of the series in p.
+    """
+
+    nodes: slice
+    even: Float[ndarray, "columns half nodes"]
+    odd: Float[ndarray, "columns half nodes"]
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
     """
-    Chebyshev coefficients of both functions, for nodes first ... last-1.
+    Chebyshev series of both functions, for nodes first ... last-1.
 
     Attributes
     ----------
-    even, odd : ndarray, shape (columns, Q/2, nodes)
-        Real and imaginary parts of the coefficients of T_0, T_2 ... and of T_1, T_3 ...; the last column is e, those
-        before it are log(1 - p + p e), one per term of the series in p.
-    tail : ndarray, shape (nodes,)
-        What the series misses of one feature's log(1 - p + p e).
+    parts : tuple of Part
+        The coefficients; terms of early nodes end sooner.
+    terms : int
+        Most terms Q.
+    tail, tail_single : ndarray, shape (nodes,)
+        What the series miss of log(1 - p + p e), of a feature whose weights are at most 1, and of e.
     tail_slope : ndarray, shape (nodes,)
-        The same for its derivative in y / Y.
+        The same for the derivatives of both in y / Y, the larger of them.
     """
 
-    even: Float[ndarray, "columns half nodes"]
-    odd: Float[ndarray, "columns half nodes"]
+    parts: tuple[Part, ...]
+    terms: int
     tail: Float[ndarray, " nodes"]
+    tail_single: Float[ndarray, " nodes"]
     tail_slope: Float[ndarray, " nodes"]
 
     @property
-    def terms(self) -> int:
-        """Number Q of Chebyshev polynomials."""
-        return 2 * self.even.shape[1]
+    def numbers(self) -> int:
+        """How many coefficients there are."""
+        return sum(2 * part.even.size for part in self.parts)
 
 
 def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, terms: int) -> Series:
@@ -86,31 +111,45 @@ def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, 
 def _series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, terms: int) -> Series:
     """Sample both functions and transform."""
     k = np.arange(first, last) + 0.5
-    samples = 2 * (int(0.75 * terms) + 8)  # half of them, the positive ones, suffice
-    angle = np.pi * (np.arange(samples // 2) + 0.5) / samples
-    e = law.transform(Y * np.cos(angle)[:, None] * k)
-    functions = np.stack([_log_factor(e, p) for p in basis.nodes])
-    columns = np.tensordot(np.array(basis.to_series), functions, 1) if len(basis.nodes) > 1 else functions
-    q = np.arange(samples)
-    even, odd, tail, tail_slope = [], [], np.full(len(k), basis.miss), np.full(len(k), basis.miss * terms)
-    for column, function in enumerate([*columns, e]):
-        real = dct(np.concatenate([function.real, function.real[::-1]]), axis=0)[0::2] / samples
-        imaginary = dct(np.concatenate([function.imag, -function.imag[::-1]]), axis=0)[1::2] / samples
-        real[0] /= 2
-        even.append(real[: terms // 2])
-        odd.append(imaginary[: terms // 2])
-        if column == len(columns):
-            continue  # e is the tamer function
-        both = np.empty((samples, len(k)))
-        both[0::2], both[1::2] = np.abs(real), np.abs(imaginary)
-        # what is only rounding is counted as such
-        both[both < 4 * _EPS * np.abs(function).max(0)] = 0.0
-        rest = both[terms:]
-        # aliases of what lies beyond the samples are as large as the last coefficients
-        beyond = 4 * rest[-4:].sum(0)
-        tail = tail + rest.sum(0) + beyond
-        tail_slope = tail_slope + (rest * q[terms:, None] ** 2).sum(0) + beyond * samples**2
-    return Series(np.stack(even), np.stack(odd), tail, tail_slope)
+    # of positive arguments; at negative ones both functions are conjugates
+    samples = next_fast_len(int(0.75 * terms) + 8, real=True)
+    angle = np.pi * (np.arange(samples) + 0.5) / (2 * samples)
+    e = law.transform(k[:, None] * (Y * np.cos(angle)))
+    functions = np.tensordot(np.array(basis.to_series), np.stack([log_factor(e, p) for p in basis.nodes]), 1)
+    both = np.stack([_coefficients(f) for f in (*functions, e)])
+    sizes = np.abs(both)
+    # what is only rounding is counted as such
+    sizes[sizes < 4 * _EPS * sizes.max((1, 2))[:, None, None]] = 0.0
+    # aliases of what lies beyond the samples are as large as the last coefficients
+    log, single = sizes[:-1].sum(0), sizes[-1]
+    q = np.arange(2 * samples) ** 2.0
+    tails = [size[:, terms:].sum(1) + 4 * size[:, -4:].sum(1) for size in (log, single)]
+    slopes = [size[:, terms:] @ q[terms:] + 4 * size[:, -4:].sum(1) * q[-1] for size in (log, single)]
+    parts = []
+    for start, stop in _early_and_late(first, last):
+        used = np.flatnonzero((sizes[:, start:stop, :terms] > 0).any((0, 1)))
+        half = used[-1] // 2 + 1 if len(used) else 1
+        even, odd = (both[:, start:stop, parity : 2 * half : 2].transpose(0, 2, 1).copy() for parity in (0, 1))
+        parts.append(Part(slice(start, stop), even, odd))
+    slope = np.maximum(slopes[0] + basis.miss * terms, slopes[1])
+    return Series(tuple(parts), terms, tails[0] + basis.miss, tails[1], slope)
+
+
+def _early_and_late(first: int, last: int) -> list[tuple[int, int]]:
+    """Cut nodes, told by their places: terms grow like the largest argument."""
+    edges = [first, *(last // part for part in (4, 2) if last // part >= max(first + 1, _EARLY)), last]
+    return [(a - first, b - first) for a, b in pairwise(edges)]
+
+
+def _coefficients(f: Complex[ndarray, "nodes samples"]) -> Float[ndarray, "nodes terms"]:
+    """Coefficients of T_0, T_1 ...: even ones are those of the even real part, odd ones of the odd imaginary part."""
+    nodes, samples = f.shape
+    out = np.empty((nodes, samples, 2))
+    out[..., 0] = dct(f.real, 2, axis=1)
+    out[..., 1] = dct(f.imag, 4, axis=1)
+    out /= samples
+    out[:, 0, 0] /= 2
+    return out.reshape(nodes, 2 * samples)
 
 
 class _Kept:
@@ -128,24 +167,12 @@ class _Kept:
         found = _series(*key)
         with self.lock:
             self.made[key] = found
-            while sum(2 * s.even.size for s in self.made.values()) > self.numbers and len(self.made) > 1:
+            while sum(s.numbers for s in self.made.values()) > self.numbers and len(self.made) > 1:
                 self.made.popitem(last=False)
         return found
 
 
 _KEPT = _Kept(2**25)
-
-
-def _log_factor(e: ndarray, p: float) -> ndarray:
-    """log(1 - p + p e) along each column, whose phase runs on from 0 at y = 0 (the last row)."""
-    factor = 1 - p + p * e
-    out = np.empty_like(factor)
-    out.real = 0.5 * np.log(np.maximum(factor.real**2 + factor.imag**2, 1e-300))
-    phase = np.arctan2(factor.imag, factor.real)
-    if p > 0.5:
-        phase = np.unwrap(phase[::-1], axis=0)[::-1]
-    out.imag = phase
-    return out
 
 
 def moments_of(
@@ -159,7 +186,7 @@ def moments_of(
     x : ndarray, shape (rows, n)
         Couplings y / Y in [-1, 1].
     columns : ndarray, shape (n, columns) or (rows, n, columns)
-        Weights of the features: terms of the series in p, and the weight of e.
+        Weights of the features.
     terms : int
         Number of Chebyshev polynomials.
 
@@ -228,7 +255,9 @@ def _weighted(T: Float[ndarray, "number rows n"], columns: ndarray) -> Float[nda
     return (T[:, None] * weights).reshape(-1, *T.shape[1:])
 
 
-def evaluate(s: Series, M: Float[ndarray, "terms rows columns"], shared: bool) -> tuple[ndarray, ndarray]:
+def evaluate(
+    s: Series, M: Float[ndarray, "terms rows columns"], mix: Float[ndarray, " columns"]
+) -> tuple[ndarray, ndarray]:
     """
     Give the sums of both functions at every node.
 
@@ -237,23 +266,25 @@ def evaluate(s: Series, M: Float[ndarray, "terms rows columns"], shared: bool) -
     s : Series
         Coefficients.
     M : ndarray, shape (terms, rows, columns)
-        Moments; one column that serves both functions if ``shared``.
-    shared : bool
-        Whether all densities are equal.
+        Moments.
+    mix : ndarray, shape (columns,)
+        Weights of the columns in the moments of e.
 
     Returns
     -------
     log_phi, single : ndarray of complex, shape (rows, nodes)
         Sums of log(1 - p + p e) and of the weighted e.
     """
-    rows, nodes = M.shape[1], s.even.shape[2]
-    log_phi, single = np.zeros((rows, nodes), dtype=complex), np.zeros((rows, nodes), dtype=complex)
-    last = len(s.even) - 1
-    for column in range(last + 1):
-        out = single if column == last else log_phi
-        moments = M[:, :, 0 if shared else column]
-        out.real += moments[0::2].T @ s.even[column]
-        out.imag += moments[1::2].T @ s.odd[column]
+    shape = M.shape[1], len(s.tail)
+    log_phi, single = np.zeros(shape, dtype=complex), np.zeros(shape, dtype=complex)
+    of_single = M @ mix
+    for part in s.parts:
+        last, terms = len(part.even) - 1, 2 * part.even.shape[1]
+        for column in range(last + 1):
+            out = (single if column == last else log_phi)[:, part.nodes]
+            moments = of_single[:terms] if column == last else M[:terms, :, column]
+            out.real += moments[0::2].T @ part.even[column]
+            out.imag += moments[1::2].T @ part.odd[column]
     return log_phi, single
 
 
@@ -263,7 +294,7 @@ def pull_back(
     columns: Float[ndarray, "*rows n columns"],
     to_log_phi: ndarray,
     to_single: ndarray,
-    shared: bool,
+    mix: Float[ndarray, " columns"],
 ) -> Float[ndarray, "rows n"]:
     """
     Give the derivatives in x of Re sum_k (to_log_phi log_phi + to_single single).
@@ -278,24 +309,26 @@ def pull_back(
         Weights of the features.
     to_log_phi, to_single : ndarray of complex, shape (rows, nodes)
         Adjoints of the two sums.
-    shared : bool
-        Whether one column of weights serves both functions.
+    mix : ndarray, shape (columns,)
+        Weights of the columns in the moments of e.
 
     Returns
     -------
     ndarray, shape (rows, n)
         The derivatives.
     """
-    rows, last = len(x), len(s.even) - 1
-    D = np.zeros((s.terms, rows, columns.shape[-1]))
+    D, of_single = np.zeros((s.terms, len(x), columns.shape[-1])), np.zeros((s.terms, len(x)))
     single, log_phi = (
         (np.ascontiguousarray(a.real.T), np.ascontiguousarray(a.imag.T)) for a in (to_single, to_log_phi)
     )
-    for column in range(last + 1):
-        real, imaginary = single if column == last else log_phi
-        place = 0 if shared else column
-        D[0::2, :, place] += s.even[column] @ real
-        D[1::2, :, place] -= s.odd[column] @ imaginary
+    for part in s.parts:
+        last, terms = len(part.even) - 1, 2 * part.even.shape[1]
+        for column in range(last + 1):
+            real, imaginary = (a[part.nodes] for a in (single if column == last else log_phi))
+            out = of_single if column == last else D[:, :, column]
+            out[:terms:2] += part.even[column] @ real
+            out[1:terms:2] -= part.odd[column] @ imaginary
+    D += of_single[:, :, None] * mix
     # Coefficients of the derivative's series: D'_{q-1} = D'_{q+1} + 2 q D_q
     D *= 2 * np.arange(s.terms)[:, None, None]
     slope = np.zeros_like(D)

@@ -203,20 +203,20 @@ class Work:
         log_phi, single = split.sums()
         singles = split.outside[:, : self.plan.fixed]
         G, p, lone = (np.take_along_axis(a, singles, 1) for a in (part.rows.G, part.p, self.lone[which]))
-        s = node_sums(part, (k + 0.5) * h[:, None], h[:, None], G, p, lone, Bulk(log_phi, single))
-        miss = s.full_size @ split.tail
+        t = (k + 0.5) * h[:, None]
+        s = node_sums(part, t, h[:, None], G, p, lone, Bulk(log_phi, single))
+        miss, slope_miss, noise_miss = split.miss(s, t)
         now = np.maximum(self.base[which] + self.value[which] + s.value, 0.0)
         asked = np.maximum(self.rtol * now, part.rows.enough)
         good = miss <= np.maximum(_SERIES_SHARE * asked, self.rounding[which])
         if not good.any():
             return which
-        t = (k + 0.5) * h[:, None]
         slope = split.gradient(s.to_log_phi / t, s.to_single / t)
         np.put_along_axis(slope, singles, s.d_single, axis=1)
         kept = which[good]
         self.series[kept] += miss[good]
-        self.noise_error[kept] += (0.5 * t**2 * s.full_size * split.tail).sum(1)[good]
-        self.slope_series[kept] += (s.full_size * split.tail_slope()).sum(1)[good]
+        self.noise_error[kept] += noise_miss[good]
+        self.slope_series[kept] += slope_miss[good]
         if len(kept) == len(self.value):
             self.dG[...] += slope
         else:

@@ -68,10 +68,18 @@ def test_sums_over_all_features_agree_with_one_by_one(name: str, rtol: float, mo
     assert (ours.error <= 1.01 * rtol * ours.value).all()
 
 
+def test_a_series_of_one_term_in_p_is_not_one_density(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all are next to 0 the logarithm is p times one function, and weights are the densities."""
+    rows, features = model(), Features(UNIFORM, 1e-13 * np.arange(1.0, N + 1))
+    ours = row_errors(rows, features, rtol=1e-4)
+    assert (ours.path == "sums").all()
+    agree(ours, one_by_one(monkeypatch, rows, features, 1e-4))
+
+
 def test_no_long_series_is_made_for_few_features() -> None:
     """It would cost more than the features one by one: half a minute for one evaluation at n = 80."""
     features = Features(UNIFORM, np.full(N, 0.05))
-    for rtol, path in ((1e-4, "sums"), (1e-7, "single")):
+    for rtol, path in ((1e-4, "sums"), (1e-8, "single")):
         assert (row_errors(model(), features, rtol=rtol).path == path).all()
 
 
@@ -167,10 +175,11 @@ def test_few_steep_densities_are_left_to_themselves() -> None:
     p = 1 / np.arange(1.0, 401)
     basis, weights, part = density_basis(UNIFORM, p, 1e-12)
     assert (part == (p <= 0.05)).all()
-    assert basis.miss <= 2e-12
+    assert basis.miss * p[part].mean() <= 2e-12
     everyone, _, _ = density_basis(UNIFORM, np.minimum(p**0.5, 0.3), 1e-12)
     assert len(basis.nodes) < 0.75 * len(everyone.nodes)
     e = UNIFORM.transform(np.linspace(0, 60, 50))
     sampled = np.log(1 + np.array(basis.nodes)[:, None] * (e - 1))
     expected = np.log(1 + p[part, None] * (e - 1))
-    np.testing.assert_allclose(weights[part] @ np.array(basis.to_series) @ sampled, expected, atol=2e-12)
+    miss = np.abs(weights[part] @ np.array(basis.to_series) @ sampled - expected).max(1)
+    assert (miss <= basis.miss * p[part] + 4e-16).all()  # rare features are as accurate relative to their density

@@ -35,6 +35,7 @@ _DIFFERENCE = 1e-4
 
 # W, b, and what is known of the inverse Hessian there.
 Solution = tuple[Float[ndarray, "k m n"], Float[ndarray, "k n"], Float[ndarray, "k d d"]]
+Some = tuple[Float[ndarray, "some m n"], Float[ndarray, "some n"], Float[ndarray, "some d d"]]
 
 
 def solution_of(found: LocalMinima) -> Solution:
@@ -74,7 +75,7 @@ def choose(condition: ndarray, yes: Solution, no: Solution) -> Solution:
     return W, b, inverse
 
 
-def at_rows(solution: Solution, rows: Int[ndarray, " some"]) -> Solution:
+def at_rows(solution: Solution, rows: Int[ndarray, " some"]) -> Some:
     """
     Give the solutions of some edges.
 
@@ -94,7 +95,7 @@ def at_rows(solution: Solution, rows: Int[ndarray, " some"]) -> Solution:
     return W[rows], b[rows], inverse[rows]
 
 
-def with_rows(solution: Solution, rows: Int[ndarray, " some"], by: Solution) -> Solution:
+def with_rows(solution: Solution, rows: Int[ndarray, " some"], by: Some) -> Solution:
     """
     Put other solutions in the place of those of some edges.
 

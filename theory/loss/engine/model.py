@@ -157,8 +157,9 @@ def entry_error(W: Float[ndarray, "m n"], W_out: Float[ndarray, "n m"], slope: F
     float
         The largest of sum_i |W_out_id| s_i + s_j sum_k |W_dk| over d and j, and of s.
     """
-    into = np.abs(W_out).T @ slope
-    out = np.abs(W).sum(1) * slope.max(initial=0.0)
+    with np.errstate(over="ignore"):  # nothing is stated then
+        into = np.abs(W_out).T @ slope
+        out = np.abs(W).sum(1) * slope.max(initial=0.0)
     return float(max((into + out).max(initial=0.0), slope.max(initial=0.0)))
 
 

@@ -1,8 +1,7 @@
 """Where searches with many features start: products of the catalogue, equal directions, random weights."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -66,12 +65,12 @@ def even_numbers(problem: Problem) -> list[int]:
     return np.unique(np.geomspace(min(problem.m + 1, problem.n), problem.n, _NUMBERS).astype(int)).tolist()
 
 
-def between(tried: list[int], best: int) -> list[int]:
-    """Numbers between the best and its neighbours among those that were tried."""
-    tried = sorted(set(tried))
+def between(tried: Iterable[int], best: int, worse: Container[int]) -> list[int]:
+    """Numbers between the best of those that were tried and its neighbours, if these are surely worse."""
+    tried = sorted(tried)
     at = tried.index(best)
-    middle = [round(float(np.sqrt(a * b))) for a, b in pairwise(tried)]
-    return [k for k in middle[max(0, at - 1) : at + 1] if k not in tried]
+    beside = [k for k in tried[max(0, at - 1) : at + 2] if k in worse]
+    return [k for k in (round(float(np.sqrt(k * best))) for k in beside) if k not in tried]
 
 
 def even(problem: Problem, k: int, rng: np.random.Generator) -> Start:

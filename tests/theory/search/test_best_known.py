@@ -72,7 +72,7 @@ def test_a_size_without_problems_is_refused(tmp_path: Path) -> None:
         main(["--n", "7", "--output", str(tmp_path)])
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if (FOLDER / case.name).exists()], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_solution_that_is_kept_has_its_loss_and_a_row_on_the_page(case: Case) -> None:
     found = load_result(FOLDER / case.name)
     loss = population_loss(found["W"].values, found["b"].values, case.problem, rtol=1e-6)
@@ -83,6 +83,6 @@ def test_every_solution_that_is_kept_has_its_loss_and_a_row_on_the_page(case: Ca
     assert loss < first_features_alone * (1 + 1e-6)
 
 
-def test_the_page_has_as_many_rows_as_there_are_solutions() -> None:
+def test_the_page_has_a_row_for_every_problem() -> None:
     rows = re.findall(r"^\| \d+ \|", (FOLDER / "best_known.md").read_text(), re.MULTILINE)
-    assert len(rows) == sum((FOLDER / case.name).exists() for case in CASES) > 0
+    assert len(rows) == len(CASES)

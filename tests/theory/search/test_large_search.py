@@ -5,10 +5,11 @@ import pytest
 
 from theory import Problem, population_loss
 from theory.packing.best_product import best_tegum_product
-from theory.search import large_descents
+from theory.search import large_descents, large_search
 from theory.search.exchanges import order_of_worth
 from theory.search.large_descents import LargeLoss, descended, improved_by_exchanges, stored_again
-from theory.search.large_starts import between, even, even_numbers, products, random_weights
+from theory.search.large_search import _Race
+from theory.search.large_starts import Start, between, even, even_numbers, products, random_weights
 
 
 def test_features_that_are_not_stored_add_their_variance() -> None:
@@ -40,12 +41,83 @@ def test_descents_keep_out_what_is_not_stored_and_give_the_whole_loss(monkeypatc
 def test_numbers_of_stored_features_close_in_on_the_best() -> None:
     tried = even_numbers(Problem(n=400, m=30, density=0.1))
     assert (tried[0], tried[-1]) == (31, 400)
-    for _ in range(6):
-        tried += between(tried, min(tried, key=lambda k: abs(k - 173)))
-    assert min(abs(k - 173) for k in tried) <= 2
-    assert between([5, 6, 7], 6) == []
-    assert between([5, 6, 20], 20) == [11]
+    for _ in range(8):
+        best = min(tried, key=lambda k: abs(k - 173))
+        tried += between(tried, best, worse=tried)
+    assert min(abs(k - 173) for k in tried) <= 1
+    assert between([5, 6, 7], 6, worse=[5, 7]) == []
+    assert between([5, 6, 20], 20, worse=[6]) == [11]
+    assert between([10, 20, 40], 20, worse=[40]) == [28]
     assert even_numbers(Problem(n=3, m=3, density=0.1)) == [3]
+
+
+BEST, EXCESS = 173, 0.1
+
+
+class Race(_Race):
+    """A race of descents whose loss is known: lowest for 173 features, and above its end by one over the steps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, power: float = 1.0) -> None:
+        problem, self.power = Problem(n=400, m=30, density=0.1), power
+        super().__init__(LargeLoss(problem, 1e-3))
+        monkeypatch.setattr(LargeLoss, "__call__", lambda _, x: (self.after(x), x))
+        monkeypatch.setattr(LargeLoss, "join", lambda _, W, b: np.array([W[0, 0], 0.0]))
+        monkeypatch.setattr(large_search, "descended", self.descended)
+        monkeypatch.setattr(large_search, "even", lambda _, k, rng: self.start(k))
+        self.enter([self.start(k) for k in even_numbers(problem)], np.random.default_rng(0))
+
+    @staticmethod
+    def start(k: int) -> Start:
+        return Start("even", np.full((1, 1), float(k)), np.zeros(1), k)
+
+    def after(self, x: np.ndarray) -> float:
+        """Loss of k features after so many steps: descents of more features start higher."""
+        k, steps = x
+        return float(0.72 + 1.4e-5 * (k - BEST) ** 2 + EXCESS * k / BEST / (1 + steps) ** self.power)
+
+    def descended(self, _: LargeLoss, x: np.ndarray, steps: int, __: object) -> tuple[np.ndarray, np.ndarray]:
+        x = x + np.array([0.0, steps])
+        return x, np.array([self.after(point) for point in x])
+
+    def over(self, rounds: tuple[int, ...]) -> "Race":
+        """After all rounds."""
+        rng = np.random.default_rng(0)
+        self.narrow(rng)
+        for left in rounds:
+            self.double(left, rng)
+            self.narrow(rng)
+        return self
+
+
+def test_the_number_of_stored_features_is_found_as_closely_as_descents_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    race = Race(monkeypatch).over(large_search._LEFT)
+    # The parabola rises above what the best has still to gain within this distance.
+    reach = np.sqrt(race.best.gain / 1.4e-5)
+    assert abs(race.best.start.stored - BEST) <= reach < 3
+    numbers = sorted(runner.start.stored for runner in race.runners)
+    assert len(numbers) == len(set(numbers)) < 30
+
+
+def test_numbers_that_cannot_be_told_apart_yet_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    race = Race(monkeypatch)
+    (below, best, above) = (runner for runner in race.runners if runner.start.stored in (86, 143, 239))
+    assert race.numbers_between() == [111, 185]
+    above.gain = 2 * (above.value - best.value)
+    assert race.numbers_between() == [111]
+    below.gain = 2 * (below.value - best.value)
+    assert race.numbers_between() == []
+
+
+def test_a_race_is_over_when_those_that_may_still_win_have_little_to_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    race, rng = Race(monkeypatch), np.random.default_rng(0)
+    race.double(6, rng)
+    assert not race.settled
+    for _ in range(8):
+        race.double(6, rng)
+    assert race.settled
+    late = race.start(BEST + 40)
+    race.enter([late], rng)  # it cannot win, and is left behind
+    assert next(runner for runner in race.runners if runner.start is late).steps < race.steps
 
 
 @pytest.mark.slow

@@ -24,6 +24,8 @@ _STEP_LIMIT, _COARSE = 0.1, 0.1
 # Terms are measured against their bounds; beyond the last node they are trusted to stay at this multiple of the
 # measured ratio, as far as theory.loss.engine.credit gives them credit.
 _SAFETY = 4.0
+# From this accuracy on few nodes do, whose terms have not yet come down to their least multiple of the bounds.
+_COARSE_RTOL = 1e-5
 _EPS = float(np.finfo(float).eps)
 
 
@@ -114,10 +116,11 @@ def integrate(
     h = 2 * np.pi / w.half
     ratio, slope_ratio, truncation = np.ones(len(base)), np.ones(len(base)), np.full(len(base), np.inf)
     todo, coarse = np.arange(len(base)), np.zeros(len(base), dtype=bool)
-    # First guess: as if the terms were at their least multiple of the bounds
+    # First guess: as if the terms were at their least multiple of the bounds, to which few nodes come halfway
     beyond = bound.beyond(grid[:, None])
     aim = 0.5 * np.maximum(rtol * scale, rows.enough)
-    target = _enough(beyond, aim / least_ratio(f, np.where(rows.G != 0, m.active, 0.0)))
+    multiple = least_ratio(f, np.where(rows.G != 0, m.active, 0.0)) ** (0.5 if rtol >= _COARSE_RTOL else 1.0)
+    target = _enough(beyond, aim / multiple)
     more = np.flatnonzero(target)
     if len(more):
         last, whole = grid[target[more]], beyond[target[more], more]

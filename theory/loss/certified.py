@@ -153,8 +153,11 @@ def _enumerated(
     loss, dW, db = errors.pull_back(W, weight)
     if W_out is not None:
         dW = V.T @ A
-    furthest = reach(G, b, problem.features)
-    size = problem.features.value_square + furthest**2
+    square = problem.features.value_square
+    # a linear output needs moments only, whatever the tails
+    straight = np.abs(b) + np.sqrt(square) * np.abs(G).sum(-1)
+    furthest = reach(G, b, problem.features) if problem.activation.kinks else straight
+    size = square + furthest**2
     rounding = float(weight @ (16 * _EPS * size))
     slope = weight * (_ENUMERATED_SLOPE * size + _unsure(W, G, b, problem))
     zero = np.zeros(())

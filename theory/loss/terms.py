@@ -5,6 +5,7 @@ weighted derivatives in G and v, dW = W_out^T A and dW_out = A W^T + 2 noise^2 B
 E |W_d . x| comes from the same rows, with W_d in place of G_i, and E|z| in place of the squared error.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from theory.loss.enumeration import active_patterns, max_features
 from theory.loss.outputs import ENUMERATION_ROUNDING, Model, alike, output_errors
 from theory.model.activations import activation_of
 from theory.model.problem import Problem
+from theory.model.value_units import natural_law
 from theory.tools.arrays import detached
 from theory.tools.threads import own_threads
 
@@ -235,6 +237,11 @@ def hidden_l1(
     from theory.loss.engine.engine import MAX_NODES, row_errors
     from theory.loss.engine.rows import Rows
 
+    unit, size = natural_law(problem.features.values)
+    if size != 1:
+        measured = replace(problem, features=problem.features.with_values(unit))
+        value, error, slope, miss = hidden_l1(W, measured, rtol, most_nodes)
+        return size * value, size * error, size * slope, size * miss
     *batch, m, n = W.shape
     if is_discrete(problem.features.values) and n <= max_features(problem.features.values):
         return _enumerated_l1(W, problem)

@@ -69,7 +69,7 @@ class Numerical(ValueLaw):
     def __post_init__(self) -> None:
         """Refuse what SciPy does not know, and what has no second moment."""
         frozen = self._frozen
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):
             low, high = frozen.support()
         if not low < high:
             raise ValueError(f"scipy.stats.{self.distribution} refuses the parameters {self.parameters}")
@@ -215,7 +215,8 @@ class Numerical(ValueLaw):
         below, above = self._panels.cut
         share = below + (1 - below - above) * q.astype(float)
         edges = self._panels.edges
-        return np.clip(frozen.ppf(share), edges[0], edges[-1]).astype(q.dtype)
+        with np.errstate(all="ignore"):
+            return np.clip(frozen.ppf(share), edges[0], edges[-1]).astype(q.dtype)
 
     def log_mgf(self, s: ArrayLike) -> ndarray:
         """Give a bound of log E exp(su): chords of a convex function, and beyond the table the largest exponent."""
@@ -240,7 +241,8 @@ class Numerical(ValueLaw):
 
 @lru_cache(maxsize=32)
 def _panels_of(law: Numerical) -> Panels:
-    return fitted_panels(law.name, law._frozen)
+    with np.errstate(all="ignore"):  # SciPy's densities may overflow at the ends of their support
+        return fitted_panels(law.name, law._frozen)
 
 
 def scipy_law(distribution: str, parameters: tuple[float, ...] = ()) -> ValueLaw:

@@ -200,8 +200,9 @@ class Panels:
         s = np.concatenate([-sizes[::-1], [0.0], sizes])
         exponents = s[:, None] * self.nodes.ravel()
         top = exponents.max(1)
-        shares = np.exp(exponents - top[:, None]) @ self.weights.ravel()
-        return s, top + np.log(np.maximum(shares, 1e-300))  # the end that counts may hold no probability to speak of
+        # rounding makes some weights negative; at the end that counts there may be none to speak of
+        shares = np.exp(exponents - top[:, None]) @ np.abs(self.weights.ravel())
+        return s, top + np.log(np.maximum(shares, 1e-300))
 
 
 def _legendre_rows(

@@ -75,9 +75,10 @@ def natural_law(law: ValueLaw) -> tuple[ValueLaw, float]:
     size : float
         s, > 0; 1 for laws that are of the order of 1 and no multiples of simpler ones.
     """
-    simpler = isinstance(law, Affine) and not law.shift
+    if isinstance(law, Affine) and not law.shift and natural_law(law.law)[1] == 1:
+        return law.law, law.scale
     unit, size = unit_law(law)
-    return (unit, size) if simpler or unit is BINARY or not is_usual(size) else (law, 1.0)
+    return (unit, size) if unit is BINARY or not is_usual(size) else (law, 1.0)
 
 
 def is_usual(size: float) -> bool:

@@ -5,9 +5,9 @@ Here are U[0, 1], the constant 1, and any law with a random sign; others are fam
 (theory.model.numerical_values), or any subclass of ``ValueLaw`` (theory.model.value_protocol).
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
-from math import factorial, prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,8 +30,8 @@ _SERIES = 0.05
 # The same of quotients of sines and cosines, and of their quotients; the series of s' / x and (s' / x)' / x in powers
 # of x^2, with s = sin(x) / x, to the last digit there.
 _CLOSE, _NEAR = 0.3, 1.0
-_SINC_SLOPE = np.array([(-1) ** k * 2 * k / factorial(2 * k + 1) for k in range(1, 11)])
-_SINC_BEND = np.array([(-1) ** k * 2 * k * (2 * k - 2) / factorial(2 * k + 1) for k in range(2, 12)])
+_SINC_SLOPE = np.array([(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(1, 11)])
+_SINC_BEND = np.array([(-1) ** k * 2 * k * (2 * k - 2) / math.factorial(2 * k + 1) for k in range(2, 12)])
 # Stands for an argument of 0, which quotients would turn into NaN: it changes no phase, and its inverse has a square.
 _NO_ZERO = 1e-140
 
@@ -110,7 +110,7 @@ class Uniform(ValueLaw):
     def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""
         start = np.clip(x, 0, 1)
-        return np.asarray((1 - prod((start,) * (k + 1))) / (k + 1))  # powers other than squares take long
+        return np.asarray((1 - math.prod((start,) * (k + 1))) / (k + 1))  # powers other than squares take long
 
     def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
         """Give q itself."""
@@ -376,6 +376,9 @@ def _checked(law: ValueLaw) -> ValueLaw:
         moments = [law.moment(k) for k in range(3)]
     except OverflowError:
         moments = [np.inf] * 3
+    low, high = law.support
+    if math.isfinite(high - low) and not 1e-280 < max(abs(low), abs(high)) ** 2 < 1e280:
+        raise ValueError(f"squares of {law.name} values are no numbers in double precision: take another unit")
     if not np.isfinite(moments).all() or abs(moments[0] - 1) > 1e-9 or moments[2] <= 0:
         raise ValueError(f"{law.name} values must have a finite second moment, got E u^k = {moments} for k = 0, 1, 2")
     drawn = np.asarray(law.quantile(np.array([0.01, 0.5, 0.99])))

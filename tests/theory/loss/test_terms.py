@@ -270,3 +270,17 @@ def test_the_l1_penalty_of_discrete_values_at_a_kink() -> None:
     problem = Problem(n=2, m=1, density=np.array([[0.3, 0.3], [0.5, 0.5]]), values="binary")
     _, _, slope, _ = hidden_l1(np.full((2, 1, 2), [0.1, -0.1]) * 3, problem)
     assert_allclose(slope[:, 0], [[0.21, -0.21], [0.25, -0.25]], rtol=1e-13)
+
+
+@pytest.mark.parametrize("values", ["uniform", "scipy:lognorm,1.0", "scipy:t,6"])
+def test_linear_outputs_need_moments_only(values: str) -> None:
+    """Noise, and tails without exponential moment, are no matter; the estimate says what the loss does."""
+    rng = np.random.default_rng(0)
+    W, b = rng.normal(size=(2, 3)), rng.normal(size=3) / 10
+    for noise in (0.0, 0.1):
+        problem = Problem(n=3, m=2, density=0.3, values=values, activation="linear", terms=Terms(noise=noise))
+        found = loss_estimate(W, b, problem)
+        loss = population_loss(W, b, problem)
+        assert abs(found.value - loss) <= found.error + 1e-14 * loss
+        plain = problem.with_terms(noise=0.0)
+        assert loss == pytest.approx(population_loss(W, b, plain) + noise**2 * ((W.T @ W) * np.eye(3)).sum(), rel=1e-12)

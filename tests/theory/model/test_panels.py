@@ -1,10 +1,13 @@
 """Densities as polynomials on panels, where they are hardest: singular at both ends, of which one is not at 0."""
 
+from typing import Any
+
 import mpmath
 import numpy as np
 import pytest
 from scipy import stats
 
+import theory
 from theory.model.numerical_values import Numerical
 from theory.model.values import value_law
 
@@ -48,3 +51,27 @@ def test_what_is_far_off_warns_nobody() -> None:
     law = value_law(stats.pareto(2.1))
     assert law.heavy
     assert law.moment(2) == pytest.approx(21, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "frozen",
+    [stats.skewnorm(3), stats.skewnorm(-4), stats.foldnorm(1), stats.beta(1e6, 1e6), stats.gumbel_r(),
+     stats.burr(10.5, 4.3), stats.exponpow(2.7)],
+    ids=lambda frozen: frozen.dist.name,
+)  # fmt: skip
+def test_exponential_moments_are_no_less_than_the_means(frozen: Any) -> None:
+    """Jensen's inequality, also where rounding makes weights of the last panels negative."""
+    law = value_law(frozen)
+    s = np.concatenate([-np.geomspace(1e-3, 1e3, 60), np.geomspace(1e-3, 1e3, 60)]) / np.sqrt(frozen.var())
+    assert (law.log_mgf(s) >= s * law.mean - 1e-9 * np.abs(s * law.mean) - 1e-12).all()
+
+
+def test_the_loss_of_a_skewed_law_is_within_its_error_of_samples() -> None:
+    """Its window was a third of what it should be, without a word."""
+    rng = np.random.default_rng(0)
+    W, b = rng.normal(size=(3, 7)), rng.normal(size=7) / 10
+    for frozen in (stats.skewnorm(3), stats.foldnorm(1)):
+        x = (rng.random((100_000, 7)) < 0.2) * frozen.rvs((100_000, 7), random_state=rng)
+        losses = ((x - np.maximum(x @ W.T @ W + b, 0)) ** 2).sum(1)
+        loss = theory.population_loss(W, b, theory.Problem(n=7, m=3, density=0.2, values=value_law(frozen)))
+        assert abs(loss - losses.mean()) < 4.5 * losses.std() / np.sqrt(len(losses))

@@ -10,6 +10,7 @@ import numerics
 import theory
 from theory.frames.prediction import even_frame
 from theory.loss.decomposition import by_active_features
+from theory.loss.terms import hidden_l1
 from theory.model.activations import Activation, Kink
 from theory.model.affine_values import Affine
 from theory.model.terms import Terms
@@ -57,6 +58,14 @@ def test_usual_laws_stay_as_they_are() -> None:
         assert natural_law(law) == (law, 1.0)
     assert natural_law(value_law("uniform:0,2")) == (UNIFORM, 2.0)
     assert natural_law(value_law("constant:2")) == (BINARY, 2.0)
+
+
+@pytest.mark.parametrize("family", ["exponential:{}", "half-normal:{}", "normal:{},{}", "gamma:0.7,{}", "laplace:0,{}"])
+def test_every_size_of_a_law_has_its_unit(family: str) -> None:
+    for size in (10.0 ** np.arange(-9, 9.1, 0.1)).tolist():
+        unit, found = natural_law(value_law(family.replace("{}", f"{size!r}")))
+        assert natural_law(unit) == (unit, 1.0)
+        assert_allclose(found**2 * unit.square, value_law(family.replace("{}", f"{size!r}")).square)
 
 
 class Thresholded(Activation):
@@ -108,6 +117,20 @@ def test_an_optimum_and_how_sure_it_is(law: str, larger: str, scale: float) -> N
     digon, same = (theory.optimise(problem, "digon") for problem in (found.problem, expected.problem))
     assert digon.converged == same.converged
     assert_allclose(digon.loss, scale**2 * same.loss, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("law", "larger", "scale"),
+    [*SCALED, ("laplace:0,0.1", "laplace:0,20", 200.0), ("uniform:-1,1", "uniform:-1e6,1e6", 1e6)],
+)
+def test_hidden_sizes(law: str, larger: str, scale: float) -> None:
+    """E |W . x| grows with the values themselves, not with their square."""
+    W = RNG.normal(size=(3, 2, 4))
+    one, other = (theory.Problem(n=4, m=2, density=0.3, values=values) for values in (law, larger))
+    (value, error, slope, _), expected = hidden_l1(W, other), hidden_l1(W, one)
+    assert (np.abs(value - scale * expected[0]) <= error + scale * expected[1]).all()
+    assert (error <= 1e-5 * value).all()
+    assert_allclose(slope, scale * expected[2], rtol=1e-4, atol=1e-5 * scale)
 
 
 @pytest.mark.slow

@@ -28,6 +28,11 @@ class SquaredError:
     square: float
     kinks: tuple[tuple[float, float, float, float], ...]
 
+    @property
+    def homogeneous(self) -> bool:
+        """Whether it grows with the square if x and z grow alike."""
+        return not any(place or absolute for place, absolute, _, _ in self.kinks)
+
 
 def leaky_relu(slope: float = 0.0) -> SquaredError:
     """

@@ -80,7 +80,7 @@ def row_errors(
         raise ValueError(f"rtol must lie in (0, 1), got {rtol!r}")
     error = leaky_relu() if error is None else error
     unit, size = natural_law(features.values)
-    if size != 1 and not any(kink[0] for kink in error.kinks):
+    if size != 1 and error.homogeneous:
         inner = replace(features, values=unit)
         return row_errors(rows.in_units(size), inner, error, rtol, max_nodes, threads).times(size)
     blocks = _blocks(rows, features)
@@ -153,7 +153,7 @@ def _block(rows: Rows, features: Features, error: SquaredError, rtol: float, max
     )
     nodes = np.zeros(len(value), dtype=int)
     path = np.full(len(value), "closed", dtype="<U6")
-    used = np.array([any(kink[1:]) for kink in error.kinks])
+    used = np.array([any(kink[1:]) for kink in error.kinks], dtype=bool)
     todo = np.flatnonzero(((sign == 0) & used).any(1))
     if len(todo):
         some, seen = (rows, features) if len(todo) == len(value) else (rows.take(todo), features.take(todo))

@@ -108,6 +108,11 @@ def hessian(W: ArrayLike, b: ArrayLike, problem: Problem, W_out: ArrayLike | Non
     (4, 4)
     """
     require_problem(problem)
+    inner, size = in_units(problem)
+    if size != 1:
+        H = hessian(W, np.asarray(b) / size, inner, W_out)
+        factor = np.where(np.arange(len(H)) < len(H) - problem.n, size, 1.0)  # the biases come last
+        return factor[:, None] * H * factor
     if not problem.terms.plain or W_out is not None:
         from theory.curvature.with_terms import hessian_with_terms
 

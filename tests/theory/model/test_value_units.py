@@ -133,6 +133,18 @@ def test_hidden_sizes(law: str, larger: str, scale: float) -> None:
     assert_allclose(slope, scale * expected[2], rtol=1e-4, atol=1e-5 * scale)
 
 
+@pytest.mark.parametrize("terms", [Terms(), Terms(decay=0.1)], ids=["plain", "decay"])
+@pytest.mark.parametrize("scale", [1e-5, 1e6])
+def test_second_derivatives(scale: float, terms: Terms) -> None:
+    one, other = both("exponential", f"exponential:{scale}", 3, 2)
+    one, other = replace(one, terms=terms), replace(other, terms=replace(terms, decay=terms.decay * scale**2))
+    W, b = RNG.normal(size=(2, 3)), RNG.normal(size=3) / 10
+    factor = np.repeat([scale, 1.0], [6, 3])
+    expected = theory.hessian(W, b, one)
+    found = theory.hessian(W, scale * b, other) / np.outer(factor, factor)
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.slow
 def test_with_more_than_twelve_features() -> None:
     one, other = both("exponential", "exponential:1e-6", 14, 3)

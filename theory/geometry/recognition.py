@@ -12,12 +12,12 @@ than the columns span, the branch is an irreducible factor without a name, cited
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import linkage
@@ -131,21 +131,15 @@ def _in_words(factors: Iterable[RecognisedFactor]) -> str:
     return " + ".join(name if counts[name] == 1 else f"{counts[name]} {name}" for name in ordered)
 
 
-def _represented(W: Float[ndarray, "m n"]) -> ndarray:
-    """Which columns are long enough to count."""
-    unit = max(float(np.abs(W).max()), np.finfo(float).tiny)  # squares of large entries would overflow
-    norms = np.linalg.norm(W / unit, axis=0)
-    if norms.max() * unit < _NOTHING:
-        return np.zeros(W.shape[1], dtype=bool)
-    return np.asarray(norms >= _SHORT * norms.max())
-
-
-def _cosines(W: Float[ndarray, "m k"]) -> Float[ndarray, "k k"]:
-    if not W.size:
-        return np.zeros((0, 0))
-    U = W / np.abs(W).max()
-    U = U / np.linalg.norm(U, axis=0)
-    return np.asarray(U.T @ U)
+def _looks(W: Float[ndarray, "k m n"]) -> tuple[Bool[ndarray, "k n"], Float[ndarray, "k n n"]]:
+    """Which columns are long enough to count, and their cosines; 0 for the others."""
+    unit = np.maximum(np.abs(W).max((1, 2), keepdims=True), np.finfo(float).tiny)  # squares of large entries overflow
+    V = W / unit
+    norms = np.linalg.norm(V, axis=1)
+    longest = norms.max(1, keepdims=True)
+    keep = (norms >= _SHORT * longest) & (longest * unit[:, 0] >= _NOTHING)
+    U = np.where(keep[:, None], V / np.where(keep, norms, 1.0)[:, None], 0.0)
+    return keep, U.swapaxes(1, 2) @ U
 
 
 def _tree(G: Float[ndarray, "k k"]) -> _Branch:
@@ -276,11 +270,11 @@ def recognise(W: ArrayLike, tolerance: float = 0.35) -> Recognition:
     matrix = _checked(W, tolerance)
     if matrix.ndim != 2:
         raise ValueError(f"W must have shape (m, n), got shape {matrix.shape}; recognise_many takes a batch")
-    keep = _represented(matrix)
+    (keep,), (cosines,) = _looks(matrix[None])
     short = tuple(RecognisedFactor("unrepresented", (int(i),)) for i in np.flatnonzero(~keep))
     if not keep.any():
         return Recognition(_in_words(short), short, 0.0, _in_words(short))
-    G = _cosines(matrix[:, keep])
+    G = cosines[np.ix_(keep, keep)]
     root = _tree(G)
     original = np.flatnonzero(keep).tolist()
     pieces = (
@@ -349,20 +343,10 @@ def recognise_many(W: ArrayLike, tolerance: float = 0.35) -> ndarray:
     seen: dict[bytes, str] = {}
     several = max(1, _BLOCK // n**2)
     for block in np.split(array.reshape(-1, m, n), range(several, math.prod(batch), several)):
-        for one, key in zip(block, _looks(block), strict=True):
+        kept, cosines = _looks(block)
+        for one, keep, rounded in zip(block, kept, np.round(100 * cosines).astype(np.int8), strict=True):
+            key = keep.tobytes() + rounded.tobytes()
             if key not in seen:
                 seen[key] = recognise(one, tolerance).name
             names.append(seen[key])
     return np.array(names, dtype=str).reshape(batch)
-
-
-def _looks(W: Float[ndarray, "k m n"]) -> Iterator[bytes]:
-    """What tells W's apart: the features that are represented, and their cosines to two decimals."""
-    unit = np.maximum(np.abs(W).max((1, 2), keepdims=True), np.finfo(float).tiny)
-    V = W / unit
-    norms = np.linalg.norm(V, axis=1)
-    longest = norms.max(1, keepdims=True)
-    keep = (norms >= _SHORT * longest) & (longest * unit[:, 0] >= _NOTHING)
-    U = np.where(keep[:, None], V / np.where(keep, norms, 1.0)[:, None], 0.0)
-    cosines = np.round(100 * (U.swapaxes(1, 2) @ U)).astype(np.int8)
-    return (one.tobytes() + other.tobytes() for one, other in zip(keep, cosines, strict=True))

@@ -10,6 +10,7 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.model.affine_values import Affine
 from theory.model.value_protocol import ValueLaw
 from theory.model.values import UNIFORM
 from theory.tools.locking import sealed
@@ -98,42 +99,30 @@ class Histogram(ValueLaw):
         return (self.edges[0], self.edges[-1])
 
     @cached_property
-    def _bins(self) -> list[tuple[float, float, float]]:
-        """Lower end, width and probability of the bins that are not empty."""
+    def _bins(self) -> list[tuple[Affine, float]]:
+        """Laws and probabilities of the bins that are not empty."""
         ends = zip(self.edges[:-1], np.diff(self.edges).tolist(), self.probabilities, strict=True)
-        return [(low, width, q) for low, width, q in ends if q > 0]
+        return [(Affine(UNIFORM, low, width), q) for low, width, q in ends if q > 0]
 
     def moment(self, k: int) -> float:
         """Give E u^k."""
-        return math.fsum(
-            q * math.comb(k, j) * low ** (k - j) * width**j / (j + 1)
-            for low, width, q in self._bins
-            for j in range(k + 1)
-        )
+        return math.fsum(q * law.moment(k) for law, q in self._bins)
 
     def transform(self, a: Float[ndarray, "*shape"], order: int = 0) -> Complex[ndarray, "*shape"]:
         """Give the derivative of that order of the sum over bins."""
         return self.transforms(a, order)[order]
 
     def transforms(self, a: Float[ndarray, "*shape"], order: int) -> tuple[Complex[ndarray, "*shape"], ...]:
-        """Give the transform and its derivatives: those of U[0, 1] in every bin, by the product rule."""
-        a = np.asarray(a, dtype=float)
-        found = [np.zeros(a.shape, dtype=complex) for _ in range(order + 1)]
-        for low, width, q in self._bins:
-            inner, phase = UNIFORM.transforms(width * a, order), q * np.exp(1j * low * a)
-            for k, total in enumerate(found):
-                parts = (math.comb(k, j) * (1j * low) ** (k - j) * width**j * inner[j] for j in range(k + 1))
-                total += phase * sum(parts)
-        return tuple(found)
+        """Give the transform and its derivatives."""
+        found = tuple(np.zeros(np.shape(a), dtype=complex) for _ in range(order + 1))
+        for law, q in self._bins:
+            for total, part in zip(found, law.transforms(a, order), strict=True):
+                total += q * part
+        return found
 
     def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""
-        x = np.asarray(x, dtype=float)
-        total = np.zeros(x.shape)
-        for low, width, q in self._bins:
-            start = np.clip(x, low, low + width)
-            total += q / width * ((low + width) ** (k + 1) - start ** (k + 1)) / (k + 1)
-        return total
+        return np.asarray(sum(q * law.partial(k, x) for law, q in self._bins))
 
     def quantile(self, q: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
         """Give the inverse of the broken line of summed probabilities."""
@@ -141,7 +130,7 @@ class Histogram(ValueLaw):
         reached = np.concatenate([[0.0], np.cumsum(self.probabilities)])[kept]
         # above an empty bin values go on from its upper end
         upper = np.array(self.edges)[kept]
-        lower = np.array([low for low, _, _ in self._bins])
+        lower = np.array([law.shift for law, _ in self._bins])
         share = np.asarray(q, dtype=float)
         bin_ = np.clip(np.searchsorted(reached, share, side="right") - 1, 0, len(lower) - 1)
         part = (share - reached[bin_]) / (reached[bin_ + 1] - reached[bin_])
@@ -149,7 +138,4 @@ class Histogram(ValueLaw):
 
     def log_mgf(self, s: ArrayLike) -> ndarray:
         """Give the logarithm of the sum over bins."""
-        s = np.asarray(s, dtype=float)
-        return np.asarray(
-            np.logaddexp.reduce([math.log(q) + s * low + UNIFORM.log_mgf(s * width) for low, width, q in self._bins])
-        )
+        return np.asarray(np.logaddexp.reduce([math.log(q) + law.log_mgf(s) for law, q in self._bins]))

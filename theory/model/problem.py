@@ -281,12 +281,6 @@ class Problem(Locked):
         return floored if self.batch_shape else float(floored)
 
     @property
-    def least_loss(self) -> Float[ndarray, "*batch"] | float:
-        """What no loss can be below: the zero model's where no output is negative and no value positive, else 0."""
-        hopeless = self.activation == RELU and self.features.values.support[1] <= 0
-        return self.zero_loss if hopeless else 0.0 * self.zero_loss
-
-    @property
     def exchangeable(self) -> Int[ndarray, " n"]:
         """Kinds of features of a single problem: equal numbers are alike, and in no set with others; shape (n,)."""
         owner = self.features.set_of_feature

@@ -25,7 +25,7 @@ from theory.optimum.with_terms import recognised
 from theory.search.exchanges import climb, try_all
 from theory.search.large_search import Found, Start, search_large
 from theory.search.minima import GAIN, Pool, settle
-from theory.search.record import SearchRecord, certainty
+from theory.search.record import SearchRecord, certainty, least_loss
 from theory.search.solution import CLOSE, GlobalOptimum, Minimum
 from theory.search.starts import product_starts, random_points, subset_points
 from theory.tools.locking import locked
@@ -129,7 +129,7 @@ def _found(
     if not problem.terms.plain:
         return _with_terms(problem, seed, starts, given, workers)
     points = [problem.checked(W, b) for W, b in given]
-    if problem.least_loss:
+    if least_loss(problem):
         return _nothing_stored(problem)
     if problem.n > _MAX_FEATURES:
         return _large(

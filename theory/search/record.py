@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SearchRecord", "Status", "certainty"]
+from theory.model.activations import RELU
+from theory.model.problem import Problem
+
+__all__ = ["SearchRecord", "Status", "certainty", "least_loss"]
 
 Status = Literal["proved", "repeated", "best known"]
 
@@ -67,6 +70,24 @@ class SearchRecord:
         kinds = sum(count > 0 for count in self.hits.values())
         often = sum(self.hits.values()) >= ENOUGH_HITS and kinds >= ENOUGH_KINDS
         return often and self.exchanges_tried and self.seen_once <= LARGEST_NEW * self.total
+
+
+def least_loss(problem: Problem) -> float:
+    """
+    Give what no loss can be below.
+
+    Parameters
+    ----------
+    problem : Problem
+        A single problem.
+
+    Returns
+    -------
+    float
+        0; the zero model's loss where no output is negative and no value positive.
+    """
+    hopeless = problem.activation == RELU and problem.features.values.support[1] <= 0
+    return float(problem.zero_loss) if hopeless else 0.0
 
 
 def certainty(record: SearchRecord, excess: float, error: float, unit: float) -> Status:

@@ -16,7 +16,7 @@ from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine
 from theory.optimum.named_geometry import Optimum
 from theory.optimum.with_terms import certified_with_terms
-from theory.search.record import SearchRecord, Status, certainty
+from theory.search.record import SearchRecord, Status, certainty, least_loss
 
 __all__ = ["search_with_terms"]
 
@@ -169,4 +169,4 @@ def search_with_terms(
     settled = bool(found.converged[0]) if problem.terms.l1 else None
     best = certified_with_terms(found.W[0], found.b[0], V, problem, converged=settled)
     record = search.record()
-    return best, found, record, certainty(record, best.loss - float(problem.least_loss), best.loss_error, search.scale)
+    return best, found, record, certainty(record, best.loss - least_loss(problem), best.loss_error, search.scale)

@@ -21,6 +21,7 @@ from theory.loss.engine.moments import extremes, moments, never_switches, polyno
 from theory.loss.engine.octaves import integrate_octaves
 from theory.loss.engine.rows import Features, Rows
 from theory.model.value_units import natural_law
+from theory.tools.memory import keep_freed_memory
 
 __all__ = ["MAX_NODES", "row_errors"]
 
@@ -33,9 +34,8 @@ _NEVER, _BEYOND = 12.0, 1e-30
 # Rows whose z is smaller than this at all times are scaled up to it: what z adds to E x^2 is far below rounding anyway,
 # and derivatives in couplings and bias depend on the sign of z only.
 _TINY = 2.0**-200
-# glibc maps blocks anew, page by page, that are larger than any it was given back so far, up to 32 MB: that took a
-# third of the time of 400 features. One block of about that size, never touched and given back at once, ends it.
-np.empty(2**25 - 2**16, dtype=np.uint8)
+
+keep_freed_memory()  # a third of the time of 400 features
 
 
 def row_errors(

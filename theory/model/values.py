@@ -377,7 +377,7 @@ def _checked(law: ValueLaw) -> ValueLaw:
     except OverflowError:
         moments = [np.inf] * 3
     low, high = law.support
-    if math.isfinite(high - low) and not 1e-280 < max(abs(low), abs(high)) ** 2 < 1e280:
+    if math.isfinite(high - low) and not 1e-140 < max(abs(low), abs(high)) < 1e140:
         raise ValueError(f"squares of {law.name} values are no numbers in double precision: take another unit")
     if not np.isfinite(moments).all() or abs(moments[0] - 1) > 1e-9 or moments[2] <= 0:
         raise ValueError(f"{law.name} values must have a finite second moment, got E u^k = {moments} for k = 0, 1, 2")

@@ -271,6 +271,11 @@ def recognise(W: ArrayLike, tolerance: float = 0.35) -> Recognition:
     if matrix.ndim != 2:
         raise ValueError(f"W must have shape (m, n), got shape {matrix.shape}; recognise_many takes a batch")
     (keep,), (cosines,) = _looks(matrix[None])
+    return _recognised(keep, cosines, tolerance)
+
+
+def _recognised(keep: Bool[ndarray, " n"], cosines: Float[ndarray, "n n"], tolerance: float) -> Recognition:
+    """Recognise what is known by which columns count, and by their cosines."""
     short = tuple(RecognisedFactor("unrepresented", (int(i),)) for i in np.flatnonzero(~keep))
     if not keep.any():
         return Recognition(_in_words(short), short, 0.0, _in_words(short))
@@ -344,9 +349,10 @@ def recognise_many(W: ArrayLike, tolerance: float = 0.35) -> ndarray:
     several = max(1, _BLOCK // n**2)
     for block in np.split(array.reshape(-1, m, n), range(several, math.prod(batch), several)):
         kept, cosines = _looks(block)
-        for one, keep, rounded in zip(block, kept, np.round(100 * cosines).astype(np.int8), strict=True):
-            key = keep.tobytes() + rounded.tobytes()
+        rounded = np.round(100 * cosines).astype(np.int8)
+        for keep, exact, told in zip(kept, cosines, rounded, strict=True):
+            key = keep.tobytes() + told.tobytes()
             if key not in seen:
-                seen[key] = recognise(one, tolerance).name
+                seen[key] = _recognised(keep, exact, tolerance).name
             names.append(seen[key])
     return np.array(names, dtype=str).reshape(batch)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from theory.tools.interruption import release_command
 from theory.tools.parallel import Failure, Workers, check_workers
@@ -55,6 +55,11 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(
             "--traceback", action="store_true", help="show where an error comes from, instead of one line"
         )
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; a reader that has gone away is no failure, as argparse knows from Python 3.11.3 on."""
+        with suppress(BrokenPipeError):
+            super().print_help(file)
 
     def error(self, message: str) -> NoReturn:
         """

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from theory.model.value_protocol import Box, ValueLaw
 from theory.tools.locking import sealed
 
-__all__ = ["Discrete", "discrete_from", "table_from"]
+__all__ = ["Discrete", "discrete_from", "refused_parameters", "table_from"]
 
 # Shares that sum to 1 up to this are typed decimals.
 _SUM = 1e-9
@@ -130,7 +130,7 @@ def discrete_from(frozen: Any) -> Discrete:
     """
     name = f"scipy.stats.{frozen.dist.name}"
     if math.isnan(frozen.support()[0]):
-        raise ValueError(f"{name} refuses the parameters {frozen.args}")
+        raise ValueError(refused_parameters(frozen.dist.name, frozen.args))
     if not math.isfinite(frozen.var()):  # SciPy would look for its quantiles without end
         raise ValueError(f"{name} values must have a finite second moment, but their variance is {frozen.var():g}")
     low, high = frozen.ppf([1e-15, 1 - 1e-15])
@@ -165,3 +165,25 @@ def table_from(frozen: Any) -> Discrete:
     kept = frozen.dist.pk > 0
     values, shares = np.asarray(frozen.dist.xk)[kept] + location, np.asarray(frozen.dist.pk)[kept]
     return Discrete(tuple(values.tolist()), tuple(shares.tolist()))
+
+
+def refused_parameters(distribution: str, parameters: tuple[float, ...]) -> str:
+    """
+    Say what is wrong with parameters that SciPy refuses.
+
+    Parameters
+    ----------
+    distribution : str
+        The name of a distribution of scipy.stats.
+    parameters : tuple of float
+        Shape parameters, and perhaps location and scale.
+
+    Returns
+    -------
+    str
+        The message.
+    """
+    return (
+        f"scipy.stats.{distribution} refuses the parameters {parameters}: its page in SciPy's manual says in which "
+        "range the shape parameters must lie, and a scale must be > 0"
+    )

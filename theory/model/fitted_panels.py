@@ -86,7 +86,8 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
         tiny = mass * w / scale * far < _ACCURACY
         settled = miss < _ACCURACY * 10
         noisy = not settled and not tiny and miss < _NOISE * _rounded(frozen, m, w, density)
-        if settled or tiny or noisy or depth >= _DEEPEST:
+        unseen = mass > _MASS and 2 * w * c[0] < mass / 2  # all between the nodes, as next to the end of a density
+        if ((settled or tiny or noisy) and not unseen) or depth >= _DEEPEST:
             if tiny and not settled:  # only its mass counts
                 c, miss = np.zeros(_NODES), mass * w / scale * far
                 c[0] = mass / (2 * w)
@@ -102,8 +103,8 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
     mass = math.fsum((b - a) * float(c[0]) for a, b, c in done)
     if min(cut) < -_MASS or abs(mass - 1) > _MASS:
         raise ValueError(
-            f"the density of {name} integrates to {mass:.9g} instead of 1, as that of a circular law "
-            "(vonmises_line is one on the line), or of one that is narrower than its quantiles say"
+            f"the density of {name} integrates to {mass:.9g} instead of 1: SciPy's density and quantiles are of "
+            "different laws there; take other parameters"
         )
     if error > 1e-9:
         raise ValueError(f"the density of {name} is too rough: polynomials miss it by {error:.1e}")

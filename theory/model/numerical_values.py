@@ -12,6 +12,7 @@ exponentials) are heavy: no exponential moment exists, or none that helps, and t
 import math
 import warnings
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.model.discrete_values import discrete_from, table_from
+from theory.model.discrete_values import discrete_from, refused_parameters, table_from
 from theory.model.fitted_panels import fitted_panels
 from theory.model.heavy_panels import HeavyPanels
 from theory.model.histogram_values import Histogram
@@ -37,6 +38,8 @@ __all__ = ["Numerical", "scipy_law"]
 # A higher moment of a heavy law exists if its outermost panels hold less than this part of it, and if SciPy's formula,
 # which continues it to where there is none, gives what all panels do.
 _SETTLED, _ALIKE = 1e-4, 1e-3
+# So many times as far off as most values lie, a law on the line has no more probability than 1.
+_SHARE, _FAR = 0.01, 20.0
 
 
 @sealed
@@ -72,7 +75,10 @@ class Numerical(ValueLaw):
         with np.errstate(all="ignore"):
             low, high = frozen.support()
         if not low < high:
-            raise ValueError(f"scipy.stats.{self.distribution} refuses the parameters {self.parameters}")
+            raise ValueError(refused_parameters(self.distribution, self.parameters))
+        inner = frozen.ppf([_SHARE, 1 - _SHARE])
+        if frozen.cdf(inner[1] + _FAR * (inner[1] - inner[0])) > 1 + _SHARE:
+            raise ValueError(f"{self.name} is a law on the circle; vonmises_line is one on the line")
         if not (math.isfinite(frozen.mean()) and math.isfinite(frozen.var())):
             raise ValueError(
                 f"{self.name} values must have a finite second moment, but their variance is {frozen.var():g}"
@@ -279,7 +285,7 @@ def _frozen(distribution: str, parameters: tuple[float, ...], kind: Any) -> Any:
 
     dist = getattr(scipy.stats, distribution, None)
     if not isinstance(dist, kind):
-        raise ValueError(f"scipy.stats has no distribution named {distribution!r}")
+        raise ValueError(_no_such(distribution))
     least, placed = len(dist.shapes.split(",")) if dist.shapes else 0, 1 if kind is scipy.stats.rv_discrete else 2
     if not least <= len(parameters) <= least + placed:
         raise ValueError(
@@ -287,3 +293,17 @@ def _frozen(distribution: str, parameters: tuple[float, ...], kind: Any) -> Any:
             f"location{' and a scale' if placed > 1 else ''} if need be, got {parameters}"
         )
     return dist(*parameters)
+
+
+def _no_such(distribution: str) -> str:
+    """What to say of a name that SciPy does not know: those that it takes for similar."""
+    import scipy.stats
+
+    kinds = (scipy.stats.rv_continuous, scipy.stats.rv_discrete)
+    known = [name for name, dist in vars(scipy.stats).items() if isinstance(dist, kinds)]
+    near = get_close_matches(distribution, known, n=3)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return (
+        f"scipy.stats has no distribution named {distribution!r}; laws of it are written scipy:NAME,PARAMETER,..., such "
+        f"as scipy:weibull_min,2{hint}"
+    )

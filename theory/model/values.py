@@ -34,6 +34,8 @@ _SINC_SLOPE = np.array([(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in r
 _SINC_BEND = np.array([(-1) ** k * 2 * k * (2 * k - 2) / math.factorial(2 * k + 1) for k in range(2, 12)])
 # Stands for an argument of 0, which quotients would turn into NaN: it changes no phase, and its inverse has a square.
 _NO_ZERO = 1e-140
+# Values all below this, or above its inverse, have no squares in double precision.
+_SMALLEST = 1e-140
 
 
 def _turned(sine: ndarray, cosine: ndarray, real: ndarray, imaginary: ndarray | None) -> ndarray:
@@ -376,14 +378,15 @@ def _checked(law: ValueLaw) -> ValueLaw:
         moments = [law.moment(k) for k in range(3)]
     except OverflowError:
         moments = [np.inf] * 3
-    low, high = law.support
-    if math.isfinite(high - low) and not 1e-140 < max(abs(low), abs(high)) < 1e140:
-        raise ValueError(f"squares of {law.name} values are no numbers in double precision: take another unit")
-    if not np.isfinite(moments).all() or abs(moments[0] - 1) > 1e-9 or moments[2] <= 0:
-        raise ValueError(f"{law.name} values must have a finite second moment, got E u^k = {moments} for k = 0, 1, 2")
     drawn = np.asarray(law.quantile(np.array([0.01, 0.5, 0.99])))
     if not np.isfinite(drawn).all() or (np.diff(drawn) < 0).any():
         raise ValueError(f"{law.name} values must have finite quantiles that do not fall, got {drawn.tolist()}")
+    ends = law.support if math.isfinite(law.support[1] - law.support[0]) else drawn
+    size = float(np.abs(ends).max())
+    if size and not _SMALLEST < size < 1 / _SMALLEST:
+        raise ValueError(f"squares of {law.name} values are no numbers in double precision: take another unit")
+    if not np.isfinite(moments).all() or abs(moments[0] - 1) > 1e-9 or moments[2] <= 0:
+        raise ValueError(f"{law.name} values must have a finite second moment, got E u^k = {moments} for k = 0, 1, 2")
     contradiction = value_contradiction(law)
     if contradiction:
         raise ValueError(f"the members of {law.name} values are of different laws: {contradiction}")

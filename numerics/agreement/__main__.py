@@ -23,6 +23,7 @@ from theory.tools.command import (
     Parser,
     count,
     density,
+    features,
     non_negative_count,
     positive,
     run_command,
@@ -79,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser() -> Parser:
     parser = Parser("Theory against learned solutions.", prog=_COMMAND)
     add = parser.add_argument
-    add("--n", type=count, default=5, help="features")
-    add("--m", type=count, default=2, help="hidden dimensions")
+    add("--n", type=features, default=5, help="features")
+    add("--m", type=features, default=2, help="hidden dimensions")
     add("--density", type=density, nargs="+", default=None, metavar="P", help="p = 1 - S, for all or one per feature "
         f"(default: {_DENSITY:g})")  # fmt: skip
     add(

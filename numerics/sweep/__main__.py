@@ -15,6 +15,7 @@ from theory.tools.command import (
     Parser,
     count,
     density,
+    features,
     non_negative_count,
     positive,
     run_command,
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "Train a grid of problems; an interrupted sweep continues where it stopped.", prog="python -m numerics.sweep"
     )
     add = parser.add_argument
-    add("--n", type=count, default=2, help="features; the last is the extra one")
-    add("--m", type=count, default=1, help="hidden dimensions")
+    add("--n", type=features, default=2, help="features; the last is the extra one")
+    add("--m", type=features, default=1, help="hidden dimensions")
     add("--density", type=density, nargs=2, default=(0.01, 1.0), metavar=("LO", "HI"), help="range of p = 1 - S")
     add(
         "--importance",

@@ -304,6 +304,6 @@ def _no_such(distribution: str) -> str:
     near = get_close_matches(distribution, known, n=3)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     return (
-        f"scipy.stats has no distribution named {distribution!r}; laws of it are written scipy:NAME,PARAMETER,..., such "
-        f"as scipy:weibull_min,2{hint}"
+        f"scipy.stats has no distribution named {distribution!r}; laws of it are written scipy:NAME,PARAMETER,..., "
+        f"such as scipy:weibull_min,2{hint}"
     )

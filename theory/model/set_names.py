@@ -7,6 +7,7 @@ number before it, ``3x2:exactly-one``. Sets take the features in order, and feat
 
 from theory.model.set_families import Equicorrelated, ExactlyK, Hierarchy, PartialCorrelation, PatternTable
 from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
+from theory.tools.command import MOST_FEATURES
 
 __all__ = ["SET_GRAMMAR", "sets_of_names"]
 
@@ -45,6 +46,9 @@ def sets_of_names(texts: list[str], usual: SetLaw = ALL_OR_NONE) -> tuple[tuple[
         number = (count if times else "1", size)
         if not all(part.isdecimal() and int(part) >= 1 for part in number):
             raise ValueError(f"sets are written {SET_GRAMMAR}; got {text!r}")
+        total = sum(members for members, _ in found) + int(number[0]) * int(size)
+        if total > MOST_FEATURES:
+            raise ValueError(f"sets are of at most {MOST_FEATURES:,} features in all, got {total:,}")
         members = int(size)
         one = _law(law, members, text) if law else usual
         one.validate(members)

@@ -12,6 +12,7 @@ from theory.tools.command import (
     Parser,
     count,
     density,
+    features,
     non_negative_count,
     positive,
     run_command,
@@ -80,8 +81,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser() -> Parser:
     """What the command understands."""
     parser = Parser("Phase diagram of an extra feature: idealised candidates beside the exact optimum.", prog=_COMMAND)
-    parser.add_argument("--n", type=count, default=3, help=f"features, 2 to {MAX_FEATURES}; the last is the extra one")
-    parser.add_argument("--m", type=count, default=2, help="hidden dimensions, below n")
+    parser.add_argument(
+        "--n", type=features, default=3, help=f"features, 2 to {MAX_FEATURES}; the last is the extra one"
+    )
+    parser.add_argument("--m", type=features, default=2, help="hidden dimensions, below n")
     parser.add_argument(
         "--resolution",
         type=count,

@@ -18,9 +18,11 @@ from theory.tools.interruption import release_command
 from theory.tools.parallel import Failure, Workers, check_workers
 
 __all__ = [
+    "MOST_FEATURES",
     "Parser",
     "count",
     "density",
+    "features",
     "non_negative_count",
     "positive",
     "progress",
@@ -30,6 +32,8 @@ __all__ = [
 ]
 
 Item = TypeVar("Item")
+# A model of more features, or dimensions, is no work for a command: its couplings are the square of them in number.
+MOST_FEATURES = 10_000
 # A ValueError of one of these is the program's: it should not have asked for that.
 _LIBRARIES = ("numpy", "scipy", "sympy", "xarray", "pandas", "matplotlib")
 
@@ -120,6 +124,31 @@ def count(text: str) -> int:
         If it is anything else.
     """
     return _whole_number(text, least=1)
+
+
+def features(text: str) -> int:
+    """
+    Read a number of features or of hidden dimensions, from 1 to 10,000.
+
+    Parameters
+    ----------
+    text : str
+        The argument.
+
+    Returns
+    -------
+    int
+        Its value.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is anything else.
+    """
+    value = count(text)
+    if value > MOST_FEATURES:
+        raise argparse.ArgumentTypeError(f"must be at most {MOST_FEATURES:,}, got {text!r}")
+    return value
 
 
 def non_negative_count(text: str) -> int:

@@ -18,6 +18,8 @@ from theory.tools.command import run_command
         ("--values scipy:cauchy", "must have a finite second moment"),
         ("--values normal:nan,1", "must be a finite number"),
         ("--sets 2:table:11@0.5,10@0.6", "must sum to 1"),
+        ("--sets 1000000000x2", "at most 10,000 features in all"),
+        ("--n 1000000000 --correlation 0.5", "must be at most 10,000"),
         ("--sets 3:exactly-one", "--sets take 3 features, but there are n = 2"),
         ("--correlation 2", "must lie in (0, 1]"),
         ("--sets 2:exactly-one --correlation 0.5", "all of them have one"),

@@ -67,7 +67,7 @@ def _geometry_table(data: xr.Dataset) -> list[str]:
         row = statistics.sel(geometry=name)
         lowest = data["local_loss"].values[geometry == name].min()
         interval = f"{float(row['low']):.1%} – {float(row['high']):.1%}"
-        lines.append(f"{name:34}{int(row['runs']):>7}{float(row['share']):>8.1%}{interval:>17}{lowest:>14.8f}")
+        lines.append(f"{name:34}{int(row['runs']):>7}{float(row['share']):>8.1%}{interval:>17}{lowest:>#14.7g}")
     known = data.attrs["optimum_geometry"]
     same = float((data["geometry"].values == known).mean())
     word = "predicted" if _certain(data) else "best known"
@@ -108,7 +108,7 @@ def _single_models(data: xr.Dataset) -> list[str]:
         geometry = str(one["geometry"].values)
         away = float(one["branch_distance"])
         lines.append(
-            f"{k:>5}  {float(one['exact_loss']):>12.8f}{float(one['optimum_gap']):>13.2e}"
+            f"{k:>5}  {float(one['exact_loss']):>#12.7g}{float(one['optimum_gap']):>13.2e}"
             f"{float(one['local_gap']):>11.2e}{f'{away:.4f}' if np.isfinite(away) else '':>10}  {geometry}"
             + (f" ({branch})" if branch != geometry and np.isfinite(away) else "")
         )

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from theory.frames.prediction import even_frame
 from theory.loss.certified import loss_estimate
 from theory.model.problem import Problem
-from theory.model.values import ValueLaw
+from theory.model.values import ValueLike
 from theory.tools.seeds import Seed, generator
 
 __all__ = ["DescendedFrame", "descend_frame", "descend_from"]
@@ -49,7 +49,7 @@ class DescendedFrame:
 
 
 def descend_frame(
-    k: int, m: int, density: float, seed: Seed = 0, steps: int = 300, values: ValueLaw | str = "uniform"
+    k: int, m: int, density: float, seed: Seed = 0, steps: int = 300, values: ValueLike = "uniform"
 ) -> DescendedFrame:
     """
     Minimise the exact loss of k equal features from random directions of the predicted norm and bias.
@@ -66,7 +66,7 @@ def descend_frame(
         Seed of the directions.
     steps : int
         Most steps of L-BFGS.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value.
 
     Returns

@@ -23,7 +23,7 @@ from theory.frames.relaxation import NOTHING, RelaxedRow, relaxed_row
 from theory.frames.three_point import three_point_row
 from theory.model.features import one_density
 from theory.model.value_units import unit_law
-from theory.model.values import ValueLaw, value_law
+from theory.model.values import ValueLike, value_law
 
 __all__ = ["EvenFrame", "even_frame", "predict_even_frame"]
 
@@ -98,7 +98,7 @@ def even_frame(
     m: int,
     density: ArrayLike,
     n: int | None = None,
-    values: ValueLaw | str = "uniform",
+    values: ValueLike = "uniform",
     noise: float = 0.0,
     three_point: bool = False,
 ) -> EvenFrame:
@@ -115,7 +115,7 @@ def even_frame(
         Probability p that a feature is active, in (0, 1].
     n : int, optional
         Features altogether, >= k; k by default.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value.
     noise : float
         Standard deviation of Gaussian noise on every hidden dimension, >= 0.
@@ -153,7 +153,7 @@ def even_frame(
 
 
 def predict_even_frame(
-    n: int, m: int, density: ArrayLike, values: ValueLaw | str = "uniform", noise: float = 0.0
+    n: int, m: int, density: ArrayLike, values: ValueLike = "uniform", noise: float = 0.0
 ) -> EvenFrame:
     """
     Predict how many of n equal features an even frame stores, how, and at which loss.
@@ -166,7 +166,7 @@ def predict_even_frame(
         Hidden dimensions, >= 2.
     density : float
         Probability p = 1 - S that a feature is active, in (0, 1].
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value.
     noise : float
         Standard deviation of Gaussian noise on every hidden dimension, >= 0.
@@ -251,7 +251,7 @@ def _narrowed(
     return best
 
 
-def _field(m: int, density: ArrayLike, values: ValueLaw | str, noise: float) -> tuple[MeanField, float]:
+def _field(m: int, density: ArrayLike, values: ValueLike, noise: float) -> tuple[MeanField, float]:
     """What an output sees if values have size 1, and their size: losses are its square's multiples, biases its own."""
     if m < 2:
         raise ValueError("an even frame needs at least 2 dimensions; in one there are only a feature and its antipode")

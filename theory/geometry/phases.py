@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from theory.geometry.metrics import feature_norms, superposition
 from theory.model.features import Independent, density_array
 from theory.model.problem import Problem
-from theory.model.values import ValueLaw
+from theory.model.values import ValueLike
 from theory.tools.locking import Locked, locked
 
 __all__ = ["PHASES", "Candidate", "Phase", "ideal_candidates", "phase_of"]
@@ -63,7 +63,7 @@ class Candidate(Locked):
         """Whether each feature has a direction, shape (n,), bool."""
         return np.asarray(self.embedding.any(axis=0))
 
-    def bias(self, density: ArrayLike, values: ValueLaw | str = "uniform") -> Float[ndarray, "*batch n"]:
+    def bias(self, density: ArrayLike, values: ValueLike = "uniform") -> Float[ndarray, "*batch n"]:
         """
         Give the idealised bias: 0 for a represented feature, E x_i for the rest.
 
@@ -71,7 +71,7 @@ class Candidate(Locked):
         ----------
         density : array_like, shape () or (*batch, n)
             Probability p_j = 1 - S_j that feature j is active, in (0, 1]; a scalar holds for every feature.
-        values : ValueLaw or {"uniform", "binary"}
+        values : ValueLaw, str or frozen distribution of scipy.stats
             Law of an active feature's value: U[0, 1], or the constant 1.
 
         Returns

@@ -16,7 +16,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
-from theory.model.values import ValueLaw, value_law
+from theory.model.values import ValueLaw, ValueLike, value_law
 from theory.tools.locking import Locked, locked
 
 __all__ = ["Anticorrelated", "Correlated", "FeatureDistribution", "Independent", "density_array", "one_density"]
@@ -107,8 +107,8 @@ class FeatureDistribution(Locked):
         distributions over the same sets.
     law : SetLaw or sequence of SetLaw
         What an active set switches on: one law for all sets, or one for each.
-    values : ValueLaw or {"uniform", "binary"}
-        Law of an active feature's value: a record, or U[0, 1], or the constant 1.
+    values : ValueLaw, str or frozen distribution of scipy.stats
+        Law of an active feature's value: a record, a name such as "uniform" or "exponential:2", or a distribution.
 
     Raises
     ------
@@ -134,7 +134,7 @@ class FeatureDistribution(Locked):
         sets: Sequence[Sequence[int]],
         density: ArrayLike,
         law: SetLaw | Sequence[SetLaw] = ALL_OR_NONE,
-        values: ValueLaw | str = "uniform",
+        values: ValueLike = "uniform",
     ) -> None:
         try:
             members = tuple(tuple(int(j) for j in s) for s in sets)
@@ -208,7 +208,7 @@ class FeatureDistribution(Locked):
         other.__setstate__({"density": p, "sets": self.sets, "laws": self.laws, "values": self.values})
         return other
 
-    def with_values(self, values: ValueLaw | str) -> "FeatureDistribution":
+    def with_values(self, values: ValueLike) -> "FeatureDistribution":
         """Return the same sets with another value law."""
         other = object.__new__(type(self))
         other.__setstate__({"density": self.density, "sets": self.sets, "laws": self.laws, "values": value_law(values)})
@@ -295,8 +295,8 @@ class Independent(FeatureDistribution):
     ----------
     density : array_like, shape (n,) or (*batch, n)
         Probability p_j = 1 - S_j that feature j is active, in (0, 1].
-    values : ValueLaw or {"uniform", "binary"}
-        Law of an active feature's value: a record, or U[0, 1], or the constant 1.
+    values : ValueLaw, str or frozen distribution of scipy.stats
+        Law of an active feature's value: a record, a name such as "uniform" or "exponential:2", or a distribution.
 
     Raises
     ------
@@ -309,7 +309,7 @@ class Independent(FeatureDistribution):
     array([0.05, 0.1 ])
     """
 
-    def __init__(self, density: ArrayLike, values: ValueLaw | str = "uniform") -> None:
+    def __init__(self, density: ArrayLike, values: ValueLike = "uniform") -> None:
         p = density_array(density)
         if p.ndim == 0:
             raise ValueError(
@@ -328,8 +328,8 @@ class Correlated(FeatureDistribution):
         The features 0 ... n-1, each in exactly one set.
     density : array_like, shape (n_sets,) or (*batch, n_sets)
         Probability that a set is active, in (0, 1]; a scalar holds for every set.
-    values : ValueLaw or {"uniform", "binary"}
-        Law of an active feature's value: a record, or U[0, 1], or the constant 1.
+    values : ValueLaw, str or frozen distribution of scipy.stats
+        Law of an active feature's value: a record, a name such as "uniform" or "exponential:2", or a distribution.
 
     Raises
     ------
@@ -342,7 +342,7 @@ class Correlated(FeatureDistribution):
     array([0.1, 0.1, 0.1, 0.1])
     """
 
-    def __init__(self, sets: Sequence[Sequence[int]], density: ArrayLike, values: ValueLaw | str = "uniform") -> None:
+    def __init__(self, sets: Sequence[Sequence[int]], density: ArrayLike, values: ValueLike = "uniform") -> None:
         super().__init__(sets, density, ALL_OR_NONE, values)
 
 
@@ -357,8 +357,8 @@ class Anticorrelated(FeatureDistribution):
     density : array_like, shape (n_sets,) or (*batch, n_sets)
         Probability that a set is active, in (0, 1]; a scalar holds for every set. The density of a
         feature is that of its set divided by the set's size.
-    values : ValueLaw or {"uniform", "binary"}
-        Law of an active feature's value: a record, or U[0, 1], or the constant 1.
+    values : ValueLaw, str or frozen distribution of scipy.stats
+        Law of an active feature's value: a record, a name such as "uniform" or "exponential:2", or a distribution.
 
     Raises
     ------
@@ -371,5 +371,5 @@ class Anticorrelated(FeatureDistribution):
     array([0.05, 0.05, 0.05, 0.05])
     """
 
-    def __init__(self, sets: Sequence[Sequence[int]], density: ArrayLike, values: ValueLaw | str = "uniform") -> None:
+    def __init__(self, sets: Sequence[Sequence[int]], density: ArrayLike, values: ValueLike = "uniform") -> None:
         super().__init__(sets, density, EXACTLY_ONE, values)

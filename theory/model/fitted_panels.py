@@ -84,10 +84,10 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
         far = max(1.0, (abs(m) + w) / scale) if heavy else 1.0  # what is far off counts by its square
         miss = 2 * w * float(np.abs(c[_DEGREE + 1 :]).max()) * far**2 if np.isfinite(density).all() else np.inf
         tiny = mass * w / scale * far < _ACCURACY
-        settled = miss < _ACCURACY * 10
-        noisy = not settled and not tiny and miss < _NOISE * _rounded(frozen, m, w, density)
         unseen = mass > _MASS and 2 * w * c[0] < mass / 2  # all between the nodes, as next to the end of a density
-        if ((settled or tiny or noisy) and not unseen) or depth >= _DEEPEST:
+        settled = miss < _ACCURACY * 10 and not unseen
+        noisy = not settled and not tiny and miss < _NOISE * _rounded(frozen, m, w, density)
+        if settled or tiny or noisy or depth >= _DEEPEST:
             if tiny and not settled:  # only its mass counts
                 c, miss = np.zeros(_NODES), mass * w / scale * far
                 c[0] = mass / (2 * w)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from theory.model.activations import RELU, Activation, activation_of
 from theory.model.features import FeatureDistribution, Independent, density_array
 from theory.model.terms import PLAIN, Terms
-from theory.model.values import UNIFORM, ValueLaw
+from theory.model.values import UNIFORM, ValueLike
 from theory.tools.arrays import detached
 from theory.tools.locking import Locked, locked
 
@@ -49,7 +49,7 @@ class Problem(Locked):
         Weight I_j of feature j in the loss, >= 0.
     features : FeatureDistribution, optional
         Given instead of ``density``: correlated or anticorrelated sets, or independent features.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value when ``density`` is given.
     activation : Activation or {"relu", "linear"}
         What the model does to W^T W x + b.
@@ -98,7 +98,7 @@ class Problem(Locked):
         density: ArrayLike | None = None,
         importance: ArrayLike = 1.0,
         features: FeatureDistribution | None = None,
-        values: ValueLaw | str = "uniform",
+        values: ValueLike = "uniform",
         activation: Activation | str = RELU,
         terms: Terms = PLAIN,
     ) -> None:

@@ -8,7 +8,7 @@ Here are U[0, 1], the constant 1, and any law with a random sign; others are fam
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -23,7 +23,23 @@ from theory.tools.locking import sealed
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["BINARY", "UNIFORM", "Binary", "Box", "Symmetrised", "Uniform", "ValueLaw", "value_law"]
+__all__ = [
+    "BINARY", "UNIFORM", "Binary", "Box", "FrozenDistribution", "Symmetrised", "Uniform", "ValueLaw", "ValueLike",
+    "value_law",
+]  # fmt: skip
+
+
+@runtime_checkable
+class FrozenDistribution(Protocol):
+    """A frozen distribution of scipy.stats, which is not imported for its name."""
+
+    dist: Any
+    args: tuple[Any, ...]
+    kwds: dict[str, Any]
+
+
+# What names a law wherever one is asked for.
+ValueLike: TypeAlias = ValueLaw | str | FrozenDistribution
 
 # Below this argument logarithms of quotients lose digits, and a few terms of their series are exact.
 _SERIES = 0.05

@@ -22,8 +22,6 @@ __all__ = ["GRADIENT", "SAME", "LargeLoss", "descended", "improved_by_exchanges"
 
 # Gradients at the end of a descent, in units of the zero model's loss; losses this close, relative, are the same.
 GRADIENT, SAME = 1e-8, 1e-6
-# Part of the accuracy of the best loss known that is enough: descents may end that much lower.
-_SMALLER = 0.1
 # Up to so many variables Newton's method descends, in this part of the steps, but at least so many.
 _NEWTON, _QUICKER, _LEAST_STEPS = 300, 8, 2
 # Steps of a quasi-Newton descent after which features may move, and how often they may after Newton's; power of the
@@ -33,7 +31,7 @@ _PART, _TIMES, _BIAS_POWER = 80, 5, 0.25
 _DEAD, _DISTURBANCE = 1e-3, 1e-2
 # Steps of an exchange, and more for the lowest. Exchanges that are tried, those first that cost least before features
 # adapt, and rounds: by Newton's method, and without.
-_EXCHANGE_STEPS, _EXCHANGE_LAST, _CHEAP, _DEAR = 16, 160, (16, 12), (8, 2)
+_EXCHANGE_STEPS, _EXCHANGE_LAST, _CHEAP, _DEAR = 16, 80, (16, 12), (8, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,7 @@ class LargeLoss:
 
     def beside(self, loss: float) -> "LargeLoss":
         """The same to an accuracy that is enough for losses of about that size."""
-        return replace(self, enough=_SMALLER * self.rtol * loss)
+        return replace(self, enough=self.rtol * loss)
 
     @cached_property
     def _unit(self) -> float:

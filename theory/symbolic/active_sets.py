@@ -17,7 +17,7 @@ from itertools import combinations
 
 import sympy
 
-from theory.model.values import ValueLaw, value_law
+from theory.model.values import ValueLaw, ValueLike, value_law
 from theory.symbolic.algebra.formula import expression
 from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import ReLU, density
@@ -81,7 +81,7 @@ def derive_expansion(
     W: sympy.MatrixBase,
     b: Sequence[sympy.Expr | int],
     importance: Sequence[sympy.Expr | int],
-    values: ValueLaw | str = "uniform",
+    values: ValueLike = "uniform",
 ) -> Expansion:
     """
     Derive the ReLU model's exact population loss for a symbolic embedding and equal densities.
@@ -94,7 +94,7 @@ def derive_expansion(
         Biases, real.
     importance : sequence of Expr, length n
         Weight of each feature in the loss.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value: U[0, 1], or the constant 1.
 
     Returns
@@ -136,7 +136,7 @@ def derive_expansion(
 
 
 def derive_output(
-    own: sympy.Expr, others: Sequence[sympy.Expr], b: sympy.Expr | int, values: ValueLaw | str = "uniform"
+    own: sympy.Expr, others: Sequence[sympy.Expr], b: sympy.Expr | int, values: ValueLike = "uniform"
 ) -> Expansion:
     """
     Derive the exact loss of one output of the ReLU model, E (x_i - ReLU(z))^2.
@@ -149,7 +149,7 @@ def derive_output(
         Couplings g_ij to the other features that matter; the same holds for each.
     b : Expr
         Bias.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value: U[0, 1], or the constant 1.
 
     Returns

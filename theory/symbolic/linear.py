@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import sympy
 
-from theory.model.values import ValueLaw, value_law
+from theory.model.values import ValueLaw, ValueLike, value_law
 from theory.symbolic.algebra.formula import expression
 from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import biases, couplings, densities, importances
@@ -80,7 +80,7 @@ class LinearLoss(Shown):
         return self.total.xreplace({symbol[i, j]: gram[i, j] for i in range(n) for j in range(i, n)})
 
 
-def derive_linear_loss(n: int, values: ValueLaw | str = "uniform") -> LinearLoss:
+def derive_linear_loss(n: int, values: ValueLike = "uniform") -> LinearLoss:
     """
     Derive the linear model's population loss for independent features.
 
@@ -88,7 +88,7 @@ def derive_linear_loss(n: int, values: ValueLaw | str = "uniform") -> LinearLoss
     ----------
     n : int
         Number of features, >= 1; the number of hidden dimensions only limits the rank of the couplings.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value: U[0, 1], or the constant 1.
 
     Returns

@@ -5,13 +5,13 @@ from functools import lru_cache
 
 import sympy
 
-from theory.model.values import ValueLaw, value_law
+from theory.model.values import ValueLike, value_law
 from theory.symbolic.algebra.formula import expression
 
 __all__ = ["expect_polynomial", "expect_value", "feature_moment"]
 
 
-def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLaw | str = "uniform") -> sympy.Expr:
+def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLike = "uniform") -> sympy.Expr:
     """
     Average over the value u of an active feature.
 
@@ -21,7 +21,7 @@ def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLaw | str 
         Polynomial in u.
     u : Symbol
         The value.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of the value: a record, or U[0, 1], or the constant 1.
 
     Returns
@@ -44,7 +44,7 @@ def expect_value(integrand: sympy.Expr, u: sympy.Symbol, values: ValueLaw | str 
 
 
 @lru_cache(maxsize=256)
-def feature_moment(power: int, p: sympy.Expr, values: ValueLaw | str = "uniform") -> sympy.Expr:
+def feature_moment(power: int, p: sympy.Expr, values: ValueLike = "uniform") -> sympy.Expr:
     """
     Average a power of a feature, which is 0 with probability 1 - p.
 
@@ -54,7 +54,7 @@ def feature_moment(power: int, p: sympy.Expr, values: ValueLaw | str = "uniform"
         Exponent k >= 0.
     p : Expr
         Density of the feature.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value.
 
     Returns
@@ -75,7 +75,7 @@ def feature_moment(power: int, p: sympy.Expr, values: ValueLaw | str = "uniform"
 
 
 def expect_polynomial(
-    polynomial: sympy.Expr, x: Sequence[sympy.Symbol], p: Sequence[sympy.Expr], values: ValueLaw | str = "uniform"
+    polynomial: sympy.Expr, x: Sequence[sympy.Symbol], p: Sequence[sympy.Expr], values: ValueLike = "uniform"
 ) -> sympy.Expr:
     """
     Average a polynomial in independent features.
@@ -88,7 +88,7 @@ def expect_polynomial(
         The features.
     p : sequence of Expr
         Their densities.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value.
 
     Returns
@@ -96,7 +96,7 @@ def expect_polynomial(
     Expr
         The mean; because features are independent, that of a monomial is the product of moments.
     """
-    mean = sympy.S.Zero
+    mean, law = sympy.S.Zero, value_law(values)
     for powers, coefficient in sympy.Poly(expression(polynomial), *x).terms():
-        mean += coefficient * sympy.Mul(*(feature_moment(k, p_j, values) for k, p_j in zip(powers, p, strict=True)))
+        mean += coefficient * sympy.Mul(*(feature_moment(k, p_j, law) for k, p_j in zip(powers, p, strict=True)))
     return sympy.expand(mean)

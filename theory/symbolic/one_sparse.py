@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import sympy
 
-from theory.model.values import ValueLaw, value_law
+from theory.model.values import ValueLaw, ValueLike, value_law
 from theory.symbolic.algebra.formula import expression
 from theory.symbolic.algebra.regions import shortest
 from theory.symbolic.algebra.shown import Shown, typeset
@@ -76,7 +76,7 @@ class OneSparseLoss(Shown):
         return self.total.xreplace(point | dict(zip(biases(n), map(expression, b), strict=True)))
 
 
-def derive_one_sparse_loss(n: int, values: ValueLaw | str = "uniform") -> OneSparseLoss:
+def derive_one_sparse_loss(n: int, values: ValueLike = "uniform") -> OneSparseLoss:
     """
     Derive the ReLU model's loss with exactly one active feature.
 
@@ -84,7 +84,7 @@ def derive_one_sparse_loss(n: int, values: ValueLaw | str = "uniform") -> OneSpa
     ----------
     n : int
         Number of features, >= 1.
-    values : ValueLaw or {"uniform", "binary"}
+    values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value. "uniform" gives L_1; "binary" its simplification at x = 1.
 
     Returns

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 import sympy
 
-from theory.model.values import Symmetrised, ValueLaw, value_law
+from theory.model.values import Symmetrised, ValueLaw, ValueLike, value_law
 from theory.symbolic.algebra.shown import Shown, typeset
 from theory.symbolic.algebra.symbols import density, relative_importance
 
@@ -56,7 +56,7 @@ class PairBoundary(Shown):
         )
 
 
-def derive_pair_boundary(values: ValueLaw | str | None = None) -> PairBoundary:
+def derive_pair_boundary(values: ValueLike | None = None) -> PairBoundary:
     """
     Derive the boundary of the idealised pair.
 

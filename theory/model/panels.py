@@ -7,7 +7,7 @@ polynomials.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,8 @@ _STEPS, _NEWTON = 32, 6
 ORDERS = 7
 # Nodes of a panel, on [-1, 1], and their weights.
 POINTS, WEIGHTS = np.polynomial.legendre.leggauss(32)
+# Frequencies per block, whose polynomials stay in the cache.
+_BLOCK = 8192
 
 
 @dataclass(eq=False)
@@ -38,6 +40,18 @@ class _Table:
 
     values: Complex[ndarray, "orders cells"]
     asked: int = 0
+    polynomials: dict[int, Complex[ndarray, "terms cells"]] = field(default_factory=dict)
+
+    def polynomial(self, order: int, step: float) -> Complex[ndarray, "terms cells"]:
+        """Coefficients of the powers of y, 0 at the left and 1 at the right end of a cell: values and derivatives."""
+        kept, cells = self.polynomials.get(order), self.values.shape[1] - 1
+        done = 0 if kept is None else kept.shape[1]
+        if kept is None or done < cells:
+            ends = self.values[order : order + 4, done:] * step ** np.arange(4)[:, None]
+            more = _HERMITE @ np.concatenate([ends[:, :-1], ends[:, 1:]])
+            kept = more if kept is None else np.concatenate([kept, more], axis=1)
+            self.polynomials[order] = kept
+        return kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,14 +196,12 @@ class Panels:
         far = size > step * (table.shape[1] - 1)
         y = np.where(far, 0.0, size / step - cell)
         beyond = self.exact(size[far], orders) if far.any() else np.empty((len(orders), 0))
+        negative = np.flatnonzero(a.ravel() < 0)
         found = []
         for k, order in enumerate(orders):
-            value = np.zeros(size.shape, dtype=complex)
-            for d in range(4):
-                left, right = _hermite(y, d), (-1) ** d * _hermite(1 - y, d)
-                value += step**d * (left * table[order + d, cell] + right * table[order + d, cell + 1])
+            value = _piecewise(self.table.polynomial(order, step), cell, y)
             value[far] = beyond[k]
-            value = np.where(a.ravel() < 0, (-1) ** order * value.conj(), value)
+            value[negative] = (-1) ** order * value[negative].conj()
             found.append(value.reshape(a.shape))
         return tuple(found)
 
@@ -241,7 +253,26 @@ def oscillating(c: Float[ndarray, "orders terms"], x: Float[ndarray, " k"]) -> C
     return total
 
 
-def _hermite(y: Float[ndarray, " k"], d: int) -> Float[ndarray, " k"]:
-    """Polynomial whose derivative d is 1 at 0, all others up to the third being 0 at both ends."""
-    series = sum(math.comb(3 + j, 3) * y**j for j in range(4 - d))
-    return np.asarray(y**d * (1 - y) ** 4 * series / math.factorial(d))
+def _piecewise(
+    polynomials: Complex[ndarray, "terms cells"], cell: Int[ndarray, " k"], y: Float[ndarray, " k"]
+) -> Complex[ndarray, " k"]:
+    """Value of each y's polynomial, by Horner's rule, block by block."""
+    total = np.empty(len(y), dtype=complex)
+    for start in range(0, len(y), _BLOCK):
+        here, at = total[start : start + _BLOCK], cell[start : start + _BLOCK]
+        twice = np.repeat(y[start : start + _BLOCK], 2)  # real and imaginary parts are multiplied as real numbers
+        np.take(polynomials[-1], at, out=here, mode="clip")
+        for terms in polynomials[-2::-1]:
+            here.view(float)[:] *= twice
+            here += terms.take(at)
+    return total
+
+
+def _hermite() -> Float[ndarray, "terms terms"]:
+    """Coefficients of the powers of y, from three derivatives at y = 0 and at y = 1."""
+    derivative = np.array([[math.perm(j, d) for j in range(8)] for d in range(4)], dtype=float)
+    at_zero = derivative * np.eye(4, 8)
+    return np.asarray((6 * np.linalg.inv(np.concatenate([at_zero, derivative]))).round() / 6)
+
+
+_HERMITE = _hermite()

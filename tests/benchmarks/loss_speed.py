@@ -133,7 +133,7 @@ def _terms(run: object) -> int:
     weighed, original = [], Split.sums
 
     def counting(self: Split) -> tuple[np.ndarray, np.ndarray]:
-        weighed.extend(level.x.size * level.series.terms for level in self.levels)
+        weighed.append(self.x.size * self.series.terms)
         return original(self)
 
     Split.sums = counting  # type: ignore[method-assign]

@@ -26,13 +26,21 @@ from scipy.fft import dct, next_fast_len
 from theory.loss.engine.densities import DensityBasis, log_factor
 from theory.loss.engine.laws import ValueLaw
 
-__all__ = ["Series", "evaluate", "moments_of", "pull_back", "series"]
+__all__ = ["Series", "evaluate", "moments_of", "pull_back", "series", "terms_for"]
 
 _EPS = float(np.finfo(float).eps)
-# Numbers handled at once: they fit the L2 cache.
-_CACHED = 150_000
-# Nodes are cut in two or three if so many of them come early.
-_EARLY = 32
+# Numbers handled at once: of half as many, which fit the L2 cache, calls take longer than what leaves it.
+_CACHED = 300_000
+# Nodes are cut into so many strips at most, of so many nodes at least.
+_STRIPS, _STRIP = 8, 64
+# Up to so many terms take hardly any time, and are kept.
+_SHORT = 40
+# Terms beyond the largest argument X, and in units of X^(1/3): Bessel functions J_q(X) are below 1e-13 from there on.
+_MORE_TERMS, _MORE_CUBE_ROOTS = 20, 5.0
+# Early nodes weigh more: they are tried with so many times as many terms for their arguments as the last ones.
+_EARLY_MORE = 1.5
+# Calls after which a series that is kept may make room: an evaluation needs at most a few dozen.
+_LONG_AGO = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +52,18 @@ class Part:
     ----------
     nodes : slice
         Which.
-    even, odd : ndarray, shape (columns, Q/2, nodes)
-        Real and imaginary parts of the coefficients of T_0, T_2 ... and of T_1, T_3 ...; the last column is e, those
-        before it are log(1 - p + p e), one per term of the series in p.
+    log_even, log_odd : ndarray, shape (Q/2 columns, nodes)
+        Real and imaginary parts of the coefficients of T_0, T_2 ... and of T_1, T_3 ... in log(1 - p + p e): one per
+        term of the series in p, which change fastest.
+    even, odd : ndarray, shape (Q/2, nodes)
+        The same of e, which is smoother.
     """
 
     nodes: slice
-    even: Float[ndarray, "columns half nodes"]
-    odd: Float[ndarray, "columns half nodes"]
+    log_even: Float[ndarray, "all nodes"]
+    log_odd: Float[ndarray, "all nodes"]
+    even: Float[ndarray, "half nodes"]
+    odd: Float[ndarray, "half nodes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +77,8 @@ class Series:
         The coefficients; terms of early nodes end sooner.
     terms : int
         Most terms Q.
+    columns : int
+        Terms of the series in p.
     tail, tail_single : ndarray, shape (nodes,)
         What the series miss of log(1 - p + p e), of a feature whose weights are at most 1, and of e.
     tail_slope : ndarray, shape (nodes,)
@@ -73,6 +87,7 @@ class Series:
 
     parts: tuple[Part, ...]
     terms: int
+    columns: int
     tail: Float[ndarray, " nodes"]
     tail_single: Float[ndarray, " nodes"]
     tail_slope: Float[ndarray, " nodes"]
@@ -80,10 +95,38 @@ class Series:
     @property
     def numbers(self) -> int:
         """How many coefficients there are."""
-        return sum(2 * part.even.size for part in self.parts)
+        return sum(2 * (part.log_even.size + part.even.size) for part in self.parts)
 
 
-def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, terms: int) -> Series:
+def terms_for(more: float, X: float) -> int:
+    """
+    Give the number of Chebyshev polynomials, even, for arguments up to X.
+
+    Parameters
+    ----------
+    more : float
+        How many times as many as a series of one phase has.
+    X : float
+        Largest argument.
+
+    Returns
+    -------
+    int
+        The number.
+    """
+    return 2 * int(np.ceil(more * (X + _MORE_TERMS + _MORE_CUBE_ROOTS * X ** (1 / 3)) / 2))
+
+
+def series(
+    law: ValueLaw,
+    basis: DensityBasis,
+    Y: float,
+    first: int,
+    last: int,
+    more: float,
+    allowed: float = 0.0,
+    fall: tuple[float, float] = (0.0, 1.0),
+) -> Series:
     """
     Expand both functions.
 
@@ -97,48 +140,94 @@ def series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, 
         Largest |y|.
     first, last : int
         Nodes.
-    terms : int
-        Number Q of Chebyshev polynomials, even.
+    more : float
+        The series have at most ``terms_for(more, Y last)`` terms.
+    allowed : float
+        What the series of node k may miss is this times (k + 1/2)^3 / last over the fall of |phi|; terms that are not
+        needed for that are left out.
+    fall : tuple of float
+        A and B of the fall exp(-A (1 - (1 + B (k + 1/2)^2)^(-1/2))).
 
     Returns
     -------
     Series
         Coefficients and what they miss.
     """
-    return _KEPT(law, basis, Y, first, last, terms)
+    return _KEPT(law, basis, Y, first, last, more, allowed, fall)
 
 
-def _series(law: ValueLaw, basis: DensityBasis, Y: float, first: int, last: int, terms: int) -> Series:
-    """Sample both functions and transform."""
-    k = np.arange(first, last) + 0.5
+def _series(
+    law: ValueLaw,
+    basis: DensityBasis,
+    Y: float,
+    first: int,
+    last: int,
+    more: float,
+    allowed: float,
+    fall: tuple[float, float],
+) -> Series:
+    """Sample both functions and transform, some nodes at a time."""
+    most = terms_for(more, Y * last)
+    parts, missed = [], []
+    for nodes in _strips(first, last):
+        k = np.arange(first, last)[nodes] + 0.5
+        limit = allowed * k**3 / last * np.exp(np.minimum(fall[0] * (1 - (1 + fall[1] * k * k) ** -0.5), 300.0))
+        terms = min(most, terms_for(_EARLY_MORE * more, Y * (k[-1] + 0.5)))
+        part, miss = _strip(law, basis, Y, nodes, k, terms, limit)
+        while terms < most and (miss[:2] > limit).any():
+            terms = min(most, 2 * terms)
+            part, miss = _strip(law, basis, Y, nodes, k, terms, limit)
+        parts.append(part)
+        missed.append(miss)
+    tail, tail_single, slope, slope_single = np.concatenate(missed, axis=1)
+    columns = len(basis.to_series)
+    longest = max(2 * max(len(part.log_even) // columns, len(part.even)) for part in parts)
+    slope = np.maximum(slope + basis.miss * longest, slope_single)
+    return Series(tuple(parts), longest, columns, tail + basis.miss, tail_single, slope)
+
+
+def _strip(
+    law: ValueLaw, basis: DensityBasis, Y: float, nodes: slice, k: ndarray, terms: int, limit: ndarray
+) -> tuple[Part, Float[ndarray, "kinds nodes"]]:
+    """Expand at some nodes; what is missed of log(1 - p + p e), of e, and of the derivatives of both."""
     # of positive arguments; at negative ones both functions are conjugates
     samples = next_fast_len(int(0.75 * terms) + 8, real=True)
     angle = np.pi * (np.arange(samples) + 0.5) / (2 * samples)
     e = law.transform(k[:, None] * (Y * np.cos(angle)))
-    functions = np.tensordot(np.array(basis.to_series), np.stack([log_factor(e, p) for p in basis.nodes]), 1)
-    both = np.stack([_coefficients(f) for f in (*functions, e)])
-    sizes = np.abs(both)
-    # what is only rounding is counted as such
-    sizes[sizes < 4 * _EPS * sizes.max((1, 2))[:, None, None]] = 0.0
-    # aliases of what lies beyond the samples are as large as the last coefficients
-    log, single = sizes[:-1].sum(0), sizes[-1]
-    q = np.arange(2 * samples) ** 2.0
-    tails = [size[:, terms:].sum(1) + 4 * size[:, -4:].sum(1) for size in (log, single)]
-    slopes = [size[:, terms:] @ q[terms:] + 4 * size[:, -4:].sum(1) * q[-1] for size in (log, single)]
-    parts = []
-    for start, stop in _early_and_late(first, last):
-        used = np.flatnonzero((sizes[:, start:stop, :terms] > 0).any((0, 1)))
-        half = used[-1] // 2 + 1 if len(used) else 1
-        even, odd = (both[:, start:stop, parity : 2 * half : 2].transpose(0, 2, 1).copy() for parity in (0, 1))
-        parts.append(Part(slice(start, stop), even, odd))
-    slope = np.maximum(slopes[0] + basis.miss * terms, slopes[1])
-    return Series(tuple(parts), terms, tails[0] + basis.miss, tails[1], slope)
+    logs = np.empty((len(basis.nodes), *e.shape), dtype=complex)
+    for p, log in zip(basis.nodes, logs, strict=True):
+        log[...] = log_factor(e, p)
+    functions = np.tensordot(np.array(basis.to_series), logs, 1)
+    coefficients, missed, q = [], [], np.arange(2 * samples) ** 2.0
+    for both in (np.stack([_coefficients(f) for f in functions]), _coefficients(e)[None]):
+        sizes = np.abs(both)
+        # what is only rounding is counted as such
+        sizes[sizes < 4 * _EPS * sizes.max((1, 2))[:, None, None]] = 0.0
+        size = sizes.sum(0)
+        left = _left(size)
+        enough = max(int((left <= limit[:, None]).argmax(1).max()), _SHORT)
+        half = -(-min(enough, terms) // 2)
+        # aliases of what lies beyond the samples are as large as the last coefficients
+        alias = 4 * size[:, -4:].sum(1)
+        missed.append((left[:, 2 * half] + alias, size[:, 2 * half :] @ q[2 * half :] + alias * q[-1]))
+        for parity in (0, 1):
+            some = both[:, :, parity : 2 * half : 2].transpose(2, 0, 1)
+            coefficients.append(some.reshape(-1, len(k)))
+    return Part(nodes, *coefficients), np.array([missed[kind][order] for order in (0, 1) for kind in (0, 1)])
 
 
-def _early_and_late(first: int, last: int) -> list[tuple[int, int]]:
+def _left(sizes: Float[ndarray, "nodes terms"]) -> Float[ndarray, "nodes all"]:
+    """Sums from every place on."""
+    sums = np.zeros((len(sizes), sizes.shape[1] + 1))
+    np.cumsum(sizes[:, ::-1], axis=1, out=sums[:, -2::-1])
+    return sums
+
+
+def _strips(first: int, last: int) -> list[slice]:
     """Cut nodes, told by their places: terms grow like the largest argument."""
-    edges = [first, *(last // part for part in (4, 2) if last // part >= max(first + 1, _EARLY)), last]
-    return [(a - first, b - first) for a, b in pairwise(edges)]
+    step = max(_STRIP, last // _STRIPS)
+    edges = [first, *(edge for edge in range(step, last - step // 2, step) if edge > first), last]
+    return [slice(a - first, b - first) for a, b in pairwise(edges)]
 
 
 def _coefficients(f: Complex[ndarray, "nodes samples"]) -> Float[ndarray, "nodes terms"]:
@@ -153,22 +242,34 @@ def _coefficients(f: Complex[ndarray, "nodes samples"]) -> Float[ndarray, "nodes
 
 
 class _Kept:
-    """Series that were made, the last ones up to some number of coefficients: many blocks and evaluations use them."""
+    """
+    Series that were made, up to some number of coefficients: many blocks and evaluations use them.
+
+    What has not been used for long makes room, and only that: if evaluations need more than there is room for, one
+    after the other, those that were used longest ago are those that are needed next.
+    """
 
     def __init__(self, numbers: int) -> None:
         self.numbers, self.lock = numbers, Lock()
         self.made: OrderedDict[tuple, Series] = OrderedDict()
+        self.used: dict[tuple, int] = {}
+        self.calls = 0
 
     def __call__(self, *key: Any) -> Series:
         with self.lock:
+            self.calls += 1
             if key in self.made:
                 self.made.move_to_end(key)
+                self.used[key] = self.calls
                 return self.made[key]
         found = _series(*key)
         with self.lock:
-            self.made[key] = found
-            while sum(s.numbers for s in self.made.values()) > self.numbers and len(self.made) > 1:
-                self.made.popitem(last=False)
+            room = self.numbers - found.numbers - sum(s.numbers for s in self.made.values())
+            while room < 0 and self.made and self.used[oldest := next(iter(self.made))] < self.calls - _LONG_AGO:
+                room += self.made.pop(oldest).numbers
+                del self.used[oldest]
+            if room >= 0:
+                self.made[key], self.used[key] = found, self.calls
         return found
 
 
@@ -177,7 +278,7 @@ _KEPT = _Kept(2**25)
 
 def moments_of(
     x: Float[ndarray, "rows n"], columns: Float[ndarray, "*rows n columns"], terms: int
-) -> Float[ndarray, "terms rows columns"]:
+) -> Float[ndarray, "terms columns rows"]:
     """
     Compute the moments M_q = sum_j T_q(x_j) columns_j.
 
@@ -192,7 +293,7 @@ def moments_of(
 
     Returns
     -------
-    ndarray, shape (terms, rows, columns)
+    ndarray, shape (terms, columns, rows)
         The moments.
     """
     number = columns.shape[-1]
@@ -202,16 +303,17 @@ def moments_of(
         weighted = _weighted(_polynomials(x[some], B), columns if columns.ndim == 2 else columns[some])
         giant = _polynomials(_last_polynomial(x[some], B), A)
         np.matmul(giant.transpose(1, 0, 2), weighted.transpose(1, 2, 0), out=P[some])
-    M = P.reshape(len(x), A, B, number).transpose(1, 2, 0, 3).copy()
+    M = P.reshape(len(x), A, B, number).transpose(1, 2, 3, 0).copy()
     M[1:, 1:] *= 2
     for a in range(1, A):
         M[a, 1:] -= M[a - 1, :0:-1]
-    return M.reshape(A * B, len(x), number)[:terms]
+    return M.reshape(A * B, number, len(x))[:terms]
 
 
 def _strides(terms: int, columns: int) -> tuple[int, int]:
     """A and B with A B >= terms: T_(aB+b) = 2 T_aB T_b - T_(aB-b), so A + B polynomials do for all products."""
-    B = max(1, round((terms / (1 + columns)) ** 0.5))
+    # one of the A takes twice as long as one of the B with one weight: it is multiplied and added up on the way back
+    B = max(1, round((2 * terms / (1 + columns)) ** 0.5))
     return -(-terms // B), B
 
 
@@ -256,7 +358,7 @@ def _weighted(T: Float[ndarray, "number rows n"], columns: ndarray) -> Float[nda
 
 
 def evaluate(
-    s: Series, M: Float[ndarray, "terms rows columns"], mix: Float[ndarray, " columns"]
+    s: Series, M: Float[ndarray, "terms columns rows"], mix: Float[ndarray, " columns"]
 ) -> tuple[ndarray, ndarray]:
     """
     Give the sums of both functions at every node.
@@ -265,7 +367,7 @@ def evaluate(
     ----------
     s : Series
         Coefficients.
-    M : ndarray, shape (terms, rows, columns)
+    M : ndarray, shape (terms, columns, rows)
         Moments.
     mix : ndarray, shape (columns,)
         Weights of the columns in the moments of e.
@@ -275,16 +377,15 @@ def evaluate(
     log_phi, single : ndarray of complex, shape (rows, nodes)
         Sums of log(1 - p + p e) and of the weighted e.
     """
-    shape = M.shape[1], len(s.tail)
-    log_phi, single = np.zeros(shape, dtype=complex), np.zeros(shape, dtype=complex)
-    of_single = M @ mix
+    shape = M.shape[2], len(s.tail)
+    log_phi, single = np.empty(shape, dtype=complex), np.empty(shape, dtype=complex)
+    of_log = [np.ascontiguousarray(M[parity::2, : s.columns]).reshape(-1, shape[0]).T for parity in (0, 1)]
+    of_single = [np.einsum("qcr,c->rq", M[parity::2], mix) for parity in (0, 1)]
     for part in s.parts:
-        last, terms = len(part.even) - 1, 2 * part.even.shape[1]
-        for column in range(last + 1):
-            out = (single if column == last else log_phi)[:, part.nodes]
-            moments = of_single[:terms] if column == last else M[:terms, :, column]
-            out.real += moments[0::2].T @ part.even[column]
-            out.imag += moments[1::2].T @ part.odd[column]
+        log_phi.real[:, part.nodes] = of_log[0][:, : len(part.log_even)] @ part.log_even
+        log_phi.imag[:, part.nodes] = of_log[1][:, : len(part.log_odd)] @ part.log_odd
+        single.real[:, part.nodes] = of_single[0][:, : len(part.even)] @ part.even
+        single.imag[:, part.nodes] = of_single[1][:, : len(part.odd)] @ part.odd
     return log_phi, single
 
 
@@ -317,40 +418,46 @@ def pull_back(
     ndarray, shape (rows, n)
         The derivatives.
     """
-    D, of_single = np.zeros((s.terms, len(x), columns.shape[-1])), np.zeros((s.terms, len(x)))
-    single, log_phi = (
-        (np.ascontiguousarray(a.real.T), np.ascontiguousarray(a.imag.T)) for a in (to_single, to_log_phi)
-    )
-    for part in s.parts:
-        last, terms = len(part.even) - 1, 2 * part.even.shape[1]
-        for column in range(last + 1):
-            real, imaginary = (a[part.nodes] for a in (single if column == last else log_phi))
-            out = of_single if column == last else D[:, :, column]
-            out[:terms:2] += part.even[column] @ real
-            out[1:terms:2] -= part.odd[column] @ imaginary
-    D += of_single[:, :, None] * mix
-    # Coefficients of the derivative's series: D'_{q-1} = D'_{q+1} + 2 q D_q
-    D *= 2 * np.arange(s.terms)[:, None, None]
-    slope = np.zeros_like(D)
-    slope[:-1] = D[1:]
+    number, rows = columns.shape[-1], len(x)
+    slope = np.empty((s.terms, number, rows))
     for parity in (0, 1):
-        slope[parity::2] = np.cumsum(slope[parity::2][::-1], axis=0)[::-1]
+        # the real parts of the adjoints belong to even terms, and minus the imaginary ones to odd terms
+        logs, singles = (_parts_of(a, parity) for a in (to_log_phi, to_single))
+        of_log, of_single = np.zeros((s.terms // 2 * s.columns, rows)), np.zeros((s.terms // 2, rows))
+        for part in s.parts:
+            of = (part.log_odd, part.odd) if parity else (part.log_even, part.even)
+            of_log[: len(of[0])] += of[0] @ logs[part.nodes]
+            of_single[: len(of[1])] += of[1] @ singles[part.nodes]
+        D = of_single[:, None] * mix[:, None]
+        D[:, : s.columns] += of_log.reshape(-1, s.columns, rows)
+        # Coefficients of the derivative's series: D'_{q-1} = D'_{q+1} + 2 q D_q
+        D *= 2 * np.arange(parity, s.terms, 2)[:, None, None]
+        sums = np.cumsum(D[::-1], axis=0)[::-1]
+        if parity:
+            slope[0::2] = sums
+        else:
+            slope[1:-1:2], slope[-1] = sums[1:], 0.0
     slope[0] /= 2
     return _expanded(x, slope, columns)
 
 
+def _parts_of(adjoint: Complex[ndarray, "rows nodes"], parity: int) -> Float[ndarray, "nodes rows"]:
+    """Real part, or minus the imaginary one, nodes first."""
+    return np.ascontiguousarray(-adjoint.imag.T if parity else adjoint.real.T)
+
+
 def _expanded(
-    x: Float[ndarray, "rows n"], slope: Float[ndarray, "terms rows columns"], columns: ndarray
+    x: Float[ndarray, "rows n"], slope: Float[ndarray, "terms columns rows"], columns: ndarray
 ) -> Float[ndarray, "rows n"]:
     """Sum of slope_q T_q(x); a coupling's coefficients are its row's times its feature's weights."""
-    terms, rows, number = slope.shape
+    terms, number, rows = slope.shape
     A, B = _strides(terms, number)
-    products = np.zeros((A, B, rows, number))
-    products.reshape(A * B, rows, number)[:terms] = slope
+    products = np.zeros((A, B, number, rows))
+    products.reshape(A * B, number, rows)[:terms] = slope
     for a in range(A - 1, 0, -1):  # in terms of T_aB T_b
         products[a - 1, :0:-1] -= products[a, 1:]
         products[a, 1:] *= 2
-    coefficients = products.transpose(2, 0, 1, 3).reshape(rows, A, B * number)
+    coefficients = products.transpose(3, 0, 1, 2).reshape(rows, A, B * number)
     out = np.empty_like(x)
     for some in _chunks(x, A + B * number):
         part = x[some]

@@ -25,8 +25,8 @@ _TOGETHER, _STRIP, _LONG_STRIP = 100_000, 16, 64
 _TERMS = 1_000_000
 # Chebyshev series may cost this part; if one costs more, it gets so many times as many terms, and again.
 _SERIES_SHARE, _MORE, _ATTEMPTS = 0.2, 1.5, 4
-# To a smaller part than this the first attempt is in vain.
-_LONG = 1e-8
+# Where so small a part is asked for, so many times as many terms are needed: log(1 - p + p e) has poles.
+_FIRST = ((1e-5, 1.0), (1e-8, 1.25), (0.0, 1.75))
 _EPS = float(np.finfo(float).eps)
 
 
@@ -161,12 +161,12 @@ class Work:
         """Use power sums where their series is accurate enough; return the rows where it is not."""
         assert self.plan is not None
         h = 2 * np.pi / self.w.half[group]
-        outer, exponents = self.plan.take(group).choose(h, last)
+        exponents = self.plan.take(group).choose(h)
         rest = []
-        for pair in np.unique(exponents, axis=0):
-            left, more = group[(exponents == pair).all(1)], 1.0 if self.rtol >= _LONG else _MORE
+        for exponent in np.unique(exponents):
+            left, more = group[exponents == exponent], _first(self.rtol) if self.plan.shared else 1.0
             for _ in range(_ATTEMPTS):
-                left = self._try_summed(left, first, last, outer, (int(pair[0]), int(pair[1])), more, measured)
+                left = self._try_summed(left, first, last, int(exponent), more, measured)
                 more *= _MORE
                 if not len(left):
                     break
@@ -178,8 +178,7 @@ class Work:
         which: Int[ndarray, " some"],
         first: int,
         last: int,
-        outer: int,
-        exponents: tuple[int, int],
+        exponent: int,
         more: float,
         measured: Float[ndarray, " rows"],
     ) -> Int[ndarray, " rest"]:
@@ -188,20 +187,12 @@ class Work:
         everything = len(which) == len(self.value)
         part, k = self.f if everything else self.f.take(which), np.arange(first, last)
         h = 2 * np.pi / self.w.half[which]
-        split = Split.of(
-            self.plan if everything else self.plan.take(which),
-            part,
-            h,
-            outer,
-            exponents,
-            (first, last),
-            more,
-            len(self.value),
-        )
+        some = self.plan if everything else self.plan.take(which)
+        split = Split.of(some, part, h, exponent, (first, last), more, len(self.value))
         if split is None:
             return which
         log_phi, single = split.sums()
-        singles = split.outside[:, : self.plan.fixed]
+        singles = split.alone
         G, p, lone = (np.take_along_axis(a, singles, 1) for a in (part.rows.G, part.p, self.lone[which]))
         t = (k + 0.5) * h[:, None]
         s = node_sums(part, t, h[:, None], G, p, lone, Bulk(log_phi, single))
@@ -243,6 +234,11 @@ class Work:
             if power < 2 or self.f.rows.noise.any():
                 total[which] += (0.5 if power == 2 else 1.0) * _EPS * _joined(grown.sum(1), starts)
                 grown *= t
+
+
+def _first(rtol: float) -> float:
+    """How many times as many terms the first attempt gets."""
+    return next(more for least, more in _FIRST if rtol >= least)
 
 
 def _joined(strips: Float[ndarray, "strips *n"], starts: Int[ndarray, " rows"]) -> Float[ndarray, "rows *n"]:

@@ -144,10 +144,10 @@ def test_products_of_short_tables_are_all_polynomials(terms: int, columns: int) 
     x = np.concatenate([rng.uniform(-1, 1, size=(3, 40)), [np.linspace(-1, 1, 40)]])
     weights = rng.normal(size=(40, columns))
     found = power_sums.moments_of(x, weights, terms)
-    expected = np.einsum("rjq,jl->qrl", np.polynomial.chebyshev.chebvander(x, terms - 1), weights)
+    expected = np.einsum("rjq,jl->qlr", np.polynomial.chebyshev.chebvander(x, terms - 1), weights)
     np.testing.assert_allclose(found, expected, atol=1e-15 * terms**2 * 40)
-    slope = rng.normal(size=(terms, 4, columns)) / np.arange(1, terms + 1)[:, None, None]
-    own = np.einsum("qrl,jl->qrj", slope, weights)
+    slope = rng.normal(size=(terms, columns, 4)) / np.arange(1, terms + 1)[:, None, None]
+    own = np.einsum("qlr,jl->qrj", slope, weights)
     expected = np.einsum("rjq,qrj->rj", np.polynomial.chebyshev.chebvander(x, terms - 1), own)
     np.testing.assert_allclose(power_sums._expanded(x, slope, weights), expected, atol=1e-15 * terms**2 * 10)
 

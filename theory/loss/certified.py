@@ -28,6 +28,8 @@ __all__ = ["Estimate", "loss_estimate"]
 _EPS = float(np.finfo(float).eps)
 # Rounding of an enumerated derivative, in units of the largest product of z and a value: a few operations a state.
 _ENUMERATED_SLOPE = 64 * _EPS
+# Of more features no list is short.
+_MOST_BY_HALVES = 200
 
 
 def loss_estimate(
@@ -95,9 +97,9 @@ def loss_estimate(
         return _with_terms(W_, b_, problem, W_out, noise, rtol, threads)
     noise = 0.0 if noise is None else noise
     if W_out is None and noise == 0:
-        enumerated = _enumerated(W_, b_, problem)
-        if enumerated is not None:
-            return enumerated
+        found = _listed(W_, b_, problem, None, rtol)
+        if found is not None:
+            return found
     features, error = Features.of(problem.features), squared_error(problem.activation)
     return estimate_loss(W_, b_, features, problem.importance, W_out, noise, error, rtol, threads=threads)
 
@@ -116,7 +118,7 @@ def _with_terms(
     if noise is not None and noise != terms.noise:
         raise ValueError(f"the problem's terms give the noise, {terms.noise!r}; leave out noise = {noise!r}")
     decoder = None if W_out is None else np.asarray(W_out, dtype=float)
-    found = None if terms.noise else _enumerated(W, b, problem, decoder)
+    found = None if terms.noise else _listed(W, b, problem, decoder, rtol)
     if found is None:
         features, error = Features.of(problem.features), squared_error(problem.activation)
         found = estimate_loss(W, b, features, problem.importance, W_out, terms.noise, error, rtol, threads=threads)
@@ -134,6 +136,52 @@ def _with_terms(
         miss, slope_error = miss + terms.l1 * float(size_error), slope_error + terms.l1 * float(slope_miss)
         parts = replace(parts, rounding=np.asarray(parts.rounding + terms.l1 * size_error))
     return replace(found, value=value, error=miss, gradient=gradient, gradient_error=slope_error, parts=parts)
+
+
+def _listed(
+    W: Float[ndarray, "m n"],
+    b: Float[ndarray, " n"],
+    problem: Problem,
+    W_out: Float[ndarray, "n m"] | None,
+    rtol: float,
+) -> Estimate[float] | None:
+    """Exact to rounding where features are few, to ``rtol`` where discrete values are listed half by half."""
+    found = _enumerated(W, b, problem, W_out)
+    return _by_halves(W, b, problem, W_out, rtol) if found is None else found
+
+
+def _by_halves(
+    W: Float[ndarray, "m n"],
+    b: Float[ndarray, " n"],
+    problem: Problem,
+    W_out: Float[ndarray, "n m"] | None,
+    rtol: float,
+) -> Estimate[float] | None:
+    from theory.loss.by_halves import rows_by_halves
+
+    if not problem.features.values.atoms or problem.n > _MOST_BY_HALVES:
+        return None
+    V, weight, (m, n) = W.T if W_out is None else W_out, problem.importance, W.shape
+    largest = max(map(abs, problem.features.values.support))
+    blur = (m + 2) * _EPS * largest * (np.abs(V) @ np.abs(W)).sum(1)
+    found = rows_by_halves(V @ W, b, np.arange(n), problem.features, problem.activation, rtol, blur=blur)
+    if found is None:
+        return None
+    A, zero = weight[:, None] * found.dG, np.zeros(())
+    dW, d_out = V.T @ A, A @ W.T
+    gradient = {"W": dW + d_out.T, "b": weight * found.db} if W_out is None else {
+        "W": dW, "b": weight * found.db, "W_out": d_out
+    }  # fmt: skip
+    parts = Parts(np.asarray(weight @ found.truncation), zero, zero, np.asarray(weight @ found.rounding))
+    return Estimate(
+        value=float(weight @ found.value),
+        error=float(weight @ (found.truncation + found.rounding)),
+        gradient=gradient,
+        gradient_error=entry_error(W, V, weight * found.gradient_error),
+        nodes=0,
+        parts=parts,
+        paths={"halves": n},
+    )
 
 
 def _enumerated(

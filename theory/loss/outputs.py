@@ -1,9 +1,10 @@
 """Expected squared errors of all outputs as functions of couplings and biases, and their gradients.
 
-Three routes, one answer. The linear model needs moments only. Activations with a kink are evaluated by enumerating
-active sets (theory.loss.enumeration: few features, machine precision) or from characteristic functions
-(theory.loss.engine: any number of features, to a requested relative accuracy, with an error that holds). With noise on
-the hidden layer the latter is the route whatever the number of features.
+Four routes, one answer. The linear model needs moments only. Activations with a kink are evaluated by enumerating
+active sets (theory.loss.enumeration: few features, machine precision), by listing the states of discrete values half by
+half (theory.loss.by_halves: where that is quicker), or from characteristic functions (theory.loss.engine: any number of
+features, to a requested relative accuracy, with an error that holds). With noise on the hidden layer the latter is the
+route whatever the number of features.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from numpy import ndarray
 
 from theory.loss import enumeration
 from theory.loss.accuracy import warn_of_misses
+from theory.loss.by_halves import rows_by_halves
 from theory.loss.quadrature import quadrature, reach
 from theory.model.activations import RELU, Activation, activation_of
 from theory.model.features import FeatureDistribution
@@ -24,7 +26,8 @@ from theory.tools.memory import keep_freed_memory
 from theory.tools.threads import own_threads
 
 __all__ = [
-    "ENUMERATION_ROUNDING", "Model", "OutputErrors", "alike", "enumerated_errors", "output_errors", "output_values",
+    "ENUMERATION_ROUNDING", "Model", "OutputErrors", "alike", "distinct", "enumerated_errors", "output_errors",
+    "output_values",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -163,7 +166,9 @@ def output_errors(
         found = quadrature(G, b, features, importance, nodes=nodes, activation=activation)
         errors = OutputErrors(found.value, found.dG, found.db)
     else:
-        errors = _integrated(G, b, problem, batch, rtol, activation, None, most_nodes, enough)
+        errors = _by_halves(G, b, problem, batch, rtol, activation, most_nodes, enough) or _integrated(
+            G, b, problem, batch, rtol, activation, None, most_nodes, enough
+        )
     miss, slope = (None if part is None else part.reshape(*batch, n) for part in (errors.error, errors.dnoise))
     return OutputErrors(
         errors.value.reshape(*batch, n), errors.dG.reshape(*batch, n, n), errors.db.reshape(*batch, n), miss, slope
@@ -268,6 +273,46 @@ def _own_first(
     return G[:, np.arange(n)[:, None], order].reshape(-1, n), probability[:, swapped_patterns].reshape(-1, 2**n)
 
 
+def _by_halves(
+    G: Float[ndarray, "k n n"],
+    b: Float[ndarray, "k n"],
+    problem: Problem,
+    batch: tuple[int, ...],
+    rtol: float,
+    activation: Activation,
+    most_nodes: int | None,
+    enough: float,
+) -> OutputErrors | None:
+    """List states half by half, if that is quicker for all models; warn where the loss misses its accuracy."""
+    k, n = b.shape
+    features, importance = problem.features.reshaped(batch), _flat(problem.importance, batch)
+    value, dG, db, error = np.empty((k, n)), np.empty((k, n, n)), np.empty((k, n)), np.empty((k, n))
+    share = _share(enough, importance, k, n)
+    for members, one in distinct(features, k):
+        own = np.tile(np.arange(n), len(members))
+        rows = G[members].reshape(-1, n), b[members].ravel(), own
+        found = rows_by_halves(*rows, one, activation, rtol, share[members].ravel())
+        if found is None:
+            return None
+        value[members], db[members] = found.value.reshape(-1, n), found.db.reshape(-1, n)
+        dG[members] = found.dG.reshape(-1, n, n)
+        error[members] = (found.truncation + found.rounding).reshape(-1, n)
+    errors = OutputErrors(value, dG, db, error)
+    return errors if most_nodes is not None else _warned(errors, features, importance, rtol)
+
+
+def _share(enough: float, importance: Float[ndarray, "#k n"], k: int, n: int) -> Float[ndarray, "k n"]:
+    """Share of every output in the accuracy of the weighted sum that is enough."""
+    return np.asarray(enough / (n * np.maximum(np.broadcast_to(importance, (k, n)), 1e-300)))
+
+
+def _warned(errors: OutputErrors, features: FeatureDistribution, importance: ndarray, rtol: float) -> OutputErrors:
+    """Warn where a loss is not known to its accuracy."""
+    unit = (importance * features.value_square * features.feature_density).sum(-1)
+    warn_of_misses((importance * errors.value).sum(-1), (importance * errors.error).sum(-1), unit, rtol)
+    return errors
+
+
 def _integrated(
     G: Float[ndarray, "k n n"],
     b: Float[ndarray, "k n"],
@@ -289,7 +334,7 @@ def _integrated(
     value, dG, db, error = np.empty((k, n)), np.empty((k, n, n)), np.empty((k, n)), np.empty((k, n))
     dnoise = None if noise is None else np.empty((k, n))
     importance = _flat(problem.importance, batch)
-    share = enough / (n * np.maximum(np.broadcast_to(importance, (k, n)), 1e-300))
+    share = _share(enough, importance, k, n)
     for members, law in alike(features, k, n):
         rows = Rows(
             G[members].reshape(-1, n),
@@ -304,11 +349,8 @@ def _integrated(
         dG[members], error[members] = found.dG.reshape(-1, n, n), found.error.reshape(-1, n)
         if dnoise is not None:
             dnoise[members] = found.dnoise.reshape(-1, n)
-    if most_nodes is not None:
-        return OutputErrors(value, dG, db, error, dnoise)
-    unit = (importance * features.value_square * features.feature_density).sum(-1)
-    warn_of_misses((importance * value).sum(-1), (importance * error).sum(-1), unit, rtol)
-    return OutputErrors(value, dG, db, error, dnoise)
+    errors = OutputErrors(value, dG, db, error, dnoise)
+    return errors if most_nodes is not None else _warned(errors, features, importance, rtol)
 
 
 def alike(features: FeatureDistribution, k: int, rows: int) -> "list[tuple[ndarray, Features]]":
@@ -332,12 +374,31 @@ def alike(features: FeatureDistribution, k: int, rows: int) -> "list[tuple[ndarr
     from theory.loss.engine.bulk import LEAST_FEATURES
     from theory.loss.engine.rows import Features
 
-    if not features.batch_shape:
-        return [(np.arange(k), Features.of(features))]
-    if features.independent and features.n < LEAST_FEATURES:
+    if features.batch_shape and features.independent and features.n < LEAST_FEATURES:
         return [(np.arange(k), Features(features.values, np.repeat(features.feature_density, rows, axis=0)))]
+    return [(members, Features.of(one)) for members, one in distinct(features, k)]
+
+
+def distinct(features: FeatureDistribution, k: int) -> list[tuple[ndarray, FeatureDistribution]]:
+    """
+    Group the models of a batch by their distribution of features.
+
+    Parameters
+    ----------
+    features : FeatureDistribution
+        One distribution, or a batch of them with one axis.
+    k : int
+        Models.
+
+    Returns
+    -------
+    list of (ndarray of int, FeatureDistribution)
+        Numbers of models, and the single distribution that they have.
+    """
+    if not features.batch_shape:
+        return [(np.arange(k), features)]
     _, first, group = np.unique(features.density, axis=0, return_index=True, return_inverse=True)
     return [
-        (np.flatnonzero(group.ravel() == g), Features.of(features.with_density(features.density[place])))
+        (np.flatnonzero(group.ravel() == g), features.with_density(features.density[place]))
         for g, place in enumerate(first)
     ]

@@ -37,7 +37,7 @@ __all__ = ["Found", "Start", "search_large"]
 
 # Relative accuracy of losses while starts compete, of the last descent (of all of the best start's where Hessians are
 # cheap), and of the result.
-_ROUGH, _SEARCH, _RESULT = 3e-3, 1e-4, 1e-7
+_ROUGH, _SEARCH, _RESULT = 1e-3, 1e-4, 1e-7
 # Steps of the first round, and starts that take part in each of the later ones, which double the steps: all rounds cost
 # about the same. They end when what doubling gains falls below this part of the loss. How often a round halves the gaps
 # between numbers of stored features, if the losses can be told apart.

@@ -21,6 +21,8 @@ __all__ = ["Integral", "integrate"]
 _STEP_SHARE = 1e-3
 # If it costs this part of the value's, rows whose value is below this part of what was expected get another step.
 _STEP_LIMIT, _COARSE = 0.1, 0.1
+# The same of discrete values' revivals that were not looked for.
+_UNSEEN_LIMIT, _LOUD = 0.2, 0.5
 # Terms are measured against their bounds; beyond the last node they are trusted to stay at this multiple of the
 # measured ratio, as far as theory.loss.engine.credit gives them credit.
 _SAFETY = 4.0
@@ -112,7 +114,7 @@ def integrate(
     w = window(rows, features, m, error, low, high, _STEP_SHARE * rtol * scale)
     work = Work.of(f, w, base, rtol, float((rtol * scale).min()))
     spread = np.sqrt(np.maximum(np.einsum("rj,rj->r", rows.G, m.cov_z), 0.0) + rows.noise)
-    bound, grid = tails(f, w.half, spread), _node_grid(max_nodes)
+    bound, grid = tails(f, w.half, spread, np.maximum(rtol * scale, rows.enough)), _node_grid(max_nodes)
     h = 2 * np.pi / w.half
     ratio, slope_ratio, truncation = np.ones(len(base)), np.ones(len(base)), np.full(len(base), np.inf)
     todo, coarse = np.arange(len(base)), np.zeros(len(base), dtype=bool)
@@ -145,6 +147,7 @@ def integrate(
         allowed = np.maximum(asked - others, work.rounding[todo])
         step_allowed = np.maximum(_STEP_LIMIT * asked, work.rounding[todo])
         coarse[todo] = (w.error[todo] > step_allowed) & (now < _COARSE * scale[todo])
+        coarse[todo] |= (bound.unseen[todo] > _UNSEEN_LIMIT * asked) & (now < _LOUD * scale[todo])
         again = (truncation[todo] > allowed) & (work.nodes[todo] < grid[-1]) & ~coarse[todo]
         todo, allowed = todo[again], allowed[again]
         enough = np.maximum(_enough(beyond[:, todo], allowed / ratio[todo]), target[todo] + 1)

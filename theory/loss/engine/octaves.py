@@ -135,7 +135,8 @@ def integrate_octaves(
     )  # half of it is (2/pi) Int dt / t^2 from there on
     low, left, slope_left = _low(panels, rtol * scale * _LEFT)
     edge = low_sums(f, m, start[:, None], np.zeros((count, 1)))
-    bound = tails(f, 2 * np.pi * FIRST_NODES / start, np.sqrt(np.maximum((rows.G * m.cov_z).sum(1), 0) + rows.noise))
+    spread = np.sqrt(np.maximum((rows.G * m.cov_z).sum(1), 0) + rows.noise)
+    bound = tails(f, 2 * np.pi * FIRST_NODES / start, spread, rtol * scale)
     now = value + base + low.value - edge.signed[:, 0]
     high, truncation, slope_ratio, reached = _high(panels, bound, now, rtol, max_nodes)
     reach = 1 + np.abs(rows.G).max(1)

@@ -43,12 +43,15 @@ class Tails:
         The part of ``value`` that E y|y| has, whose terms are those of Im psi / t^3.
     noise : ndarray, shape (rows, octaves)
         Bound for the derivative in the noise, the value's terms times t^2 / 2; 0 for rows without noise.
+    unseen : ndarray, shape (rows,)
+        What revivals of discrete values too far to be looked for may add.
     """
 
     value: Float[ndarray, "rows octaves"]
     gradient: Float[ndarray, "rows octaves"]
     curved: Float[ndarray, "rows octaves"]
     noise: Float[ndarray, "rows octaves"]
+    unseen: Float[ndarray, " rows"]
 
     def beyond(
         self, nodes: int | Int[ndarray, "*#shape"], kind: str = "value", which: Int[ndarray, " some"] | None = None
@@ -79,7 +82,9 @@ class Tails:
         return per_octave, sums
 
 
-def tails(f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows"]) -> Tails:
+def tails(
+    f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows"], allowed: Float[ndarray, " rows"]
+) -> Tails:
     """
     Bound the contributions of all nodes, octave by octave.
 
@@ -91,6 +96,8 @@ def tails(f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows
         Their windows; h = 2 pi / L.
     spread : ndarray, shape (rows,)
         Standard deviation of z.
+    allowed : ndarray, shape (rows,)
+        Error of the value that would be small enough.
 
     Returns
     -------
@@ -118,15 +125,15 @@ def tails(f: Frame, half: Float[ndarray, " rows"], spread: Float[ndarray, " rows
     curved[:, -1] *= 2
     noise = _in_noise(value, T, f.rows.noise)
     gradient[:, -1] *= 8
-    law = f.features.values
+    law, unseen = f.features.values, np.zeros(len(half))
     discrete = law.atoms and sum(q for _, q in law.atoms) > 1 - 1e-12
     if discrete and f.rows.G.shape[1] >= LEAST and not f.features.sets and not f.rows.noise.any():
-        sums = revivals(f, half, spread, FIRST_NODES * 2.0 ** np.arange(OCTAVES))
+        sums, unseen = revivals(f, half, spread, FIRST_NODES * 2.0 ** np.arange(OCTAVES), allowed)
         cumulative = np.cumsum(value[:, ::-1], axis=1)[:, ::-1]
         sums = np.minimum.accumulate(np.minimum(sums, cumulative), axis=1)
         # each sum from an octave on, as parts of octaves
         value = np.append(sums[:, :-1] - sums[:, 1:], sums[:, -1:], axis=1)
-    return Tails(value, gradient, curved, noise)
+    return Tails(value, gradient, curved, noise, unseen)
 
 
 def _in_noise(

@@ -72,8 +72,8 @@ def test_a_row_beside_others_is_what_it_is_alone() -> None:
 
 def test_bounds_beyond_many_numbers_are_those_beyond_each() -> None:
     rng = np.random.default_rng(0)
-    kinds = {part.name: rng.uniform(size=(4, OCTAVES)) for part in fields(Tails)}
-    bound = Tails(**kinds)
+    kinds = {part.name: rng.uniform(size=(4, OCTAVES)) for part in fields(Tails) if part.name != "unseen"}
+    bound = Tails(**kinds, unseen=np.zeros(4))
     left = {"value": 1 / 3, "curved": 1 / 3, "gradient": 1 - np.log2(1.5), "noise": 1.0}  # of an octave, halfway on
     for kind, bounds in kinds.items():
         starts = FIRST_NODES * 2 ** np.arange(OCTAVES)

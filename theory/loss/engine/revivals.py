@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.fft import rfft
 
@@ -21,9 +21,9 @@ __all__ = ["LEAST", "revivals"]
 
 # Fewer features than this are better enumerated.
 LEAST = 17
-# Bins of the histogram and frequencies of its transform that are used: as few as see so far that one revival beyond
-# adds no more than this part of what is allowed, and as much again is stated for all that recur. Phases at the upper
-# half of the frequencies are rough.
+# Bins of the histogram and frequencies of its transform that are used: as few as see so far that neither one revival
+# beyond, nor as many as there were in the upper half, add more than this part of what is allowed; as much is stated.
+# Phases at the upper half of the last are rough.
 _BINS, _USED = np.array([1024, 2048, 4096, 8192, 8192]), np.array([256, 512, 1024, 2048, 4096])
 _UNSEEN = 0.04
 # Sums over frequencies start at the low ones, and at every so many higher ones.
@@ -93,22 +93,31 @@ def revivals(
         The part of it that is due to frequencies that were not looked at.
     """
     reach = np.abs(f.rows.G).max(1) * max(abs(v) for v, _ in f.features.values.atoms) * (1 + 1e-9)
-    some = np.arange(len(half))
+    every = np.arange(len(half))
     ends = np.pi / np.maximum(reach, 1e-300) * (_USED[:, None] - 1) * (1 - 4 / _BINS[:, None])
-    unseen = _unseen(f, some, spread, ends)
+    unseen, most = _unseen(f, every, spread, ends), len(_BINS) - 1
     enough = unseen <= _UNSEEN * allowed
-    enough[-1] = True
+    enough[most] = True
     place = enough.argmax(0)
-    out = np.empty((len(half), len(octaves)))
-    for kind in np.unique(place):
-        group = np.flatnonzero(place == kind)
-        transform = _Transform.of(int(_BINS[kind]), int(_USED[kind]))
-        step = _AT_ONCE // transform.bins
-        for start in range(0, len(group), step):
-            which = group[start : start + step]
-            out[which] = _some(f, transform, which, half[which], spread[which], reach[which], octaves)
-    more = np.where(place < len(_BINS) - 1, _UNSEEN * allowed, 0.0)
-    return out + more[:, None], unseen[place, some] + more
+    out, again = np.empty((len(half), len(octaves))), np.empty(len(half))
+
+    def look(rows: Int[ndarray, " some"]) -> None:
+        for kind in np.unique(place[rows]):
+            group = rows[place[rows] == kind]
+            transform = _Transform.of(int(_BINS[kind]), int(_USED[kind]))
+            step = _AT_ONCE // transform.bins
+            for start in range(0, len(group), step):
+                which = group[start : start + step]
+                some = half[which], spread[which], reach[which]
+                out[which], again[which] = _some(f, transform, which, *some, octaves)
+
+    look(every)
+    # what revives again and again does so beyond the end, as much as from half of it on
+    often = np.flatnonzero((place < most) & (again > _UNSEEN * allowed))
+    place[often] = most
+    look(often)
+    more = np.where(place < most, _UNSEEN * allowed, 0.0)
+    return out + more[:, None], unseen[place, every] + more
 
 
 def _unseen(f: Frame, which: ndarray, spread: ndarray, last: Float[ndarray, "#places rows"]) -> ndarray:
@@ -126,8 +135,8 @@ def _some(
     spread: ndarray,
     reach: ndarray,
     octaves: ndarray,
-) -> ndarray:
-    """Bound the terms of some rows, at the frequencies of one transform and beyond."""
+) -> tuple[ndarray, ndarray]:
+    """Bound the terms of some rows, at the frequencies of one transform and beyond; and those in its upper half."""
     bins = transform.bins
     G, p = f.rows.G[which], f.p[which]
     atoms = f.features.values.atoms
@@ -169,10 +178,9 @@ def _some(
     place = np.searchsorted(transform.edges, T / step, side="right") - 1
     end = step * (transform.used - 1)
     last = np.maximum(T, end)
-    # what revives again and again does so beyond, too: from half the end on as much as from the end on
-    again = beyond[:, np.searchsorted(transform.edges, transform.used // 2), None] * end / last
-    unseen = again + _unseen(f, which, spread, last.T).T
-    return np.where(end > T, np.take_along_axis(beyond, place, axis=1), 0.0) + unseen
+    unseen = _unseen(f, which, spread, last.T).T
+    again = beyond[:, np.searchsorted(transform.edges, transform.used // 2)]
+    return np.where(end > T, np.take_along_axis(beyond, place, axis=1), 0.0) + unseen, again
 
 
 def _summed(place: ndarray, weight: ndarray, rows: int, bins: int) -> Float[ndarray, "rows bins"]:

@@ -58,15 +58,18 @@ def test_revivals_are_bounded_by_sums_over_all_frequencies() -> None:
             assert bound <= 1.02 * expected + 1e-9 or first >= 64  # sums of higher ones start at every sixteenth
 
 
-def test_revivals_too_far_to_matter_are_allowed_for() -> None:
-    """Couplings that are multiples of 0.1 revive at every 2 pi / 0.1; a rough accuracy needs the first of them only."""
+@pytest.mark.parametrize(("lattice", "allowed", "same"), [(0.0, 1e-5, False), (0.1, 1e-5, True), (0.1, 3e-3, False)])
+def test_revivals_too_far_to_matter_are_allowed_for(lattice: float, allowed: float, same: bool) -> None:
+    """Couplings that are multiples of 0.1 revive at every 2 pi / 0.1: unless accuracy is rough, all are looked for."""
     rng = np.random.default_rng(2)
-    rows = Rows(0.1 * rng.integers(-9, 10, size=(3, 40)), np.full(3, -0.2), np.arange(3), np.full(3, 1e-12))
-    features, error = Features(BINARY, np.full(40, 0.2)), leaky_relu()
+    G = rng.uniform(-0.9, 0.9, size=(3, 100))
+    G = lattice * np.round(G / lattice) if lattice else G
+    rows = Rows(G, np.full(3, -0.2), np.arange(3), np.full(3, 1e-12))
+    features, error = Features(BINARY, np.full(100, 0.3)), leaky_relu()
     f = frame(rows, features, moments(rows, features), error, np.zeros((3, 1)))
     arguments = f, np.full(3, 3.0), np.full(3, 1.4), 16 * 2.0 ** np.arange(5)
-    (all_seen, least), (rough, unseen) = (revivals(*arguments, np.full(3, allowed)) for allowed in (0.0, 1e-3))
-    assert (10 * least < unseen).all()
-    assert (unseen <= 0.08 * 1e-3).all()
-    assert (rough >= all_seen).all()
+    (all_seen, least), (rough, unseen) = (revivals(*arguments, np.full(3, part)) for part in (0.0, allowed))
+    assert ((rough == all_seen).all(), (unseen == least).all()) == (same, same)
+    assert (unseen <= 0.08 * allowed).all()
+    assert (all_seen <= rough).all()
     assert (rough <= all_seen + unseen[:, None]).all()

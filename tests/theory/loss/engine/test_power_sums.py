@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from theory.loss.engine import bulk, power_sums
-from theory.loss.engine.densities import density_basis
+from theory.loss.engine.densities import DensityBasis, density_basis, log_factor
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
 from theory.loss.engine.laws import SetLaw
@@ -183,3 +183,50 @@ def test_few_steep_densities_are_left_to_themselves() -> None:
     expected = np.log(1 + p[part, None] * (e - 1))
     miss = np.abs(weights[part] @ np.array(basis.to_series) @ sampled - expected).max(1)
     assert (miss <= basis.miss * p[part] + 4e-16).all()  # rare features are as accurate relative to their density
+
+
+@pytest.mark.parametrize("allowed", [0.0, 1e-9, 1e-4])
+@pytest.mark.parametrize("p", [(0.01,), (0.02, 0.3)])
+def test_terms_that_are_left_out_cost_what_is_stated(p: tuple[float, ...], allowed: float) -> None:
+    """Sums at 128 nodes against the functions themselves, with fewer terms where later nodes weigh less."""
+    samples = tuple(map(tuple, np.eye(len(p)).tolist()))
+    basis = DensityBasis(p, samples, 0.0)
+    s = power_sums.series(UNIFORM, basis, 0.7, 0, 128, 2.0, allowed, (4.0, 0.1))
+    exact = power_sums.series(UNIFORM, basis, 0.7, 0, 128, 2.0)
+    assert s.numbers <= exact.numbers
+    assert (s.numbers < 0.8 * exact.numbers) == (allowed > 0)
+    rng = np.random.default_rng(4)
+    x, weights = rng.uniform(-1, 1, size=(3, 30)), rng.uniform(size=(30, len(p)))
+    mix = np.arange(1.0, len(p) + 1)
+    found = power_sums.evaluate(s, power_sums.moments_of(x, weights, s.terms), mix)
+    e = UNIFORM.transform(0.7 * x[:, :, None] * (np.arange(128) + 0.5))
+    logs = np.stack([log_factor(e, q) for q in p])
+    miss = np.abs(found[0] - np.einsum("jl,lrjk->rk", weights, logs))
+    assert (miss <= weights.max(1).sum() * s.tail + 1e-12).all()
+    assert (
+        np.abs(found[1] - np.einsum("j,rjk->rk", weights @ mix, e)) <= (weights @ mix).sum() * s.tail_single + 1e-12
+    ).all()
+
+
+def test_series_in_use_are_kept_where_there_is_no_room_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three in turn, room for two: one is made every time, not all three; what is used no more makes room."""
+    made = []
+    basis = DensityBasis((0.1,), ((1.0,),), 0.0)
+
+    def make(*key: object) -> power_sums.Series:
+        made.append(key)
+        return original(*key)
+
+    original = power_sums._series
+    monkeypatch.setattr(power_sums, "_series", make)
+    arguments = [(UNIFORM, basis, Y, 0, 16, 1.0, 0.0, (0.0, 1.0)) for Y in (0.5, 0.51, 0.52, 0.53)]
+    kept = power_sums._Kept(int(2.5 * original(*arguments[0]).numbers))
+    for _ in range(3):
+        for some in arguments[:3]:
+            kept(*some)
+    assert len(made) == 3 + 2
+    for _ in range(power_sums._LONG_AGO + 2):
+        kept(*arguments[3])
+    made.clear()
+    kept(*arguments[3])
+    assert not made

@@ -30,11 +30,11 @@ _BLOCK = 512
 _MOST = 1_000_000, 12_000_000
 # What may be left out to reach an accuracy, and how much more is where characteristic functions do not reach it: up to
 # so many features, several values each.
-_SHARE, _MORE, _FEW = 1 / 16, (10.0, 100.0), 16
+_SHARE, _MORE, _FEW = 1 / 64, (10.0, 100.0, 500.0), 16
 # Seconds of a row: at all, per state of the first half, and of the second; per feature, value and node of the engine,
 # which has so many nodes for an accuracy of 1e-7, unless samples are seldom alike.
 _ROW, _SEARCHED, _SORTED = 1.3e-4, 1.1e-7, 1.5e-7
-_NODE, _NODES, _USUAL, _ALIKE = 4e-8, 16384, 1e-7, 1e-8
+_NODE, _NODES, _USUAL, _ALIKE = 5.5e-8, 16384, 1e-7, 1e-8
 # A loss is known to this part of the zero model's at best.
 _FLOOR = 1e-12
 

@@ -32,8 +32,8 @@ _MOST_LOCAL, _MOST_LISTED = 4096, 12
 # Chernoff's s.
 _POWERS = np.linspace(0.05, 0.95, 19)
 # The bound on what is left out is loose: lists begin at a threshold so many times as high, and go down in such steps;
-# that on the number of states is so many times too large.
-_FIRST, _STEP, _LOOSE = 30.0, 3.0, 20.0
+# that on the number of states is up to so many times too large.
+_FIRST, _STEP, _LOOSE = 30.0, 3.0, 10.0
 # From so many states on a list is not made, but joined from two.
 _LONG = 300_000
 _EPS = float(np.finfo(float).eps)

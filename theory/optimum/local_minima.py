@@ -28,6 +28,9 @@ _SEARCH_RTOL = 1e-8
 # but for few features whose values have a density. There the last digits of outputs with small couplings would take ten
 # times as long, and what is cut off changes smoothly from point to point: these nodes lead to the same minima.
 MOST_NODES, NODES_RTOL, _FEW = 512, 1e-10, 12
+# Several discrete values are listed half by half. Descents take lists that are as accurate as this, in units of the
+# zero model's loss: they leave out the same states at all points, so that what remains is as smooth as the loss.
+_LISTED = 1e-6
 # What rounding does to a loss from fixed nodes, as part of it: 1e-15 to 1e-13, most where features are sparse. Losses
 # that are enumerated are known to the last digits.
 _NOISE = 3e-14
@@ -175,7 +178,7 @@ def refine(
     found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), tolerance, iterations, inverse, noise)
     V, c = found.x[:, : m * n].reshape(k, m, n), found.x[:, m * n :]
     loss = found.value * scale
-    if few_nodes(problem):
+    if few_nodes(problem) or _few_states(problem):
         loss = (importance * searching_errors(V.swapaxes(-1, -2) @ V, c, problem).value).sum(-1)
     return LocalMinima(
         W=V,
@@ -212,6 +215,9 @@ def row_errors(problem: Problem, nodes: int | None = None) -> Callable[[ndarray,
         return lambda G, b, which: enumerated_errors(G, b, probability[which], values, problem.activation)
     if few_nodes(problem):
         return lambda G, b, which: output_errors(G, b, problem.take(which), rtol=NODES_RTOL, most_nodes=MOST_NODES)
+    if _few_states(problem):
+        enough = _LISTED * float(np.min(problem.zero_loss))
+        return lambda G, b, which: searching_errors(G, b, problem.take(which), _LISTED, enough)
     count = nodes or search_nodes(problem)
     if count is None:
         return lambda G, b, which: searching_errors(G, b, problem.take(which))
@@ -257,8 +263,18 @@ def few_nodes(problem: Problem) -> bool:
     return bool(terms.noise or terms.l1) or (n > max_features(values) and values != UNIFORM)
 
 
+def _few_states(problem: Problem) -> bool:
+    """Whether a search lists states half by half, its losses being computed anew at the end."""
+    n, values = problem.n, problem.features.values
+    return problem.terms.plain and len(values.atoms) > 1 and max_features(values) < n <= _FEW
+
+
 def searching_errors(
-    G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"], problem: Problem, rtol: float = _SEARCH_RTOL
+    G: Float[ndarray, "k n n"],
+    b: Float[ndarray, "k n"],
+    problem: Problem,
+    rtol: float = _SEARCH_RTOL,
+    enough: float = 0.0,
 ) -> OutputErrors:
     """
     Compute output errors for a search: a loss known to fewer digits still leads downhill, without a warning.
@@ -273,6 +289,8 @@ def searching_errors(
         A batch of k problems.
     rtol : float
         Relative accuracy to reach.
+    enough : float
+        Accuracy of the loss that is enough.
 
     Returns
     -------
@@ -281,7 +299,7 @@ def searching_errors(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)
-        return output_errors(G, b, problem, rtol=rtol)
+        return output_errors(G, b, problem, rtol=rtol, enough=enough)
 
 
 def revive(

@@ -65,7 +65,7 @@ def exact(c: ndarray, b: float, own: int, features: FeatureDistribution, f: Acti
 @pytest.mark.parametrize("activation", [RELU, LeakyReLU(0.25)])
 def test_stated_errors_hold_against_rational_numbers(kind: str, values: str, activation: Activation) -> None:
     rng = np.random.default_rng([len(kind), len(values)])
-    for case in range(6):
+    for case in range(4):
         features = distribution(kind, values, rng)
         whole = case % 2 == 0  # couplings that cancel exactly
         G = rng.integers(-2, 3, (4, 4)).astype(float) if whole else rng.normal(size=(4, 4))
@@ -89,10 +89,10 @@ def test_stated_errors_hold_against_rational_numbers(kind: str, values: str, act
 
 def test_less_left_out_is_nearer() -> None:
     """What is left out is what was asked for, and the error follows."""
-    features = Independent(np.full(5, 0.2), "scipy:geom,0.6")
+    features = Independent(np.full(5, 0.2), "scipy:geom,0.8")
     rng = np.random.default_rng(0)
     G, b = rng.normal(size=(5, 5)), rng.normal(size=5) / 5
-    fine = errors_by_halves(G, b, np.arange(5), halves_of(features, 1e-11, MOST), RELU)
+    fine = errors_by_halves(G, b, np.arange(5), halves_of(features, 1e-10, MOST), RELU)
     sizes = []
     for left_out in (1e-2, 1e-4, 1e-6):
         halves = halves_of(features, left_out, MOST)
@@ -169,8 +169,10 @@ def test_losses_agree_with_sampling(values: str, n: int) -> None:
     problem = Problem(n=n, m=4, density=0.1, values=values)
     estimate, error = stratified_loss(W, b, problem, samples=400_000, seed=1)
     found = loss_estimate(W, b, problem)
-    assert found.paths == {"halves": n} and found.error <= 1e-7 * found.value
-    assert error < 0.01 * estimate and abs(1.1 * found.value - estimate) > 4 * error
+    assert found.paths == {"halves": n}
+    assert found.error <= 1e-7 * found.value
+    assert error < 0.01 * estimate
+    assert abs(1.1 * found.value - estimate) > 4 * error
     assert abs(found.value - estimate) < 4 * error
 
 

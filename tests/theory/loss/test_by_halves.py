@@ -65,7 +65,7 @@ def exact(c: ndarray, b: float, own: int, features: FeatureDistribution, f: Acti
 @pytest.mark.parametrize("activation", [RELU, LeakyReLU(0.25)])
 def test_stated_errors_hold_against_rational_numbers(kind: str, values: str, activation: Activation) -> None:
     rng = np.random.default_rng([len(kind), len(values)])
-    for case in range(4):
+    for case in range(2):
         features = distribution(kind, values, rng)
         whole = case % 2 == 0  # couplings that cancel exactly
         G = rng.integers(-2, 3, (4, 4)).astype(float) if whole else rng.normal(size=(4, 4))

@@ -1,12 +1,17 @@
 """Agreement in words: the tables that the command prints."""
 
+from textwrap import shorten
+
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
+from numpy import ndarray
 
 from numerics.agreement.basins import basin_statistics
 from numerics.agreement.phases import CAUSES, NEAR, agreement_shares
 from numerics.agreement.verdicts import CONVERGED, EQUAL, VERDICTS
 from theory.geometry.phases import PHASES
+from theory.model.terms import PLAIN
 
 __all__ = ["describe_comparison", "describe_grid", "describe_runs"]
 
@@ -31,6 +36,7 @@ def describe_runs(data: xr.Dataset) -> str:
     runs = data.sizes["instance"]
     lines = [
         f"n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions, {runs} models",
+        _task(data),
         f"{data.attrs['optimum_kind']}: {data.attrs['optimum_geometry']}, loss {data.attrs['optimum_loss']:.8g} "
         "(summed over features)",
         "",
@@ -56,6 +62,19 @@ def describe_runs(data: xr.Dataset) -> str:
     if runs <= _MOST_ROWS:
         lines += ["", *_single_models(data)]
     return "\n".join(lines)
+
+
+def _task(data: xr.Dataset) -> str:
+    """The problem in a line: densities, importances, and what is not usual."""
+    attrs, usual = data.attrs, {"values": "uniform", "sets": "", "terms": repr(PLAIN)}
+    parts = [f"{name} {_range(np.atleast_1d(attrs[name]))}" for name in ("density", "importance")]
+    parts += [f"{name} {shorten(str(attrs[name]), 60)}" for name in usual if attrs[name] != usual[name]]
+    return ", ".join(parts)
+
+
+def _range(numbers: Float[ndarray, " n"]) -> str:
+    low, high = numbers.min(), numbers.max()
+    return f"{low:g}" if low == high else f"{numbers[0]:g} … {numbers[-1]:g}"
 
 
 def _geometry_table(data: xr.Dataset) -> list[str]:

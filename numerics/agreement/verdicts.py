@@ -15,6 +15,7 @@ from theory.geometry.recognition import recognise_many
 from theory.loss.terms import checked_parameters
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
+from theory.model.set_names import law_name
 from theory.optimum.with_terms import balanced
 from theory.tools.seeds import Seed, seed_number
 
@@ -137,11 +138,24 @@ def judge(
             "optimum_loss": float(known.loss[0]),
             "optimum_geometry": str(names[0]),
             "optimum_kind": known.kind,
-            "terms": repr(problem.terms),
+            **_task(problem),
             "seed": number,
             "verdicts": "; ".join(VERDICTS),
         },
     )
+
+
+def _task(problem: Problem) -> dict[str, object]:
+    """What results are saved with, besides sizes: which problem they belong to."""
+    features = problem.features
+    sets = [f"{list(members)} {law_name(law)}" for members, law in features.groups if len(members) > 1]
+    return {
+        "density": problem.density.tolist(),
+        "importance": problem.importance.tolist(),
+        "values": features.values.name,
+        "sets": "; ".join(sets),
+        "terms": repr(problem.terms),
+    }
 
 
 def _batch(

@@ -7,10 +7,11 @@ the chain rule, which is exact:
     d^2 L [V, c] = sum_i I_i f_i'' [(dg_i, c_i)]^2 + 2 sum_ij I_i (df_i / dg_ij) V_i . V_j ,   dG = V^T W + W^T V .
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from theory.loss.decoupled import decoupled_errors
@@ -18,17 +19,18 @@ from theory.loss.enumeration import max_features
 from theory.loss.outputs import OutputErrors, output_errors
 from theory.model.problem import Problem
 
-__all__ = ["KINK", "Expansion", "chain", "clear_step", "expand", "gradients"]
+__all__ = ["KINK", "Expansion", "at_kink", "chain", "clear_step", "difference", "expand", "gradients"]
 
 # Central differences of a gradient known to 1e-16 in smooth stretches longer than this: Hessians to about 1e-9 of
 # their largest entry, less where a third derivative is large (a digon's at low density, some 1e3: 1e-7).
 _STEP = 3e-6
-# A bias closer to zero than _AT_KINK counts as there; others keep their distance, down to a step of _SHORTEST.
-_AT_KINK, _SHORTEST = 1e-11, 3e-9
+# A bias closer to zero than _AT_KINK counts as there; others keep their distance, down to a step of _SHORTEST. Beside
+# one that is there the loss varies over biases as small as couplings are (those above _NO_COUPLING): _WITHIN of them at most.
+_AT_KINK, _SHORTEST, _NO_COUPLING, _WITHIN = 1e-11, 3e-9, 1e-9, 1e-3
 # Fixed nodes, where the loss is not enumerated, keep its gradient smooth: differences see no change of their number.
 _NODES = 256
 # Other laws are integrated to this accuracy, and differences of a gradient that is known to that have this step.
-_INTEGRATED, _INTEGRATED_STEP, _MOST_NODES = 1e-9, 1e-3, 2**12
+_INTEGRATED, _INTEGRATED_STEP, _MOST_NODES = 1e-11, 3e-5, 2**12
 # Second differences of the gradient that exceed this part of the largest curvature show a kink.
 KINK = 1e-3
 
@@ -99,22 +101,73 @@ def _errors(G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"], problem: Probl
     return decoupled_errors(G, b, problem, _NODES)
 
 
-def clear_step(b: Float[ndarray, " n"]) -> float:
+def clear_step(G: Float[ndarray, "n n"], b: Float[ndarray, " n"], longest: float = _STEP) -> float:
     """
-    Give a step of differences within which no bias crosses zero, unless it is zero.
+    Give a step of differences within which no coupling and no bias crosses zero, unless it is zero.
 
     Parameters
     ----------
+    G : ndarray, shape (n, n)
+        Couplings: where biases are 0 the loss varies over as little as they are.
     b : ndarray, shape (n,)
         Biases; at low density a digon's are of the order p^2.
+    longest : float
+        Step where none is near.
 
     Returns
     -------
     float
-        The step, 3e-9 to 3e-6.
+        The step, at least 3e-9.
     """
-    off = np.abs(b[np.abs(b) > _AT_KINK])
-    return float(np.clip(off.min(initial=np.inf) / 3, _SHORTEST, _STEP))
+    off = np.abs(b[np.abs(b) > _AT_KINK]).min(initial=np.inf) / 3
+    couplings = np.abs(G[at_kink(b)])
+    within = _WITHIN * couplings[couplings > _NO_COUPLING].min(initial=np.inf)
+    return float(np.clip(min(off, within), _SHORTEST, longest))
+
+
+def at_kink(b: Float[ndarray, " n"]) -> Bool[ndarray, " n"]:
+    """
+    Say which outputs are at the kink while no feature is active.
+
+    Parameters
+    ----------
+    b : ndarray, shape (n,)
+        Biases.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Where they are 0.
+    """
+    return np.asarray(np.abs(b) <= _AT_KINK)
+
+
+def difference(
+    slopes: Callable[[float], tuple[ndarray, ndarray]], step: float, kinked: bool
+) -> tuple[ndarray, ndarray, ndarray]:
+    """
+    Differentiate a gradient.
+
+    Parameters
+    ----------
+    slopes : callable
+        Gives it at points a step further, and a step back.
+    step : float
+        The step.
+    kinked : bool
+        Whether an output is at its kink: the error is then of first order in the step, and is extrapolated.
+
+    Returns
+    -------
+    derivative, up, down : ndarray
+        The derivative, and the gradients a step away.
+    """
+    up, down = slopes(step)
+    found = (up - down) / (2 * step)
+    if kinked:
+        above, below = slopes(2 * step)
+        found = 2 * found - (above - below) / (4 * step)
+    return found, up, down
 
 
 def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, step: float | None = None) -> Expansion:
@@ -130,8 +183,8 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
     problem : Problem
         A single problem.
     step : float, optional
-        Step of the central differences in couplings and biases; by default 3e-6, less where a bias is nearer to 0;
-        1e-3 where losses are integrated.
+        Step of the central differences in couplings and biases; by default 3e-6, 3e-5 where losses are integrated, less
+        where a coupling or a bias is nearer to 0.
 
     Returns
     -------
@@ -141,17 +194,24 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
     """
     n, k = problem.n, np.arange(problem.n)
     if step is None:
-        step = _INTEGRATED_STEP if _integrated(problem) else clear_step(b)
-    G = np.tile(W.T @ W, (2 * n + 3, 1, 1))
-    biases = np.tile(b, (2 * n + 3, 1))
-    for side, sign in ((1, 1.0), (n + 2, -1.0)):
-        G[side + k, :, k] += sign * step  # a column: one coupling of every output, since outputs do not mix
-        biases[side + n] += sign * step
-    errors = _errors(G, biases, problem)
-    weight = problem.importance
-    gradient = weight[:, None] * np.concatenate([errors.dG, errors.db[..., None]], -1)  # (batch, output, n + 1)
-    here, up, down = gradient[0], gradient[1 : n + 2], gradient[n + 2 :]
-    second = ((up - down) / (2 * step)).transpose(1, 2, 0)
+        step = clear_step(W.T @ W, b, _INTEGRATED_STEP if _integrated(problem) else _STEP)
+    G, weight = W.T @ W, problem.importance
+
+    def weighed(errors: OutputErrors) -> Float[ndarray, "k n v"]:
+        return weight[:, None] * np.concatenate([errors.dG, errors.db[..., None]], -1)
+
+    def slopes(step: float) -> tuple[ndarray, ndarray]:
+        couplings, biases = np.tile(G, (2 * n + 2, 1, 1)), np.tile(b, (2 * n + 2, 1))
+        for side, sign in ((0, 1.0), (n + 1, -1.0)):
+            couplings[side + k, :, k] += sign * step  # a column: one coupling of every output, since they do not mix
+            biases[side + n] += sign * step
+        gradient = weighed(_errors(couplings, biases, problem))
+        return gradient[: n + 1], gradient[n + 1 :]
+
+    errors = _errors(G[None], b[None], problem)
+    here = weighed(errors)[0]
+    second, up, down = difference(slopes, step, bool(at_kink(b).any()))
+    second = second.transpose(1, 2, 0)
     second = (second + second.swapaxes(1, 2)) / 2
     jump = np.abs(up + down - 2 * here).max() / step
     A = here[:, :n]

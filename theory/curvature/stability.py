@@ -240,14 +240,14 @@ def stability_of(
     def slopes(v: ndarray) -> ndarray:
         return gradients(W_ + v[:, : m * n].reshape(-1, m, n), b_ + v[:, m * n :], problem)[1]
 
-    return _judged(local, fixed, slopes, clear_step(b_), near)
+    return _judged(local, fixed, slopes, clear_step(W_.T @ W_, b_), near)
 
 
 def _with_terms(
     W: ArrayLike, b: ArrayLike, problem: Problem, W_out: ArrayLike | None, near: Float[ndarray, " d"] | None
 ) -> Stability:
     """The same in the free parameters of a problem with terms."""
-    from theory.curvature.with_terms import expand_with_terms, fixed_directions
+    from theory.curvature.with_terms import expand_with_terms, fixed_directions, step_within
     from theory.loss.objective import Objective
     from theory.loss.terms import checked_parameters
 
@@ -256,7 +256,7 @@ def _with_terms(
     objective = Objective(problem, exact=True)
     x = objective.join(*checked_parameters(problem, W, b, W_out))
     local, fixed = expand_with_terms(objective, x), fixed_directions(objective, x)
-    return _judged(local, fixed, lambda v: objective(x + v)[1], clear_step(x[-problem.n :]), near)
+    return _judged(local, fixed, lambda v: objective(x + v)[1], step_within(objective, x), near)
 
 
 def _judged(

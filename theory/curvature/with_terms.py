@@ -12,12 +12,15 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.curvature.expansion import KINK, Expansion, clear_step
+from theory.curvature.expansion import KINK, Expansion, at_kink, clear_step, difference
 from theory.loss.objective import Objective
 from theory.loss.terms import checked_parameters
 from theory.model.problem import Problem
 
-__all__ = ["Stationary", "expand_with_terms", "fixed_directions", "hessian_with_terms", "solve_with_terms"]
+__all__ = [
+    "Stationary", "expand_with_terms", "fixed_directions", "hessian_with_terms", "solve_with_terms",
+    "step_within",
+]  # fmt: skip
 
 # Newton steps: longest, shorter ones that are tried, and curvatures that count as none, in units of the zero model's.
 _LONGEST, _LENGTHS, _SINGULAR = 0.3, (1.0, 0.5, 0.25, 0.1), 1e-9
@@ -41,16 +44,40 @@ def expand_with_terms(objective: Objective, x: Float[ndarray, " d"]) -> Expansio
     Expansion
         In the entries of the point.
     """
-    d, step = objective.size, clear_step(x[-objective.n :])
-    moved = np.concatenate([x[None], x + step * np.eye(d), x - step * np.eye(d)])
-    loss, slopes = objective(moved)
-    here, up, down = slopes[0], slopes[1 : d + 1], slopes[d + 1 :]
-    H = (up - down) / (2 * step)
+    d, step = objective.size, step_within(objective, x)
+
+    def slopes(step: float) -> tuple[ndarray, ndarray]:
+        gradient = objective(np.concatenate([x + step * np.eye(d), x - step * np.eye(d)]))[1]
+        return gradient[:d], gradient[d:]
+
+    loss, here = (part[0] for part in objective(x[None]))
+    H, up, down = difference(slopes, step, bool(at_kink(x[-objective.n :]).any()))
     H = (H + H.T) / 2
     jump = np.abs(up + down - 2 * here).max() / step
     noisy = bool(objective.terms.noise) and not objective.terms.l1  # noise leaves no kink
     kinked = not noisy and bool(jump > KINK * np.abs(H).max())
-    return Expansion(float(loss[0]), here, H, kinked, float(objective.problem.zero_loss))
+    return Expansion(float(loss), here, H, kinked, float(objective.problem.zero_loss))
+
+
+def step_within(objective: Objective, x: Float[ndarray, " d"]) -> float:
+    """
+    Give a step of differences within which no coupling and no bias crosses zero, unless it is zero.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss.
+    x : ndarray, shape (d,)
+        A point.
+
+    Returns
+    -------
+    float
+        The step, in all its entries.
+    """
+    theta, m = x.reshape(objective.rows + 1, objective.n), objective.m
+    G = (theta[:m] if objective.terms.tied else theta[m:-1]).T @ theta[:m]
+    return clear_step(G / max(1.0, float(np.abs(theta[:-1]).max())), theta[-1])
 
 
 def hessian_with_terms(W: ArrayLike, b: ArrayLike, problem: Problem, W_out: ArrayLike | None) -> Float[ndarray, "d d"]:

@@ -1,7 +1,8 @@
 """Discrete value laws: a constant, or a few values with probabilities."""
 
 import math
-from dataclasses import dataclass
+import reprlib
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class Discrete(ValueLaw):
         Different values, not all 0; kept in ascending order.
     probabilities : tuple of float
         One each, > 0, with the sum 1; equal ones if left out.
+    label : str
+        How commands call the law, if not by its values; records that differ in it alone are equal.
 
     Raises
     ------
@@ -46,17 +49,21 @@ class Discrete(ValueLaw):
 
     values: tuple[float, ...]
     probabilities: tuple[float, ...] = ()
+    label: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Sort, and refuse what is no law."""
         values = tuple(float(v) for v in self.values)
         shares = tuple(float(q) for q in self.probabilities) or (1 / max(len(values), 1),) * len(values)
         if not values or not all(math.isfinite(v) for v in values) or len(set(values)) < len(values):
-            raise ValueError(f"the values of a discrete law must be different finite numbers, got {self.values}")
+            raise ValueError(
+                "the values of a discrete law must be different finite numbers (of equal ones add up the "
+                f"probabilities), got {reprlib.repr(self.values)}"
+            )
         if len(shares) != len(values) or not all(q > 0 for q in shares) or abs(sum(shares) - 1) > _SUM:
             raise ValueError(
                 f"a discrete law of {len(values)} values needs as many probabilities > 0 that sum to 1, got "
-                f"{self.probabilities} with the sum {sum(shares):g}"
+                f"{reprlib.repr(self.probabilities)} with the sum {sum(shares):g}"
             )
         if not any(values):
             raise ValueError("the only value of a discrete law must not be 0: the features would never show")
@@ -67,6 +74,8 @@ class Discrete(ValueLaw):
     @property
     def name(self) -> str:
         """As commands take it."""
+        if self.label:
+            return self.label
         if len(self.values) == 1:
             return f"constant:{self.values[0]:g}"
         return "discrete:" + ",".join(f"{v:g}@{q:g}" for v, q in self.atoms)
@@ -144,7 +153,10 @@ def discrete_from(frozen: Any) -> Discrete:
         )
     if abs(share[kept].sum() - 1) > _SUM:
         raise ValueError(f"the values of scipy.stats.{frozen.dist.name} do not lie one apart")
-    return Discrete(tuple(values[kept].tolist()), tuple((share[kept] / share[kept].sum()).tolist()))
+    shapes, location, _ = frozen.dist._parse_args(*frozen.args, **frozen.kwds)
+    parameters = (*shapes, location) if location else shapes
+    label = "scipy:" + ",".join([frozen.dist.name, *(f"{float(x):g}" for x in parameters)])
+    return Discrete(tuple(values[kept].tolist()), tuple((share[kept] / share[kept].sum()).tolist()), label)
 
 
 def table_from(frozen: Any) -> Discrete:

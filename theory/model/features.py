@@ -81,6 +81,22 @@ def one_density(density: ArrayLike) -> float:
     return float(p)
 
 
+def _laws_of(law: SetLaw | str | Sequence[SetLaw | str], members: tuple[tuple[int, ...], ...]) -> tuple[SetLaw, ...]:
+    """One law for each set."""
+    from theory.model.set_names import set_law_of_name
+
+    one_for_all = isinstance(law, (SetLaw, str)) or not isinstance(law, Sequence)
+    given: tuple[Any, ...] = (law,) * len(members) if one_for_all else tuple(law)  # type: ignore[arg-type]
+    if len(given) != len(members) or not all(isinstance(one, (SetLaw, str)) for one in given):
+        raise TypeError(
+            "law must be a record such as those of theory.model.set_families, a name such as 'partial:0.7', or one for "
+            f"each of the {len(members)} sets, got {law!r}"
+        )
+    return tuple(
+        set_law_of_name(one, len(own)) if isinstance(one, str) else one for one, own in zip(given, members, strict=True)
+    )
+
+
 def _validate_sets(sets: tuple[tuple[int, ...], ...]) -> None:
     """Refuse sets that are empty, overlap, or leave a feature out."""
     if not sets or any(len(members) == 0 for members in sets):
@@ -105,8 +121,10 @@ class FeatureDistribution(Locked):
     density : array_like, shape (n_sets,) or (*batch, n_sets)
         Probability that a set is active, in (0, 1]; a scalar holds for every set. Leading axes are a batch of
         distributions over the same sets.
-    law : SetLaw or sequence of SetLaw
-        What an active set switches on: one law for all sets, or one for each.
+    law : SetLaw or str, or sequence of them
+        What an active set switches on: one law for all sets, or one for each; records are in
+        ``theory.model.set_families``, and "all-or-none", "exactly-one", "exactly:K", "partial:C", "correlated:RHO",
+        "hierarchy:C" and "table:PATTERN@PROBABILITY,..." name them.
     values : ValueLaw, str or frozen distribution of scipy.stats
         Law of an active feature's value: a record, a name such as "uniform" or "exponential:2", or a distribution.
 
@@ -133,7 +151,7 @@ class FeatureDistribution(Locked):
         self,
         sets: Sequence[Sequence[int]],
         density: ArrayLike,
-        law: SetLaw | Sequence[SetLaw] = ALL_OR_NONE,
+        law: SetLaw | str | Sequence[SetLaw | str] = ALL_OR_NONE,
         values: ValueLike = "uniform",
     ) -> None:
         try:
@@ -142,9 +160,7 @@ class FeatureDistribution(Locked):
             raise TypeError(f"sets must be a list of lists of feature numbers, got {sets!r}") from None
         p = density_array(density)
         _validate_sets(members)
-        laws = (law,) * len(members) if isinstance(law, SetLaw) else tuple(law)
-        if len(laws) != len(members) or not all(isinstance(one, SetLaw) for one in laws):
-            raise TypeError(f"law must be a SetLaw, or one for each of the {len(members)} sets, got {law!r}")
+        laws = _laws_of(law, members)
         for one, count in {(one, len(s)) for one, s in zip(laws, members, strict=True)}:
             one.validate(count)
         if p.ndim == 0:

@@ -10,6 +10,7 @@ exponentials) are heavy: no exponential moment exists, or none that helps, and t
 """
 
 import math
+import reprlib
 import warnings
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -118,8 +119,8 @@ class Numerical(ValueLaw):
         known = getattr(scipy.stats, str(getattr(dist, "name", None)), None)
         if known is None or dist is frozen or type(dist) is not type(known):
             raise TypeError(
-                f"values must be a ValueLaw, a name, or a frozen distribution of scipy.stats such as "
-                f"scipy.stats.gamma(2) or scipy.stats.rv_histogram(...)(), got {frozen!r}"
+                "values must be a ValueLaw, a name, or a frozen distribution of scipy.stats such as "
+                f"scipy.stats.gamma(2), got {reprlib.repr(frozen)}"
             )
         if isinstance(dist, scipy.stats.rv_discrete):
             return discrete_from(frozen)

@@ -50,7 +50,7 @@ class Problem(Locked):
     features : FeatureDistribution, optional
         Given instead of ``density``: correlated or anticorrelated sets, or independent features.
     values : ValueLaw, str or frozen distribution of scipy.stats
-        Law of an active feature's value when ``density`` is given.
+        Law of an active feature's value when ``density`` is given; U[0, 1] by default.
     activation : Activation or {"relu", "linear"}
         What the model does to W^T W x + b.
     terms : Terms
@@ -98,7 +98,7 @@ class Problem(Locked):
         density: ArrayLike | None = None,
         importance: ArrayLike = 1.0,
         features: FeatureDistribution | None = None,
-        values: ValueLike = "uniform",
+        values: ValueLike | None = None,
         activation: Activation | str = RELU,
         terms: Terms = PLAIN,
     ) -> None:
@@ -106,10 +106,14 @@ class Problem(Locked):
             raise TypeError("Problem needs m, the number of hidden dimensions")
         if (density is None) == (features is None):
             raise TypeError("give either density (independent features) or features, not both or neither")
+        if features is not None and values is not None:
+            raise TypeError(
+                "features have values of their own: give the law to them, such as Correlated(sets, p, values)"
+            )
         weight = _importance_array(importance)
         if features is None:
             assert density is not None
-            features = Independent(_per_feature(density, n, weight), values=values)
+            features = Independent(_per_feature(density, n, weight), values="uniform" if values is None else values)
         elif not isinstance(features, FeatureDistribution):
             raise TypeError(f"features must be a feature distribution such as Correlated(...), got {features!r}")
         if n is not None and _count("n", n) != features.n:

@@ -5,11 +5,14 @@ A set is its size, a colon and its law, such as ``2:all-or-none``, ``3:exactly-o
 number before it, ``3x2:exactly-one``. Sets take the features in order, and features that are left over are independent.
 """
 
+from collections.abc import Iterable
+from itertools import groupby
+
 from theory.model.set_families import Equicorrelated, ExactlyK, Hierarchy, PartialCorrelation, PatternTable
 from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
 from theory.tools.command import MOST_FEATURES
 
-__all__ = ["SET_GRAMMAR", "sets_of_names"]
+__all__ = ["SET_GRAMMAR", "law_name", "name_of_sets", "set_law_of_name", "sets_of_names"]
 
 SET_GRAMMAR = (
     "[COUNTx]SIZE[:LAW], LAW being all-or-none, exactly-one, exactly:K, partial:C (each member with C), "
@@ -50,29 +53,100 @@ def sets_of_names(texts: list[str], usual: SetLaw = ALL_OR_NONE) -> tuple[tuple[
         if total > MOST_FEATURES:
             raise ValueError(f"sets are of at most {MOST_FEATURES:,} features in all, got {total:,}")
         members = int(size)
-        one = _law(law, members, text) if law else usual
+        one = set_law_of_name(law, members) if law else usual
         one.validate(members)
         found += [(members, one)] * int(number[0])
     return tuple(found)
 
 
-def _law(text: str, members: int, whole: str) -> SetLaw:
-    name, _, rest = text.partition(":")
+def name_of_sets(sets: Iterable[tuple[int, SetLaw]]) -> str:
+    """
+    Write sets as ``sets_of_names`` reads them, equal neighbours together.
+
+    Parameters
+    ----------
+    sets : iterable of (int, SetLaw)
+        Size and law of every set.
+
+    Returns
+    -------
+    str
+        Such as "2x2:partial:0.7 3:exactly-one"; a law that has no name is its record.
+    """
+    written = []
+    for (members, law), alike in groupby(sets):
+        count = len(list(alike))
+        written.append(f"{count}x" * (count > 1) + f"{members}:{law_name(law)}")
+    return " ".join(written)
+
+
+def law_name(law: SetLaw) -> str:
+    """
+    Write the law of a set as ``set_law_of_name`` reads it.
+
+    Parameters
+    ----------
+    law : SetLaw
+        The law.
+
+    Returns
+    -------
+    str
+        Such as "partial:0.7"; the record's text where it has no name.
+    """
+    if law in (ALL_OR_NONE, EXACTLY_ONE):
+        return "all-or-none" if law == ALL_OR_NONE else "exactly-one"
+    if isinstance(law, ExactlyK):
+        return f"exactly:{law.k}"
+    if isinstance(law, PartialCorrelation):
+        return f"partial:{law.c:g}"
+    if isinstance(law, Equicorrelated):
+        return f"correlated:{law.correlation:g}"
+    if isinstance(law, PatternTable):
+        pairs = zip(law.patterns_listed, law.probabilities, strict=True)
+        return "table:" + ",".join(f"{pattern}@{share:g}" for pattern, share in pairs)
+    if isinstance(law, Hierarchy) and not any(law.parents[1:]) and law.c[0] == 1 and len(set(law.c[1:])) == 1:
+        return f"hierarchy:{law.c[1]:g}"
+    return repr(law)
+
+
+def set_law_of_name(text: str, members: int) -> SetLaw:
+    """
+    Read the law of a set.
+
+    Parameters
+    ----------
+    text : str
+        What ``SET_GRAMMAR`` calls LAW, such as "partial:0.7".
+    members : int
+        Size of the set.
+
+    Returns
+    -------
+    SetLaw
+        The law.
+
+    Raises
+    ------
+    ValueError
+        If there is no such law, or its parameters are out of range.
+    """
+    name, _, rest = text.strip().partition(":")
     if name in ("all-or-none", "exactly-one") and not rest:
         return ALL_OR_NONE if name == "all-or-none" else EXACTLY_ONE
     if name == "table" and rest:
         pairs = [entry.partition("@") for entry in rest.split(",")]
-        return PatternTable(tuple(p for p, _, _ in pairs), tuple(_number(q, whole) for _, _, q in pairs))
+        return PatternTable(tuple(p for p, _, _ in pairs), tuple(_number(q, text) for _, _, q in pairs))
     if name in ("exactly", "partial", "correlated", "hierarchy") and rest:
-        x = _number(rest, whole)
+        x = _number(rest, text)
         if name == "exactly":
             if not x.is_integer():
-                raise ValueError(f"the number of active members must be a whole number >= 1, got {rest!r} in {whole!r}")
+                raise ValueError(f"the number of active members must be a whole number >= 1, got {rest!r} in {text!r}")
             return ExactlyK(int(x))
         if name == "hierarchy":
             return Hierarchy((-1, *[0] * (members - 1)), (1.0, *[x] * (members - 1)))
         return PartialCorrelation(x) if name == "partial" else Equicorrelated(x)
-    raise ValueError(f"sets are written {SET_GRAMMAR}; got {whole!r}")
+    raise ValueError(f"the law of a set is written {SET_GRAMMAR.partition(', LAW being ')[2]}; got {text!r}")
 
 
 def _number(part: str, text: str) -> float:

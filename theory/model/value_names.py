@@ -4,6 +4,7 @@ A name, or a name, a colon and numbers with commas between them, such as ``expon
 ``discrete:1@0.25,3@0.75`` or ``scipy:weibull_min,1.5``. ``signed:`` before a law gives its values either sign.
 """
 
+import reprlib
 from collections.abc import Callable
 
 import numpy as np
@@ -152,13 +153,22 @@ def value_law_of_name(text: str) -> ValueLaw:
             raise ValueError(f"discrete values are written VALUE@PROBABILITY,..., got {text!r}")
         return Discrete(tuple(_number(v, text) for v, _, _ in atoms), tuple(_number(q, text) for _, _, q in atoms))
     if name not in _FAMILIES:
-        raise ValueError(f"values must be {VALUE_GRAMMAR}; got {text!r}")
+        raise ValueError(f"values must be {VALUE_GRAMMAR}; got {reprlib.repr(text)}{_in_scipy(name, rest)}")
     _, fewest, most, make = _FAMILIES[name]
     numbers = [_number(x, text) for x in rest.split(",")] if rest else []
     if not fewest <= len(numbers) <= most:
         wanted = str(fewest) if fewest == most else f"{fewest} to {most}"
         raise ValueError(f"{name} values take {wanted} parameters, got {text!r}")
     return make(*numbers)
+
+
+def _in_scipy(name: str, rest: str) -> str:
+    """Say how a distribution of scipy.stats is written, if that is what was meant."""
+    import scipy.stats
+
+    if not isinstance(getattr(scipy.stats, name, None), (scipy.stats.rv_continuous, scipy.stats.rv_discrete)):
+        return ""
+    return f"; did you mean 'scipy:{name}{',' if rest else ''}{rest}'?"
 
 
 def _number(part: str, text: str) -> float:

@@ -6,6 +6,7 @@ Here are U[0, 1], the constant 1, and any law with a random sign; others are fam
 """
 
 import math
+import reprlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -377,13 +378,16 @@ def value_law(values: object) -> ValueLaw:
         from theory.model.value_names import value_law_of_name
 
         return _checked(value_law_of_name(values))
+    if hasattr(values, "_histogram") or hasattr(values, "xk"):  # a law without parameters, which SciPy would freeze
+        values = values()  # type: ignore[operator]
     if hasattr(values, "dist"):
         from theory.model.numerical_values import Numerical
 
         return _checked(Numerical.of(values))
     raise TypeError(
         "values must be the name of a law, a ValueLaw or a frozen distribution of scipy.stats, made by a call such as "
-        f"scipy.stats.gamma(2) or scipy.stats.rv_histogram(...)(), got {values!r}"
+        "scipy.stats.gamma(2), or for a sample scipy.stats.rv_histogram(numpy.histogram(sample)) or "
+        f"scipy.stats.rv_discrete(values=(places, probabilities)), got {reprlib.repr(values)}"
     )
 
 

@@ -17,12 +17,15 @@ from theory.model.features import FeatureDistribution, Independent
 from theory.model.problem import Problem
 from theory.model.set_families import Equicorrelated
 from theory.model.set_laws import ALL_OR_NONE, SetLaw
-from theory.model.set_names import SET_GRAMMAR, sets_of_names
+from theory.model.set_names import SET_GRAMMAR, name_of_sets, sets_of_names
 from theory.model.terms import DECODERS, PLAIN, Terms
 from theory.model.value_names import VALUE_GRAMMAR
 from theory.model.values import UNIFORM, ValueLaw, value_law
 
 __all__ = ["STANDARD", "Variant", "add_variant", "variant_of"]
+
+# Characters of a law in a title.
+_LONGEST = 44
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ class Variant:
 
     def told(self) -> dict[str, str]:
         """Give what results are saved with: one text per option that is not the usual one."""
-        return {name: repr(value) for name, value in vars(self).items() if value != getattr(STANDARD, name)}
+        texts = {"values": self.values.name, "sets": name_of_sets(self.sets), "terms": repr(self.terms)}
+        return {name: text for name, text in texts.items() if getattr(self, name) != getattr(STANDARD, name)}
 
     @classmethod
     def read(cls, attrs: Mapping[Any, Any]) -> str:
@@ -145,9 +149,12 @@ class Variant:
         Returns
         -------
         str
-            Such as "values Exponential(scale=1.0)", separated by commas; empty for the usual one.
+            Such as "values exponential, sets 2:exactly-one", long ones cut short; empty for the usual one.
         """
-        return ", ".join(f"{f.name} {attrs[f.name]}" for f in fields(cls) if f.name in attrs)
+        texts = {f.name: str(attrs[f.name]) for f in fields(cls) if f.name in attrs}
+        return ", ".join(
+            f"{name} {text if len(text) <= _LONGEST else text[: _LONGEST - 2] + ' …'}" for name, text in texts.items()
+        )
 
 
 STANDARD = Variant()

@@ -23,7 +23,7 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from scipy.fft import dct, next_fast_len
 
-from theory.loss.engine.densities import DensityBasis, log_factor
+from theory.loss.engine.densities import POWERS, DensityBasis, log_factor
 from theory.loss.engine.laws import ValueLaw
 
 __all__ = ["Series", "evaluate", "moments_of", "pull_back", "series", "terms_for"]
@@ -80,9 +80,9 @@ class Series:
     columns : int
         Terms of the series in p.
     tail, tail_single : ndarray, shape (nodes,)
-        What the series miss of log(1 - p + p e), of a feature whose weights are at most 1, and of e.
+        What the series in y miss of log(1 - p + p e), of a feature whose weights are at most 1, and of e.
     tail_slope : ndarray, shape (nodes,)
-        The same for the derivatives of both in y / Y, the larger of them.
+        The same for the derivatives of both in y / Y, the larger of them, with what the series in p misses.
     """
 
     parts: tuple[Part, ...]
@@ -182,8 +182,9 @@ def _series(
     tail, tail_single, slope, slope_single = np.concatenate(missed, axis=1)
     columns = len(basis.to_series)
     longest = max(2 * max(len(part.log_even) // columns, len(part.even)) for part in parts)
-    slope = np.maximum(slope + basis.miss * longest, slope_single)
-    return Series(tuple(parts), longest, columns, tail + basis.miss, tail_single, slope)
+    a = Y * (np.arange(first, last) + 0.5)
+    in_p = np.min([m * a ** max(q - 1, 0) for m, q in zip(basis.slope_misses, POWERS, strict=True)], axis=0)
+    return Series(tuple(parts), longest, columns, tail, tail_single, np.maximum(slope + a * in_p, slope_single))
 
 
 def _strip(

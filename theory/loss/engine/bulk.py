@@ -106,7 +106,8 @@ def plan(f: Frame, h: Float[ndarray, " rows"], allowed: Float[ndarray, " rows"])
     powers, full, single = np.zeros((len(G), len(POWERS))), np.zeros((len(G), _NODES)), np.zeros(len(G))
     t = h[:, None] * (np.arange(_NODES) + 0.5)
     if pieces:
-        powers = np.stack([(G**q if q else np.ones_like(G)) @ np.where(part, p, 0.0) for q in POWERS], axis=1)
+        square = G * G  # its powers 0, 1 and 2 are quick
+        powers = np.stack([square ** (q // 2) @ np.where(part, p, 0.0) for q in POWERS], axis=1)
         full, single = _sizes(f, h, t)
 
     def enough(misses: tuple[float, ...]) -> bool:
@@ -149,10 +150,10 @@ def _in_p(
     misses: tuple[float, ...], powers: Float[ndarray, "rows powers"], t: Float[ndarray, "rows nodes"]
 ) -> Float[ndarray, "rows nodes"]:
     """What the series in p misses of the sum of log(1 - p + p e) at most."""
-    found = misses[0] * powers[:, :1] * np.ones_like(t)
+    found, square = misses[0] * powers[:, :1] * np.ones_like(t), t * t
     for miss, power, q in zip(misses[1:], powers.T[1:], POWERS[1:], strict=True):
         if np.isfinite(miss):
-            np.minimum(found, (miss * power)[:, None] * t**q, out=found)
+            np.minimum(found, (miss * power)[:, None] * square ** (q // 2), out=found)
     return found
 
 

@@ -1,7 +1,7 @@
 """The closed patterns' part of the kinks' terms, and the rule's term in L that belongs to all other patterns."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.loss.engine.frame import Frame
@@ -70,10 +70,13 @@ def closed_part(f: Frame, half: Float[ndarray, " rows"]) -> tuple[ndarray, ndarr
         step = max(1, _CACHED // G.shape[1])
         for first in range(0, len(r), step):
             c = slice(first, first + step)
-            others = _others(f, moving, c, beta[c], absolute[c], square[c], cross[c])
+            # a feature that is always active is the only one that can be active alone
+            alone = np.flatnonzero(f.single[c].any(0))
+            j = alone if 2 * len(alone) < G.shape[1] else slice(None)
+            others = _others(f, moving, c, j, beta[c], absolute[c], square[c], cross[c])
             value[c] += others[0]
             db[c] += others[1]
-            dG[c] += others[2]
+            dG[c, j] += others[2]
             dG[r[c], own[c]] += others[3]
     return value, dG, db, size, unsure
 
@@ -112,10 +115,17 @@ def _own_alone(
 
 
 def _others(
-    f: Frame, moving: ndarray, c: slice, beta: ndarray, absolute: ndarray, square: ndarray, cross: ndarray
+    f: Frame,
+    moving: ndarray,
+    c: slice,
+    j: Int[ndarray, " some"] | slice,
+    beta: ndarray,
+    absolute: ndarray,
+    square: ndarray,
+    cross: ndarray,
 ) -> tuple[ndarray, ndarray, ndarray, ndarray]:
-    """Exactly one other feature moves z: value, and derivatives in bias, couplings and own coupling."""
-    G, moving, law = f.rows.G[c], moving[c], f.features.values
+    """Exactly one other feature j moves z: value, and derivatives in bias, couplings and own coupling."""
+    G, moving, law = f.rows.G[c, j], moving[c, j], f.features.values
     mean, with_single = law.moment(1), f.with_single[c]
     S0, S1, S2 = signed_moments(law, G, beta[:, None])
     extra = absolute + cross * mean * with_single
@@ -130,6 +140,6 @@ def _others(
     S1 *= (extra + 2 * square * beta)[:, None]
     S2 *= 2 * square[:, None]
     S1 += S2
-    S1 *= f.single[c]
+    S1 *= f.single[c, j]
     beside = with_single * (mean * (absolute * sum0 + 2 * square * y) + cross * law.moment(2) * sum0)
     return value, db, S1, beside

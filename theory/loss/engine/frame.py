@@ -62,7 +62,7 @@ class Frame:
     quiet: ndarray
     quiet_others: ndarray
 
-    def take(self, which: Int[ndarray, " some"]) -> "Frame":
+    def take(self, which: Int[ndarray, " some"] | slice) -> "Frame":
         """Return some of the rows; their moments stay behind."""
         arrays = ("p", "p_own", "none", "single", "alone", "with_single", "own_set", "weights", "quiet", "quiet_others")
         return Frame(

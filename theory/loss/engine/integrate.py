@@ -112,7 +112,7 @@ def integrate(
     f = frame(rows, features, m, error, sign)
     scale = np.maximum(expected_error(rows, m, error), 1e-300) if scale is None else scale
     w = window(rows, features, m, error, low, high, _STEP_SHARE * rtol * scale)
-    work = Work.of(f, w, base, rtol, float((rtol * scale).min()))
+    work = Work.of(f, w, base, rtol, rtol * scale)
     spread = np.sqrt(np.maximum(np.einsum("rj,rj->r", rows.G, m.cov_z), 0.0) + rows.noise)
     bound, grid = tails(f, w.half, spread, np.maximum(rtol * scale, rows.enough)), _node_grid(max_nodes)
     h = 2 * np.pi / w.half

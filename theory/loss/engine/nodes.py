@@ -69,9 +69,21 @@ class NodeSums:
 
     def take(self, which: Bool[ndarray, " rows"]) -> "NodeSums":
         """Return some of the rows."""
+        if which.all():
+            return self
         arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "d_sets"}
         kept = {name: array[which] for name, array in arrays.items()}
         return NodeSums(**kept, d_sets=[slopes[:, which] for slopes in self.d_sets])
+
+    @classmethod
+    def joined(cls, parts: list["NodeSums"]) -> "NodeSums":
+        """Put blocks of rows with the same nodes one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        names = [field.name for field in fields(cls) if field.name != "d_sets"]
+        arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        slopes = zip(*(part.d_sets for part in parts), strict=True)
+        return cls(**arrays, d_sets=[np.concatenate(some, axis=1) for some in slopes])
 
 
 def node_sums(
@@ -107,10 +119,11 @@ def node_sums(
     law, rows = f.features.values, f.rows
     r, own = np.arange(len(t)), rows.own
     a = np.multiply(c.T[:, :, None], t, order="C")
-    e, e1 = transforms(law, a)
-    p3, single3 = p.T[:, :, None], single.T[:, :, None]
-    factor = e * p3
-    factor += 1 - p3
+    e, e1 = (np.ascontiguousarray(x) for x in transforms(law, a))
+    p3 = p.T[:, :, None]
+    factor = np.empty_like(e)  # real arithmetic: NumPy makes complex numbers of real ones that meet them
+    np.multiply(e.view(float), p3, out=factor.view(float))
+    factor.real += 1 - p3
     others = factor.prod(0)
     if (others == 0).any():
         factor[factor == 0] = _ZERO
@@ -118,8 +131,7 @@ def node_sums(
     few = f.none[:, None] + np.zeros(t.shape, dtype=complex)
     any_single = (single != 0).any()
     if any_single:
-        for weight, x in zip(single3, e, strict=True):
-            few += weight * x
+        few += np.einsum("sr,srk->rk", single.T, e.view(float)).view(complex)
     if bulk is not None:
         others *= np.exp(bulk.log_phi)
         few += bulk.single
@@ -192,5 +204,5 @@ def _real_sum(
     weight: Complex[ndarray, "rows nodes"], values: Complex[ndarray, "singles rows nodes"]
 ) -> Float[ndarray, "singles rows"]:
     """Real part of the sum over nodes of weight times values."""
-    real = np.einsum("rk,srk->sr", weight.real, values.real)
-    return real - np.einsum("rk,srk->sr", weight.imag, values.imag)
+    parts, weights = values.view(float).transpose(1, 0, 2), weight.conj().view(float)
+    return np.asarray(np.matmul(parts, weights[:, :, None])[..., 0].T)

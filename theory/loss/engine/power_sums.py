@@ -23,7 +23,7 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from scipy.fft import dct, next_fast_len
 
-from theory.loss.engine.densities import DensityBasis, log_factor
+from theory.loss.engine.densities import POWERS, DensityBasis, log_factor
 from theory.loss.engine.laws import ValueLaw
 
 __all__ = ["Series", "evaluate", "moments_of", "pull_back", "series", "terms_for"]
@@ -80,9 +80,9 @@ class Series:
     columns : int
         Terms of the series in p.
     tail, tail_single : ndarray, shape (nodes,)
-        What the series miss of log(1 - p + p e), of a feature whose weights are at most 1, and of e.
+        What the series in y miss of log(1 - p + p e), of a feature whose weights are at most 1, and of e.
     tail_slope : ndarray, shape (nodes,)
-        The same for the derivatives of both in y / Y, the larger of them.
+        The same for the derivatives of both in y / Y, the larger of them, with what the series in p misses.
     """
 
     parts: tuple[Part, ...]
@@ -182,8 +182,9 @@ def _series(
     tail, tail_single, slope, slope_single = np.concatenate(missed, axis=1)
     columns = len(basis.to_series)
     longest = max(2 * max(len(part.log_even) // columns, len(part.even)) for part in parts)
-    slope = np.maximum(slope + basis.miss * longest, slope_single)
-    return Series(tuple(parts), longest, columns, tail + basis.miss, tail_single, slope)
+    a = Y * (np.arange(first, last) + 0.5)
+    in_p = np.min([m * a ** max(q - 1, 0) for m, q in zip(basis.slope_misses, POWERS, strict=True)], axis=0)
+    return Series(tuple(parts), longest, columns, tail, tail_single, np.maximum(slope + a * in_p, slope_single))
 
 
 def _strip(
@@ -300,8 +301,9 @@ def moments_of(
     A, B = _strides(terms, number)
     P = np.empty((len(x), A, B * number))
     for some in _chunks(x, A + B * number):
-        weighted = _weighted(_polynomials(x[some], B), columns if columns.ndim == 2 else columns[some])
-        giant = _polynomials(_last_polynomial(x[some], B), A)
+        T = _polynomials(x[some], B + 1)
+        weighted = _weighted(T[:B], columns if columns.ndim == 2 else columns[some])
+        giant = _polynomials(T[B], A)
         np.matmul(giant.transpose(1, 0, 2), weighted.transpose(1, 2, 0), out=P[some])
     M = P.reshape(len(x), A, B, number).transpose(1, 2, 3, 0).copy()
     M[1:, 1:] *= 2
@@ -337,15 +339,6 @@ def _polynomials(x: Float[ndarray, "rows n"], number: int) -> Float[ndarray, "nu
         T[known : last + 1] -= T[k - 1 : 2 * k - last - 1 if last < 2 * k else None : -1]
         known = last + 1
     return T
-
-
-def _last_polynomial(x: Float[ndarray, "rows n"], q: int) -> Float[ndarray, "rows n"]:
-    """T_q of x, by halving: T_2q = 2 T_q^2 - 1 and T_(2q+1) = 2 T_q T_(q+1) - x."""
-    low, high = np.ones_like(x), x  # T_k and T_(k+1)
-    for bit in f"{q:b}":
-        odd = 2 * low * high - x
-        low, high = (odd, 2 * high * high - 1) if bit == "1" else (2 * low * low - 1, odd)
-    return low
 
 
 def _weighted(T: Float[ndarray, "number rows n"], columns: ndarray) -> Float[ndarray, "all rows n"]:
@@ -452,17 +445,17 @@ def _expanded(
     """Sum of slope_q T_q(x); a coupling's coefficients are its row's times its feature's weights."""
     terms, number, rows = slope.shape
     A, B = _strides(terms, number)
-    products = np.zeros((A, B, number, rows))
-    products.reshape(A * B, number, rows)[:terms] = slope
+    by_pair = np.zeros((A, B, number, rows))
+    by_pair.reshape(A * B, number, rows)[:terms] = slope
     for a in range(A - 1, 0, -1):  # in terms of T_aB T_b
-        products[a - 1, :0:-1] -= products[a, 1:]
-        products[a, 1:] *= 2
-    coefficients = products.transpose(3, 0, 1, 2).reshape(rows, A, B * number)
+        by_pair[a - 1, :0:-1] -= by_pair[a, 1:]
+        by_pair[a, 1:] *= 2
+    coefficients = by_pair.transpose(3, 0, 1, 2).reshape(rows, A, B * number)
     out = np.empty_like(x)
     for some in _chunks(x, A + B * number):
-        part = x[some]
-        weighted = _weighted(_polynomials(part, B), columns if columns.ndim == 2 else columns[some])
-        giant = _polynomials(_last_polynomial(part, B), A)
-        giant *= np.matmul(coefficients[some], weighted.transpose(1, 0, 2)).transpose(1, 0, 2)
-        np.sum(giant, axis=0, out=out[some])
+        T = _polynomials(x[some], B + 1)
+        weighted = _weighted(T[:B], columns if columns.ndim == 2 else columns[some])
+        giant = _polynomials(T[B], A)
+        products = np.matmul(coefficients[some], weighted.transpose(1, 0, 2))
+        np.einsum("arj,raj->rj", giant, products, out=out[some])
     return out

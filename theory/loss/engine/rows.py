@@ -56,7 +56,7 @@ class Rows:
         if (self.noise < 0).any():
             raise ValueError(f"noise is a variance and must not be negative, got {float(self.noise.min())!r}")
 
-    def take(self, which: Int[ndarray, " some"]) -> "Rows":
+    def take(self, which: Int[ndarray, " some"] | slice) -> "Rows":
         """Return some of the rows; they have been checked."""
         some = object.__new__(Rows)
         for name in _ARRAYS:
@@ -113,6 +113,6 @@ class Features:
                 sets.append(SetLaw(members, float(features.density[s]), law))
         return cls(features.values, density, tuple(sets))
 
-    def take(self, which: Int[ndarray, " some"]) -> "Features":
+    def take(self, which: Int[ndarray, " some"] | slice) -> "Features":
         """Return the features as some of the rows see them."""
         return Features(self.values, self.density if self.density.ndim == 1 else self.density[which], self.sets)

@@ -25,6 +25,8 @@ _TOGETHER, _STRIP, _LONG_STRIP = 100_000, 16, 64
 _TERMS = 1_000_000
 # Chebyshev series may cost this part; if one costs more, it gets so many times as many terms, and again.
 _SERIES_SHARE, _MORE, _ATTEMPTS = 0.2, 1.5, 4
+# Series in p get so much less to miss then.
+_FINER = 1e-4
 # Where so small a part is asked for, so many times as many terms are needed: log(1 - p + p e) has poles.
 _FIRST = ((1e-5, 1.0), (1e-8, 1.25), (0.0, 1.75))
 _EPS = float(np.finfo(float).eps)
@@ -38,6 +40,7 @@ class Work:
     w: Window
     base: ndarray
     rtol: float
+    allowed: ndarray  # what was expected to be asked for
     plan: Plan | None
     lone: ndarray  # (rows, n): P(only j) of single features
     reach: ndarray
@@ -54,7 +57,7 @@ class Work:
     summed: ndarray
 
     @classmethod
-    def of(cls, f: Frame, w: Window, base: ndarray, rtol: float, least: float) -> "Work":
+    def of(cls, f: Frame, w: Window, base: ndarray, rtol: float, allowed: ndarray) -> "Work":
         value, dG, db, size, unsure = closed_part(f, w.half)
         lone = f.single
         if f.features.sets:  # they count their members themselves
@@ -66,7 +69,8 @@ class Work:
             w=w,
             base=base,
             rtol=rtol,
-            plan=plan(f, 1e-4 * least),
+            allowed=allowed,
+            plan=plan(f, 2 * np.pi / w.half, allowed),
             lone=lone,
             reach=np.abs(f.rows.b) + (np.abs(f.rows.G) * active).sum(1) + np.abs(f.rows.G).max(1),
             value=value,
@@ -155,6 +159,13 @@ class Work:
         members = [j for s in self.f.features.sets for j in s.members]
         return np.setdiff1d(np.arange(self.f.rows.G.shape[1]), members) if members else slice(None)
 
+    @cached_property
+    def finer(self) -> Plan | None:
+        """The plan for rows of which less was left than expected."""
+        if self.plan is None or self.plan.shared:
+            return self.plan
+        return plan(self.f, 2 * np.pi / self.w.half, _FINER * self.allowed)
+
     def _add_summed(
         self, group: Int[ndarray, " some"], first: int, last: int, measured: Float[ndarray, " rows"]
     ) -> Int[ndarray, " rest"]:
@@ -164,18 +175,20 @@ class Work:
         exponents = self.plan.take(group).choose(h)
         rest = []
         for exponent in np.unique(exponents):
-            left, more = group[exponents == exponent], _first(self.rtol) if self.plan.shared else 1.0
+            left, more, now = group[exponents == exponent], _first(self.rtol) if self.plan.shared else 1.0, self.plan
             for _ in range(_ATTEMPTS):
-                left = self._try_summed(left, first, last, int(exponent), more, measured)
-                more *= _MORE
+                left = self._try_summed(left, now, first, last, int(exponent), more, measured)
                 if not len(left):
                     break
+                more *= _MORE
+                now = self.finer or now
             rest.append(left)
         return np.concatenate(rest)
 
     def _try_summed(
         self,
         which: Int[ndarray, " some"],
+        plan: Plan,
         first: int,
         last: int,
         exponent: int,
@@ -183,19 +196,24 @@ class Work:
         measured: Float[ndarray, " rows"],
     ) -> Int[ndarray, " rest"]:
         """Add the rows whose series costs little enough; return the others."""
-        assert self.plan is not None
         everything = len(which) == len(self.value)
         part, k = self.f if everything else self.f.take(which), np.arange(first, last)
         h = 2 * np.pi / self.w.half[which]
-        some = self.plan if everything else self.plan.take(which)
+        some = plan if everything else plan.take(which)
         split = Split.of(some, part, h, exponent, (first, last), more, len(self.value))
         if split is None:
             return which
         log_phi, single = split.sums()
-        singles = split.alone
-        G, p, lone = (np.take_along_axis(a, singles, 1) for a in (part.rows.G, part.p, self.lone[which]))
-        t = (k + 0.5) * h[:, None]
-        s = node_sums(part, t, h[:, None], G, p, lone, Bulk(log_phi, single))
+        singles, t = some.alone, (k + 0.5) * h[:, None]
+        G, p, lone = part.rows.G[:, singles], part.p[:, singles], self.lone[which[:, None], singles]
+        size = max(1, _BLOCK_ELEMENTS // (len(singles) * len(k))) if len(singles) else len(which)
+        blocks = [slice(start, start + size) for start in range(0, len(which), size)]
+        s = NodeSums.joined(
+            [
+                node_sums(part.take(c), t[c], h[c, None], G[c], p[c], lone[c], Bulk(log_phi[c], single[c]))
+                for c in blocks
+            ]
+        )
         miss, slope_miss, noise_miss = split.miss(s, t)
         now = np.maximum(self.base[which] + self.value[which] + s.value, 0.0)
         asked = np.maximum(self.rtol * now, part.rows.enough)
@@ -203,7 +221,7 @@ class Work:
         if not good.any():
             return which
         slope = split.gradient(s.to_log_phi / t, s.to_single / t)
-        np.put_along_axis(slope, singles, s.d_single, axis=1)
+        slope[:, singles] = s.d_single
         kept = which[good]
         self.series[kept] += miss[good]
         self.noise_error[kept] += noise_miss[good]

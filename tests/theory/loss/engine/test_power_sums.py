@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from theory.loss.engine import bulk, power_sums
-from theory.loss.engine.densities import DensityBasis, density_basis, log_factor
+from theory.loss.engine.densities import POWERS, DensityBasis, density_basis, log_factor, summed_densities
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
 from theory.loss.engine.laws import SetLaw
@@ -173,16 +173,56 @@ def test_long_series_pay_for_many_rows() -> None:
 def test_few_steep_densities_are_left_to_themselves() -> None:
     """The first features of a power law make everyone's series long; many of them have a series of their own."""
     p = 1 / np.arange(1.0, 401)
-    basis, weights, part = density_basis(UNIFORM, p, 1e-12)
+
+    def series(p: np.ndarray) -> tuple[DensityBasis, np.ndarray, np.ndarray]:
+        part, pieces = summed_densities(p)
+        return *density_basis(UNIFORM, p, part, pieces, lambda misses: misses[0] * p[part].mean() <= 1e-12), part
+
+    basis, weights, part = series(p)
     assert (part == (p <= 0.05)).all()
-    assert basis.miss * p[part].mean() <= 2e-12
-    everyone, _, _ = density_basis(UNIFORM, np.minimum(p**0.5, 0.3), 1e-12)
+    assert basis.misses[0] * p[part].mean() <= 1e-12
+    everyone, _, _ = series(np.minimum(p**0.5, 0.3))
     assert len(basis.nodes) < 0.75 * len(everyone.nodes)
     e = UNIFORM.transform(np.linspace(0, 60, 50))
     sampled = np.log(1 + np.array(basis.nodes)[:, None] * (e - 1))
     expected = np.log(1 + p[part, None] * (e - 1))
     miss = np.abs(weights[part] @ np.array(basis.to_series) @ sampled - expected).max(1)
-    assert (miss <= basis.miss * p[part] + 4e-16).all()  # rare features are as accurate relative to their density
+    assert (miss <= basis.misses[0] * p[part] + 4e-16).all()  # rare features are as accurate relative to their density
+
+
+@pytest.mark.parametrize("law", [UNIFORM, BINARY])
+@pytest.mark.parametrize("terms", [1, 2, 3, 5, 7])
+def test_short_series_in_the_density_miss_least_where_arguments_are_small(law: ValueLaw, terms: int) -> None:
+    """Every stated power of the argument bounds what is missed; the best of them is less than a hundred times that."""
+    p = np.geomspace(1e-4, 0.049, 120)
+    part, pieces = summed_densities(p)
+    assert part.all()
+    asked = []
+
+    def enough(misses: tuple[float, ...]) -> bool:
+        asked.append(misses)
+        return len(asked) == terms
+
+    basis, weights = density_basis(law, p, part, pieces, enough)
+    a = np.concatenate([np.geomspace(0.02, 3, 150), np.linspace(3, 60, 500)])
+    sampled = np.stack([log_factor(law.transform(a), q) for q in basis.nodes])
+    expected = np.stack([log_factor(law.transform(a), q) for q in p])
+    miss = (np.abs(weights @ np.array(basis.to_series) @ sampled - expected) / p[:, None]).max(0)
+    slopes = [[q * e1 / (1 - q + q * e) for q in many] for many in (basis.nodes, p) for e, e1 in [law.transforms(a, 1)]]
+    slope_miss = (np.abs(weights @ np.array(basis.to_series) @ slopes[0] - slopes[1]) / p[:, None]).max(0)
+    for found, stated, fewer in ((miss, basis.misses, 0), (slope_miss, basis.slope_misses, 1)):
+        bound = np.min([m * a ** max(q - fewer, 0) for m, q in zip(stated, POWERS, strict=True)], axis=0)
+        assert (found <= bound + 4e-15).all()  # sums of numbers of the order of 1
+        assert (found >= bound / 100)[found > 1e-14].mean() > 0.3
+
+
+def test_rows_whose_series_in_the_density_turns_out_too_short_get_a_longer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, features = model(), Features(UNIFORM, DENSITIES["power law"])
+    monkeypatch.setattr(bulk, "_EXPECTED", 1e3)
+    ours = row_errors(rows, features, rtol=1e-6)
+    assert (ours.path == "sums").all()
+    agree(ours, one_by_one(monkeypatch, rows, features, 1e-6))
+    assert (ours.error <= 1e-6 * ours.value).all()
 
 
 @pytest.mark.parametrize("allowed", [0.0, 1e-9, 1e-4])
@@ -190,7 +230,7 @@ def test_few_steep_densities_are_left_to_themselves() -> None:
 def test_terms_that_are_left_out_cost_what_is_stated(p: tuple[float, ...], allowed: float) -> None:
     """Sums at 128 nodes against the functions themselves, with fewer terms where later nodes weigh less."""
     samples = tuple(map(tuple, np.eye(len(p)).tolist()))
-    basis = DensityBasis(p, samples, 0.0)
+    basis = DensityBasis(p, samples)
     s = power_sums.series(UNIFORM, basis, 0.7, 0, 128, 2.0, allowed, (4.0, 0.1))
     exact = power_sums.series(UNIFORM, basis, 0.7, 0, 128, 2.0)
     assert s.numbers <= exact.numbers
@@ -211,7 +251,7 @@ def test_terms_that_are_left_out_cost_what_is_stated(p: tuple[float, ...], allow
 def test_series_in_use_are_kept_where_there_is_no_room_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three in turn, room for two: one is made every time, not all three; what is used no more makes room."""
     made = []
-    basis = DensityBasis((0.1,), ((1.0,),), 0.0)
+    basis = DensityBasis((0.1,), ((1.0,),))
 
     def make(*key: object) -> power_sums.Series:
         made.append(key)

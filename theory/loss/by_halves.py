@@ -196,7 +196,9 @@ def errors_by_halves(
     steepest = max(abs(left), abs(left + bend))
     rounding += 2 * steepest * blur * (np.sqrt(np.maximum(value, 0.0)) + steepest * blur)
     slope_error += 2 * steepest**2 * blur * max(1.0, largest)
-    slope_error += abs(cross) * largest * max(1.0, largest) * near  # rounding may have put z beyond its kink
+    # rounding may have put z beyond its kink: E |x| max(1, |x_j|) 1{near}, the second by the inequality of Schwarz
+    root = np.sqrt(halves.whole.diagonal())
+    slope_error += abs(cross) * np.minimum(max(1.0, largest) * near, root[own + 1] * root.max())
     return RowErrors(np.maximum(value, 0.0), dG, db, truncation, rounding, slope_error)
 
 
@@ -211,7 +213,7 @@ def _beyond_the_kink(
     """
     E [(square z^2 - cross x z) 1{z > 0}], and its derivatives in what each list's states add to z.
 
-    Between the two P(|z| <= slack), states with x = 0 left out where that is known.
+    Between the two E |x| 1{|z| <= slack}.
     """
     listed, joined, searched = halves.lists
     z = c[searched.members] @ searched.values
@@ -220,7 +222,7 @@ def _beyond_the_kink(
     terms = [p, p * z, p * z * z]
     if own in searched.members:
         x = _own_values(searched, own)[order]
-        terms += [p * x, p * x * z]
+        terms += [p * x, p * x * z, p * np.abs(x)]
     tails = _tail_sums(np.stack(terms))
     base, shift = b + c[listed.members] @ listed.values, c[joined.members] @ joined.values
     x_listed, x_joined = _own_values(listed, own), _own_values(joined, own)
@@ -248,7 +250,8 @@ def _beyond_the_kink(
         if close.any():
             first_near = np.searchsorted(z, -y[close] - slack, side="left")
             behind = np.searchsorted(z, -y[close] + slack, side="right")
-            near += float(q[close] @ (tails[0, first_near] - tails[0, behind]))
+            sizes, weight = (tails[-1], q) if crossed else (tails[0], q * np.abs(x_own))
+            near += float(weight[close] @ (sizes[first_near] - sizes[behind]))
     chance, constant = np.cumsum(chance[:-1]), np.cumsum(constant[:-1])
     slope_searched = np.empty_like(z)
     slope_searched[order] = p * (2 * square * z * chance + constant)

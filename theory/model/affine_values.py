@@ -18,7 +18,37 @@ from theory.tools.locking import sealed
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Affine"]
+__all__ = ["Affine", "moved"]
+
+
+def moved(
+    inner: Sequence[Complex[ndarray, "*shape"]], a: Float[ndarray, "*shape"], shift: float, scale: float
+) -> tuple[Complex[ndarray, "*shape"], ...]:
+    """
+    Shift and scale values v, of which a transform and its derivatives are given.
+
+    Parameters
+    ----------
+    inner : sequence of ndarray of complex
+        Derivatives 0, 1, ... of E exp(ixv) at x = scale a.
+    a : ndarray
+        Arguments.
+    shift, scale : float
+        u = shift + scale v.
+
+    Returns
+    -------
+    tuple of ndarray of complex
+        The same derivatives of E exp(iau) at a.
+    """
+    if not shift:
+        return tuple(scale**k * one for k, one in enumerate(inner))
+    phase = np.exp(1j * shift * np.asarray(a))
+    # E (iu)^k exp(iau): (i shift)^(k-j) stands beside the j-th derivative
+    return tuple(
+        phase * sum(math.comb(k, j) * (1j * shift) ** (k - j) * scale**j * inner[j] for j in range(k + 1))
+        for k in range(len(inner))
+    )
 
 
 @sealed
@@ -111,15 +141,7 @@ class Affine(ValueLaw):
 
     def transforms(self, a: Float[ndarray, "*shape"], order: int) -> tuple[Complex[ndarray, "*shape"], ...]:
         """Give the transform and its derivatives by the product rule."""
-        inner = self.law.transforms(self.scale * np.asarray(a), order)
-        if not self.shift:
-            return tuple(self.scale**k * one for k, one in enumerate(inner))
-        phase = np.exp(1j * self.shift * np.asarray(a))
-        # E (iu)^k exp(iau): (i shift)^(k-j) stands beside the j-th derivative
-        return tuple(
-            phase * sum(math.comb(k, j) * (1j * self.shift) ** (k - j) * self.scale**j * inner[j] for j in range(k + 1))
-            for k in range(order + 1)
-        )
+        return moved(self.law.transforms(self.scale * np.asarray(a), order), a, self.shift, self.scale)
 
     def losses(self, a: Float[ndarray, "*shape"]) -> tuple[Complex[ndarray, "*shape"], Complex[ndarray, "*shape"]]:
         """Give what v and the phase exp(i shift a) have lost together."""

@@ -18,7 +18,7 @@ from numpy import ndarray
 
 from theory.model.panels import ORDERS, POINTS, TABLE_END, WEIGHTS, Panels
 
-__all__ = ["fitted_panels"]
+__all__ = ["fitted_panels", "polynomial_panels"]
 
 # Degree of the polynomials; the coefficients beyond it tell the error.
 _DEGREE = 23
@@ -108,7 +108,7 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
         )
     if error > 1e-9:
         raise ValueError(f"the density of {name} is too rough: polynomials miss it by {error:.1e}")
-    fitted = _fitted(edges, np.array([panel[2] for panel in done]), (cut[0], cut[1]), error)
+    fitted = polynomial_panels(edges, np.array([panel[2] for panel in done]), (cut[0], cut[1]), error)
     if not heavy:
         return fitted
     from theory.model.heavy_panels import HeavyPanels
@@ -123,8 +123,31 @@ def _rounded(frozen: Any, m: float, w: float, density: Float[ndarray, " nodes"])
     return change if math.isfinite(change) else 0.0
 
 
-def _fitted(edges: ndarray, c: Float[ndarray, "K terms"], cut: tuple[float, float], error: float) -> Panels:
-    """Coefficients of the powers of u times the density, of total probability 1."""
+def polynomial_panels(
+    edges: Float[ndarray, " ends"],
+    c: Float[ndarray, "K terms"],
+    cut: tuple[float, float] = (0.0, 0.0),
+    error: float = 0.0,
+) -> Panels:
+    """
+    Give the law whose density is polynomials.
+
+    Parameters
+    ----------
+    edges : ndarray, shape (K + 1,)
+        Ends of the panels.
+    c : ndarray, shape (K, degree + 1)
+        Legendre coefficients of the density, up to a factor that makes the total probability 1.
+    cut : (float, float)
+        Probability below and above, which is left out.
+    error : float
+        About what the polynomials miss of the probability.
+
+    Returns
+    -------
+    Panels
+        With the coefficients of powers of u times the density.
+    """
     m, w = (edges[1:] + edges[:-1])[:, None] / 2, np.diff(edges)[:, None] / 2
     nodes = m + w * POINTS
     density = c @ np.polynomial.legendre.legvander(POINTS, c.shape[1] - 1).T

@@ -1,8 +1,12 @@
-"""Measured values: a histogram, uniform within each of its bins."""
+"""Measured values: a histogram, uniform within each of its bins.
+
+Its transform is that of panels (theory.model.panels), whose table costs as much for many bins as for one; the values
+are centred and measured in standard deviations first, so that the table's cells are wide wherever the bins lie.
+"""
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,9 @@ from jaxtyping import Complex, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.model.affine_values import Affine
+from theory.model.affine_values import Affine, moved
+from theory.model.fitted_panels import polynomial_panels
+from theory.model.panels import ORDERS, TABLE_ERROR, Panels
 from theory.model.value_protocol import ValueLaw
 from theory.model.values import UNIFORM
 from theory.tools.locking import sealed
@@ -98,6 +104,11 @@ class Histogram(ValueLaw):
         """From the first end to the last."""
         return (self.edges[0], self.edges[-1])
 
+    @property
+    def transform_error(self) -> float:
+        """What the table may be wrong by."""
+        return TABLE_ERROR
+
     @cached_property
     def _bins(self) -> list[tuple[Affine, float]]:
         """Laws and probabilities of the bins that are not empty."""
@@ -109,16 +120,14 @@ class Histogram(ValueLaw):
         return math.fsum(q * law.moment(k) for law, q in self._bins)
 
     def transform(self, a: Float[ndarray, "*shape"], order: int = 0) -> Complex[ndarray, "*shape"]:
-        """Give the derivative of that order of the sum over bins."""
+        """Give the derivative of that order of the transform."""
         return self.transforms(a, order)[order]
 
     def transforms(self, a: Float[ndarray, "*shape"], order: int) -> tuple[Complex[ndarray, "*shape"], ...]:
         """Give the transform and its derivatives."""
-        found = tuple(np.zeros(np.shape(a), dtype=complex) for _ in range(order + 1))
-        for law, q in self._bins:
-            for total, part in zip(found, law.transforms(a, order), strict=True):
-                total += q * part
-        return found
+        panels, shift, scale = _standard(self)
+        a = np.asarray(a, dtype=float)
+        return moved(panels.transforms(scale * a, tuple(range(order + 1))), a, shift, scale)
 
     def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""
@@ -139,3 +148,18 @@ class Histogram(ValueLaw):
     def log_mgf(self, s: ArrayLike) -> ndarray:
         """Give the logarithm of the sum over bins."""
         return np.asarray(np.logaddexp.reduce([math.log(q) + law.log_mgf(s) for law, q in self._bins]))
+
+
+@lru_cache(maxsize=8)
+def _standard(law: Histogram) -> tuple[Panels, float, float]:
+    """Panels of the values less their mean, in standard deviations; mean and deviation."""
+    edges, shares = np.array(law.edges), np.array(law.probabilities)
+    from_first = edges - edges[0]  # so that nothing cancels where bins lie far from 0
+    widths, middle = np.diff(from_first), (from_first[1:] + from_first[:-1]) / 2
+    mean = float(shares @ middle)
+    deviation = math.sqrt(float(shares @ ((middle - mean) ** 2 + widths**2 / 12)))
+    ends = (from_first - mean) / deviation
+    # over the widths as they are rounded: no digit of a thin bin's probability is lost
+    panels = polynomial_panels(ends, (shares / np.diff(ends))[:, None])
+    # u^r times a constant has no more terms
+    return replace(panels, coefficients=panels.coefficients[:, :, :ORDERS]), float(edges[0]) + mean, deviation

@@ -22,8 +22,9 @@ _SLOW = 26.0
 _STILL, _POWERS = 1.0, 20
 # The transform is tabulated up to this frequency times the standard deviation, and beyond where it is asked for, for
 # interpolation from the values and three derivatives at both ends of a cell, whose error is below
-# E u^8 step^8 / (8! 2^8).
-TABLE_END, TABLE_ERROR, _MOST_CELLS = 1000.0, 1e-13, 400_000
+# E u^8 step^8 / (8! 2^8), and that of the first derivative below E |u|^9 step^8 / (8! 2^8). Values further off than
+# _FAR sqrt(E u^2) are not what an error of the first derivative is measured in.
+TABLE_END, TABLE_ERROR, _MOST_CELLS, _FAR = 1000.0, 1e-13, 400_000, 8.0
 # Quantiles: points of a panel between which one is looked for, and steps of Newton's method.
 _STEPS, _NEWTON = 32, 6
 # Orders that are tabulated: four for each of the orders 0 ... 3.
@@ -162,9 +163,10 @@ class Panels:
 
     @cached_property
     def step(self) -> float:
-        """Width of the table's cells."""
-        eighth = float((self.weights * self.nodes**8).sum())
-        return float((TABLE_ERROR * math.factorial(8) * 2**8 / eighth) ** (1 / 8))
+        """Width of the table's cells: the first derivative may err by as much times a value that is far off."""
+        square, eighth, ninth = ((self.weights * np.abs(self.nodes) ** k).sum() for k in (2, 8, 9))
+        size = max(eighth, ninth / (_FAR * math.sqrt(square)))
+        return float((TABLE_ERROR * math.factorial(8) * 2**8 / size) ** (1 / 8))
 
     @cached_property
     def table(self) -> "_Table":

@@ -87,6 +87,33 @@ def test_stated_errors_hold_against_rational_numbers(kind: str, values: str, act
                     assert_allclose(ours, [float(t) for t in slope], atol=1e-13 * size)
 
 
+@pytest.mark.parametrize("kind", SETS)
+def test_where_nothing_is_active_rounding_decides_nothing(kind: str) -> None:
+    """Without bias z = 0 in the most frequent state, where x = 0, too: whatever f's slope is, nothing comes of it."""
+    rng = np.random.default_rng(len(kind))
+    sets = [[3, 1], [0], [2]] if kind != "independent" else [[0], [1], [2], [3]]
+    laws = [SETS[kind], *[ALL_OR_NONE] * (len(sets) - 1)]
+    features = FeatureDistribution(sets, np.full(len(sets), 0.3), laws, LAWS[2])
+    G, b = rng.normal(size=(4, 4)), np.zeros(4)
+    found = errors_by_halves(G, b, np.arange(4), halves_of(features, 0.0, MOST), RELU)
+    for i in range(4):
+        _, slope = exact(G[i], 0.0, i, features, RELU)
+        ours = [*found.dG[i], found.db[i]]
+        worst = max(abs(Fraction(float(s)) - t) for s, t in zip(ours, slope, strict=True))
+        assert worst <= Fraction(float(found.gradient_error[i]))
+        assert found.gradient_error[i] < 1e-10
+
+
+def test_an_output_that_is_always_at_its_kink_is_as_unsure_as_its_derivatives() -> None:
+    """Its derivative in its own coupling is 0 or -2 E x^2, whatever the largest value is."""
+    features = Independent([0.3, 0.2, 0.4], LAWS[2])
+    found = errors_by_halves(np.zeros((3, 3)), np.zeros(3), np.arange(3), halves_of(features, 0.0, MOST), RELU)
+    own = 2 * features.second_moment.diagonal()
+    largest = 2 * np.sqrt(features.second_moment.diagonal() * features.second_moment.diagonal().max())
+    assert (found.gradient_error >= own).all()
+    assert_allclose(found.gradient_error, largest, rtol=1e-9)
+
+
 def test_less_left_out_is_nearer() -> None:
     """What is left out is what was asked for, and the error follows."""
     features = Independent(np.full(5, 0.2), "scipy:geom,0.8")

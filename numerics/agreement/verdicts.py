@@ -1,6 +1,7 @@
 """Learned models of one problem beside its exact theory: loss, nearest minimum, geometry, and how often each."""
 
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -193,9 +194,24 @@ def _nearest_branches(
     """Number of the exact solution that each model is nearest to, and its distance."""
     if problem.n > _ORDERED:
         return np.zeros(len(W), int), np.full(len(W), np.nan)
-    kinds = problem.exchangeable
+    kinds = _alike(problem)
     distances = np.array([[embedding_distance(one, exact, kinds) for exact in known.W] for one in W])
     return distances.argmin(1), distances.min(1)
+
+
+def _alike(problem: Problem) -> Int[ndarray, " n"]:
+    """Kinds of features: those of one kind may change places, also within a set whose law does not tell them apart."""
+    kinds = problem.exchangeable.copy()
+    features, rng = problem.features, np.random.default_rng(0)
+    for members, law in features.groups:
+        e = rng.random(len(members))
+        for j, i in combinations(range(len(members)), 2):  # what is affine in each e_j and the same here is symmetric
+            swapped, first, second = e.copy(), members[j], members[i]
+            swapped[[j, i]] = e[[i, j]]
+            same = np.isclose(law.generating(swapped), law.generating(e), rtol=1e-9, atol=0)
+            if same and problem.importance[first] == problem.importance[second]:
+                kinds[second] = kinds[first]
+    return kinds
 
 
 def run_verdicts(

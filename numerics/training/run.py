@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -24,6 +25,7 @@ from theory.model.features import FeatureDistribution
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
 from theory.model.terms import Terms
+from theory.model.value_units import unit_law
 from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers, check_workers, spread
 from theory.tools.seeds import seed_number
@@ -34,6 +36,8 @@ __all__ = ["train"]
 # Cells of one step's batches that are trained together: they fit a core's cache.
 _CHUNK_CELLS = 100_000
 _CHUNK_RUNS = 256
+# Values are far from 1 beyond this factor.
+_FAR = 100.0
 
 
 def train(
@@ -110,6 +114,7 @@ def train(
     require_problem(problem)
     settings = settled(settings, {"instances": instances, **changes})
     settings = replace(settings, model=model_of(problem, settings.model))
+    _tell_of_unit(problem)
     workers = check_workers(workers)
     if on_divergence not in ("raise", "record"):
         raise ValueError(f"on_divergence must be 'raise' or 'record', got {on_divergence!r}")
@@ -124,6 +129,18 @@ def train(
         if target is not None:
             save_result(dataset, target)
     return dataset
+
+
+def _tell_of_unit(problem: Problem) -> None:
+    """Learning rates suit values of the order of 1: with others biases are never learned, or runs diverge."""
+    size = unit_law(problem.features.values)[1]
+    if not 1 / _FAR < size < _FAR:
+        warnings.warn(
+            f"values are of size {size:.1g}, while learning rates and initial parameters suit values of about 1: "
+            f"divide them, biases and noise by {size:.1g}, which divides losses by its square",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _per_run(problem: Problem, instances: int) -> tuple[FeatureDistribution, Float[ndarray, "runs n"]]:

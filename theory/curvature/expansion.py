@@ -25,7 +25,8 @@ __all__ = ["KINK", "Expansion", "at_kink", "chain", "clear_step", "difference", 
 # their largest entry, less where a third derivative is large (a digon's at low density, some 1e3: 1e-7).
 _STEP = 3e-6
 # A bias closer to zero than _AT_KINK counts as there; others keep their distance, down to a step of _SHORTEST. Beside
-# one that is there the loss varies over biases as small as couplings are (those above _NO_COUPLING): _WITHIN of them at most.
+# one that is there the loss varies over biases as small as couplings are (those above _NO_COUPLING), and steps are
+# _WITHIN of these.
 _AT_KINK, _SHORTEST, _NO_COUPLING, _WITHIN = 1e-11, 3e-9, 1e-9, 1e-3
 # Fixed nodes, where the loss is not enumerated, keep its gradient smooth: differences see no change of their number.
 _NODES = 256

@@ -17,8 +17,9 @@ __all__ = ["Discrete", "discrete_from", "refused_parameters", "table_from"]
 
 # Shares that sum to 1 up to this are typed decimals.
 _SUM = 1e-9
-# Of a distribution of SciPy: probability that is left out, values that are kept, and that are looked through.
-_NEGLIGIBLE, _MOST_VALUES, _MOST_LISTED = 1e-14, 256, 1_000_000
+# Of a distribution of SciPy: part of all probability, or of E u^2, that a value must have to be kept; how much further
+# from the median than its outermost quantiles values are looked for; most that are kept, and that are looked through.
+_NEGLIGIBLE, _FURTHER, _MOST_VALUES, _MOST_LISTED = 1e-16, 0.5, 256, 1_000_000
 
 
 @sealed
@@ -49,7 +50,7 @@ class Discrete(ValueLaw):
 
     values: tuple[float, ...]
     probabilities: tuple[float, ...] = ()
-    label: str = field(default="", compare=False)
+    label: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Sort, and refuse what is no law."""
@@ -142,10 +143,12 @@ def discrete_from(frozen: Any) -> Discrete:
         raise ValueError(refused_parameters(frozen.dist.name, frozen.args))
     if not math.isfinite(frozen.var()):  # SciPy would look for its quantiles without end
         raise ValueError(f"{name} values must have a finite second moment, but their variance is {frozen.var():g}")
-    low, high = frozen.ppf([1e-15, 1 - 1e-15])
-    values = np.arange(low - 1, high + 2) if high - low < _MOST_LISTED else np.empty(0)
+    low, median, high = frozen.ppf([1e-15, 0.5, 1 - 1e-15])
+    low, high = low - np.ceil(_FURTHER * (median - low)) - 5, high + np.ceil(_FURTHER * (high - median)) + 5
+    values = np.arange(low, high + 1) if high - low < _MOST_LISTED else np.empty(0)
     share = frozen.pmf(values)
-    kept = share > _NEGLIGIBLE
+    square = float(frozen.var() + frozen.mean() ** 2)
+    kept = share * np.maximum(1.0, values**2 / square) > _NEGLIGIBLE
     if not len(values) or kept.sum() > _MOST_VALUES:
         raise ValueError(
             f"{name} has more than the {_MOST_VALUES} values to tell apart that a discrete law may have; truncate it "

@@ -92,7 +92,7 @@ class SetLaw(ABC):
         if (p > 1 + _ROUNDING).any():
             raise ValueError(
                 f"members of a set with the law {self} are active in at most {share:.6g} of all samples, so that their "
-                f"density cannot be {float(member.max()):.6g}"
+                f"density cannot be {float(member.max()):.6g}: keep densities below that"
             )
         p = np.asarray(np.minimum(p, 1.0))
         found = p * self.over(p).slopes(np.ones((*p.shape, members))).max(axis=-1)

@@ -9,8 +9,10 @@ import dis
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -344,6 +346,7 @@ def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: S
     SystemExit
         With code 2 if the input is refused, 1 if the environment fails, 130 if the user interrupts.
     """
+    warnings.showwarning = partial(_warn, name)
     try:
         _called(main, argv)
         _flush()
@@ -363,6 +366,12 @@ def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: S
         _leave(name, _slip(slip), 1)
     finally:
         release_command()
+
+
+def _warn(name: str, message: Warning | str, *_: Any) -> None:
+    """Show a warning as a line of the command, not as one of its source."""
+    with suppress(OSError):
+        print(f"{name}: {' '.join(str(message).split())}", file=sys.stderr)  # noqa: T201
 
 
 def _called(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None) -> None:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from numpy.testing import assert_allclose
 from scipy.optimize import minimize_scalar
 
 from tests.strategies import Model, models, random_rotation
-from theory import Problem, population_loss, population_loss_and_gradient
+from theory import Problem, Terms, population_loss, population_loss_and_gradient
 from theory.curvature.stability import hessian, stability_of, symmetry_directions
 from theory.loss.decoupled import decoupled_errors
 from theory.loss.population import output_errors
@@ -150,3 +151,17 @@ def test_a_batch_of_problems_is_refused() -> None:
         stability_of(np.zeros((1, 2)), np.zeros(2), Problem(n=2, m=1, density=np.full((3, 2), 0.1)))
     with pytest.raises(ValueError, match="must have the shapes"):
         hessian(np.zeros((2, 1)), np.zeros(2), Problem(n=2, m=1, density=0.1))
+
+
+@pytest.mark.parametrize("values", ["uniform", "binary", "exponential", "gamma:2", "scipy:lognorm,1"])
+@pytest.mark.parametrize("small", [0.1, 0.02, 1e-3])
+@pytest.mark.parametrize("bias", [None, 0.0])
+def test_hessian_beside_small_couplings_at_a_zero_bias(values: str, small: float, bias: float | None) -> None:
+    """No ReLU is off, so that the loss is a polynomial in W; steps as long as couplings were up to 90 % wrong."""
+    problem = Problem(n=2, m=1, density=[0.45, 0.024], values=values, terms=Terms(bias=bias))
+    w, S = np.array([small, 0.2]), problem.features.second_moment
+    # L = E |x|^2 - 2 w.S w + |w|^2 w.S w
+    s = S @ w
+    exact = -4 * S + 2 * (w @ s) * np.eye(2) + 4 * (np.outer(w, s) + np.outer(s, w)) + 2 * (w @ w) * S
+    H = hessian(w[None], [0.0, 0.0], problem)
+    assert_allclose(H[:2, :2], exact, rtol=0, atol=3e-6 * np.abs(exact).max())

@@ -151,3 +151,9 @@ def test_distributions_refuse_what_they_cannot_be() -> None:
         Independent([0.1], "normals")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="Independent needs one density per feature"):
         Independent(0.1)
+
+
+def test_values_beside_features_are_refused() -> None:
+    """They were ignored: the features have values of their own."""
+    with pytest.raises(TypeError, match="features have values of their own"):
+        Problem(m=2, values="exponential", features=Correlated([[0, 1], [2]], 0.2))

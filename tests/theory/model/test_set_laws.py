@@ -30,7 +30,7 @@ from theory.model.set_families import (
     partial_parameters,
 )
 from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
-from theory.model.set_names import sets_of_names
+from theory.model.set_names import name_of_sets, sets_of_names
 from theory.model.variant import Variant
 
 LAWS = [
@@ -136,7 +136,7 @@ def test_the_numbers_of_known_sets() -> None:
     ("text", "complaint"),
     [
         ("0:exactly-one", "sets are written"),
-        ("2:exactly-two", "sets are written"),
+        ("2:exactly-two", "the law of a set is written"),
         ("ax2:exactly-one", "sets are written"),
         ("2:exactly:3", "exactly 3 of 2 members cannot be active"),
         ("2:exactly:1.5", r"whole number >= 1, got '1\.5'"),
@@ -316,3 +316,22 @@ def test_commands_find_the_sets_density_of_a_law_that_changes_with_it_or_say_wha
     assert_allclose(Variant(sets=((2, _Solved()),)).features(q).feature_density, q, rtol=1e-14)
     with pytest.raises(NotImplementedError, match=r"_Crowding changes with the density .* override set_density"):
         Variant(sets=((2, _Crowding()),)).features(q)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2x2:partial:0.7 3:exactly-one", "4:exactly:2", "2:correlated:0.5", "3:hierarchy:0.5", "2:table:11@0.5,10@0.5"],
+)
+def test_names_of_sets_are_read_back(name: str) -> None:
+    sets = sets_of_names(name.split())
+    assert name_of_sets(sets) == name
+    members, law = sets[0]
+    named = FeatureDistribution([range(members)], 0.2, name.split()[0].partition(":")[2])
+    assert named.laws == (law,)
+
+
+def test_laws_of_sets_that_are_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="the law of a set is written all-or-none"):
+        FeatureDistribution([[0, 1]], 0.2, "parial:0.7")
+    with pytest.raises(TypeError, match=r"such as 'partial:0\.7'"):
+        FeatureDistribution([[0, 1]], 0.2, 3)  # type: ignore[arg-type]

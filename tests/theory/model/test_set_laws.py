@@ -334,4 +334,4 @@ def test_laws_of_sets_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match="the law of a set is written all-or-none"):
         FeatureDistribution([[0, 1]], 0.2, "parial:0.7")
     with pytest.raises(TypeError, match=r"such as 'partial:0\.7'"):
-        FeatureDistribution([[0, 1]], 0.2, 3)  # type: ignore[arg-type]
+        FeatureDistribution([[0, 1], [2]], 0.2, ["partial:0.7"])

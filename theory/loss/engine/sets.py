@@ -97,7 +97,7 @@ def set_factors(f: Frame, t: Float[ndarray, "rows nodes"], others: Complex[ndarr
         c = f.rows.G[:, list(s.members)].T[:, :, None]
         e, e1 = transforms(law, c * t)
         Q = s.Q(e)
-        Q = np.where(Q == 0, _ZERO, Q)
+        Q = np.where(np.abs(Q) < _ZERO, _ZERO, Q)
         sets.append(_OneSet(e, e1, Q, s.dQ(e)))
         others = others * Q
         moving = (f.single * (f.rows.G != 0))[:, list(s.members)].T[:, :, None]

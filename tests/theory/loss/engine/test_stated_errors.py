@@ -11,7 +11,7 @@ import pytest
 
 from tests.accuracy.noisy import noisy_output
 from tests.accuracy.oracle import difference, exact_loss, exact_output, rational
-from theory import Correlated, Independent, Problem, loss_estimate
+from theory import Correlated, FeatureDistribution, Independent, Problem, loss_estimate
 from theory.loss.engine import power_sums, work
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
@@ -269,3 +269,12 @@ def test_a_few_dense_features_among_many_get_less_credit(bias: float, some: list
     missed = np.abs(found.value - exact.value)
     assert (missed <= found.error + exact.error).all()
     assert (missed > 0.3 * found.error).any()  # not because errors are stated far too large
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("W", "b"), [([[0.6, 0.5]], [-0.0489, 0.1]), ([[0.6, -0.6]], [-0.0489, 0.0])])
+def test_transforms_that_vanish_leave_no_quotient_undefined(W: list[list[float]], b: list[float]) -> None:
+    """A set that is always active, with normal values: its transform falls below the smallest numbers."""
+    features = FeatureDistribution([[1, 0]], 1.0, "hierarchy:0.5", "normal")
+    found = loss_estimate(W, b, Problem(m=1, features=features))
+    assert np.isfinite([found.value, found.error, found.gradient_error]).all()

@@ -50,7 +50,7 @@ class Problem(Locked):
     features : FeatureDistribution, optional
         Given instead of ``density``: correlated or anticorrelated sets, or independent features.
     values : ValueLaw, str or frozen distribution of scipy.stats
-        Law of an active feature's value when ``density`` is given; U[0, 1] by default.
+        Law of an active feature's value beside ``density``; U[0, 1] by default.
     activation : Activation or {"relu", "linear"}
         What the model does to W^T W x + b.
     terms : Terms
@@ -111,8 +111,7 @@ class Problem(Locked):
                 "features have values of their own: give the law to them, such as Correlated(sets, p, values)"
             )
         weight = _importance_array(importance)
-        if features is None:
-            assert density is not None
+        if density is not None:
             features = Independent(_per_feature(density, n, weight), values="uniform" if values is None else values)
         elif not isinstance(features, FeatureDistribution):
             raise TypeError(f"features must be a feature distribution such as Correlated(...), got {features!r}")

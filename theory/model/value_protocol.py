@@ -8,7 +8,7 @@ in one sentence.
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -20,7 +20,7 @@ from theory.tools.expressions import expression
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Box", "Triple", "ValueLaw"]
+__all__ = ["Box", "FrozenDistribution", "Triple", "ValueLaw", "ValueLike"]
 
 Triple = tuple[Float[ndarray, "*shape"], Float[ndarray, "*shape"], Float[ndarray, "*shape"]]
 
@@ -278,6 +278,19 @@ class ValueLaw(ABC):
             found.append(np.where(flat, np.where(b > 0, whole, 0.0), part))
         zeroth, first, second = found
         return zeroth, first, second
+
+
+@runtime_checkable
+class FrozenDistribution(Protocol):
+    """A frozen distribution of scipy.stats, which is not imported for its name."""
+
+    dist: Any
+    args: tuple[Any, ...]
+    kwds: dict[str, Any]
+
+
+# What names a law wherever one is asked for.
+ValueLike: TypeAlias = ValueLaw | str | FrozenDistribution
 
 
 def _averaged(law: ValueLaw, integrand: "sympy.Expr", u: "sympy.Symbol") -> "sympy.Expr":

@@ -9,7 +9,7 @@ import math
 import reprlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -17,7 +17,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.consistency import value_contradiction
-from theory.model.value_protocol import Box, Triple, ValueLaw
+from theory.model.value_protocol import Box, FrozenDistribution, Triple, ValueLaw, ValueLike
 from theory.tools.expressions import expression
 from theory.tools.locking import sealed
 
@@ -29,18 +29,6 @@ __all__ = [
     "value_law",
 ]  # fmt: skip
 
-
-@runtime_checkable
-class FrozenDistribution(Protocol):
-    """A frozen distribution of scipy.stats, which is not imported for its name."""
-
-    dist: Any
-    args: tuple[Any, ...]
-    kwds: dict[str, Any]
-
-
-# What names a law wherever one is asked for.
-ValueLike: TypeAlias = ValueLaw | str | FrozenDistribution
 
 # Below this argument logarithms of quotients lose digits, and a few terms of their series are exact.
 _SERIES = 0.05

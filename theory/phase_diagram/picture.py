@@ -106,9 +106,9 @@ def draw_phase_diagram(data: "xr.Dataset", zoom: "xr.Dataset | None" = None, ax:
         panels[1].add_patch(frame)
         panels[2].spines[:].set(color=_EXTRA, linewidth=1.6)
         panels[2].set_title("the frame, on a finer grid", fontsize=10)
-        for axis, low, high in ((panels[2].xaxis, p_low, p_high), (panels[2].yaxis, r_low, r_high)):
-            axis.set_ticks(_round_ticks(low, high), [f"{tick:g}" for tick in _round_ticks(low, high)])
-            axis.set_ticks([], minor=True)
+        _label_short_axes(panels[2], zoom)
+    for axes in panels[:2]:
+        _label_short_axes(axes, data)
     panels[0].set_ylabel("relative importance of the extra feature")
     for axes in panels:
         axes.set_xlabel("density  $1-S$      (dense → sparse)")
@@ -141,7 +141,10 @@ def headline(data: "xr.Dataset") -> str:
     exact = data["boundary_density"].values[ends[0] | ends[1]]
     curves = [p[(r >= low) & (r <= high)] for p, r, phases in ideal_boundaries(data) if shared in phases]
     ideal = np.concatenate([np.empty(0), *curves])
-    reach, told = (f"up to p = {p.max():.2f}" if len(p) else "nowhere" for p in (exact, ideal))
+    reach, told = (
+        f"up to p = {p.max():.2f}" if len(p) else "everywhere" if (data[which] == shared).all() else "nowhere"
+        for p, which in ((exact, "phase"), (ideal, "ideal_phase"))
+    )
     return (
         f"n = {data.attrs['n']}, m = {data.attrs['m']}: an extra feature is in superposition {reach}; idealised, {told}"
     )
@@ -229,11 +232,22 @@ def _as_fraction(p: float) -> str:
     return str(fraction) if abs(float(fraction) - p) < 1e-4 else f"{p:.3f}"
 
 
+def _label_short_axes(axes: "Axes", data: "xr.Dataset") -> None:
+    """Give logarithmic axes of less than two decades a few labels; powers of ten alone would be too few."""
+    for axis, name in ((axes.xaxis, "density"), (axes.yaxis, "importance")):
+        low, high = data[name].values[[0, -1]]
+        if high < 99 * low:
+            ticks = _round_ticks(low, high)
+            axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.set_ticks([], minor=True)
+
+
 def _round_ticks(low: float, high: float) -> ndarray:
     """A few round numbers within a short range."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
-    ticks = np.asarray(MaxNLocator(5).tick_values(low, high))
+    locator = MaxNLocator(5) if high < 10 * low else LogLocator(subs=(1, 2, 5))
+    ticks = np.asarray(locator.tick_values(low, high))
     return ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]
 
 

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 import theory
 from theory.geometry.phases import PHASES, phase_of
 from theory.model.extra_feature import extra_feature_problem
+from theory.model.set_names import sets_of_names
 from theory.model.value_families import HalfNormal
 from theory.model.values import BINARY, UNIFORM, ValueLaw
 from theory.model.variant import Variant
@@ -18,7 +19,7 @@ from theory.phase_diagram.cells import search_cells
 from theory.phase_diagram.diagram import default_resolution, exact_phase_diagram
 from theory.phase_diagram.grid import Grid, search_grid
 from theory.phase_diagram.lines import boundary_segments, ideal_uprights, uprights
-from theory.phase_diagram.picture import draw_phase_diagram
+from theory.phase_diagram.picture import draw_phase_diagram, headline
 from theory.phase_diagram.text import summary
 from theory.tools.parallel import open_pool
 
@@ -349,3 +350,16 @@ def test_the_others_own_boundary_is_at_four_sevenths_if_idealised() -> None:
     ((exact, _, _),) = uprights(data)
     assert_allclose(exact, 0.70636, atol=1e-4)
     assert "p = 4/7" in [text.get_text() for text in draw_phase_diagram(data).axes[0].texts]
+
+
+def test_a_diagram_of_one_phase_says_so_and_labels_its_short_axes() -> None:
+    """Where one of three features at a time is active, two dimensions are enough: there is no boundary to tell of."""
+    variant = Variant(sets=sets_of_names(["3:exactly-one"]))
+    data = exact_phase_diagram(3, 2, 3, (0.02, 0.3), (0.5, 20.0), variant=variant)
+    shared = data.attrs["phases"].split("; ").index("superposition")
+    of_one = data.isel({data["boundary_density"].dims[0]: slice(0)})
+    of_one = of_one.assign(phase=xr.full_like(data["phase"], shared))
+    assert "in superposition everywhere; idealised, nowhere" in headline(of_one)
+    axes = draw_phase_diagram(of_one).axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0.02", "0.05", "0.1", "0.2"]
+    assert not axes.get_xticklabels(minor=True)

@@ -39,9 +39,9 @@ __all__ = ["Found", "Start", "search_large"]
 # cheap), and of the result.
 _ROUGH, _SEARCH, _RESULT = 1e-3, 1e-4, 1e-7
 # Steps of the first round, and starts that take part in each of the later ones, which double the steps: all rounds cost
-# about the same. They end when what doubling gains falls below this part of the loss, or the second where the winner is
-# known. How often a round halves the gaps between numbers of stored features, if the losses can be told apart.
-_FIRST_STEPS, _LEFT, _SETTLED, _DECIDED, _HALVINGS = 40, (6, 4, 3, 2, 2), 1e-4, 1e-2, 2
+# about the same. They end when what doubling gains falls below this part of the loss. How often a round halves the gaps
+# between numbers of stored features, if the losses can be told apart.
+_FIRST_STEPS, _LEFT, _SETTLED, _HALVINGS = 40, (6, 4, 3, 2, 2), 1e-4, 2
 # Steps of the best with all features, and of the last descent.
 _BEST_STEPS, _LAST_STEPS = 160, 80
 
@@ -173,10 +173,9 @@ class _Race:
 
     @property
     def settled(self) -> bool:
-        """Whether those that may still win have little to gain, or one that will, not much."""
+        """Whether those that may still win have little to gain."""
         lowest = self.best.value
-        gains = [runner.gain / lowest for runner in self.in_front if runner.forecast <= lowest]
-        return all(gain <= (_SETTLED if len(gains) > 1 else _DECIDED) for gain in gains)
+        return all(runner.gain <= _SETTLED * lowest for runner in self.in_front if runner.forecast <= lowest)
 
     def enter(self, starts: Sequence[Start], rng: np.random.Generator) -> None:
         """Begin with more starts, which catch up with those in front as long as they may still win."""

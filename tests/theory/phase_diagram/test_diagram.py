@@ -236,7 +236,7 @@ def test_summary_and_picture_name_the_variant_and_only_where_it_is_not_the_usual
     for data, named in ((pair, False), (other, True)):
         title = theory.draw_phase_diagram(data).get_suptitle()
         for text in (title, summary(data)):
-            assert ("values Binary()" in text) is named
+            assert ("values binary" in text) is named
             assert ("noise=0.1" in text) is named
 
 

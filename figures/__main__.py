@@ -9,14 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from theory.tools.command import (
-    Parser,
-    non_negative_count,
-    progress,
-    run_command,
-    tell,
-    writable_directory,
-)
+from theory.tools.arguments import non_negative_count, writable_directory
+from theory.tools.command import Parser, progress, run_command, tell
 from theory.tools.storage import results_folder
 
 __all__ = ["main"]

@@ -19,14 +19,8 @@ from typing import TYPE_CHECKING, Any
 from figures.shared.documents import CLAIMS, DOCUMENTS, Quote
 from figures.shared.pictures import FOLDER, gallery, store
 from figures.shared.verdicts import FAILS, HOLDS, PARTLY, UNDECIDED, Finding, Verdict
-from theory.tools.command import (
-    Parser,
-    non_negative_count,
-    progress,
-    run_command,
-    tell,
-    writable_directory,
-)
+from theory.tools.arguments import non_negative_count, writable_directory
+from theory.tools.command import Parser, progress, run_command, tell
 from theory.tools.storage import results_folder, write
 
 if TYPE_CHECKING:

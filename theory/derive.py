@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from theory.tools.command import Parser, count, run_command, tell, writable_directory
+from theory.tools.arguments import count, writable_directory
+from theory.tools.command import Parser, run_command, tell
 
 __all__ = ["main"]
 

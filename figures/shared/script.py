@@ -24,7 +24,8 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from theory.tools import storage
-from theory.tools.command import Parser, non_negative_count, run_command, tell, writable_directory
+from theory.tools.arguments import non_negative_count, writable_directory
+from theory.tools.command import Parser, run_command, tell
 from theory.tools.parallel import Workers
 
 if TYPE_CHECKING:

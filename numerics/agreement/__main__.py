@@ -19,17 +19,8 @@ from numerics.agreement.compare import LOSSES, RATE, STEPS, compare_losses, trai
 from numerics.agreement.weights import LAYOUTS
 from numerics.training.settings import Settings
 from theory.model.variant import add_variant, variant_of
-from theory.tools.command import (
-    Parser,
-    count,
-    density,
-    features,
-    non_negative_count,
-    positive,
-    run_command,
-    tell,
-    writable_directory,
-)
+from theory.tools.arguments import count, density, features, non_negative_count, positive, writable_directory
+from theory.tools.command import Parser, run_command, tell
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from theory.tools.command import Parser, count, progress, run_command, tell, writable_directory
+from theory.tools.arguments import count, writable_directory
+from theory.tools.command import Parser, progress, run_command, tell
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -11,17 +11,8 @@ from numerics.sweep.grid import run_sweep
 from numerics.training.settings import Settings
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.variant import add_variant, variant_of
-from theory.tools.command import (
-    Parser,
-    count,
-    density,
-    features,
-    non_negative_count,
-    positive,
-    run_command,
-    tell,
-    writable_directory,
-)
+from theory.tools.arguments import count, density, features, non_negative_count, positive, writable_directory
+from theory.tools.command import Parser, run_command, tell
 
 __all__ = ["main"]
 

@@ -12,14 +12,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from theory.tools.command import (
-    Parser,
-    count,
-    non_negative_count,
-    progress,
-    run_command,
-    writable_directory,
-)
+from theory.tools.arguments import count, non_negative_count, writable_directory
+from theory.tools.command import Parser, progress, run_command
 
 from .estimators import load
 from .measure import Record, measure, measure_rows

@@ -19,7 +19,8 @@ from theory.loss.engine.engine import row_errors
 from theory.loss.engine.model import estimate_loss
 from theory.loss.engine.rows import Features
 from theory.loss.quadrature import quadrature
-from theory.tools.command import Parser, progress, run_command, writable_directory
+from theory.tools.arguments import writable_directory
+from theory.tools.command import Parser, progress, run_command
 
 __all__ = ["main"]
 

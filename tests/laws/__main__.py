@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.laws.measure import PAIRS, SETS, TERMS, VALUES, Status, status
-from theory.tools.command import Parser, progress, run_command, tell, writable_directory
+from theory.tools.arguments import writable_directory
+from theory.tools.command import Parser, progress, run_command, tell
 
 _COMMAND = "python -m tests.laws"
 _HEAD = f"""# Laws of values and sets, decoders and penalties

@@ -13,7 +13,8 @@ import numpy as np
 
 from numerics import Parameters, loss_and_gradient, sample, train
 from theory import Problem, hessian, optimise
-from theory.tools.command import Parser, progress, run_command, tell, writable_directory
+from theory.tools.arguments import writable_directory
+from theory.tools.command import Parser, progress, run_command, tell
 
 __all__ = ["CASES", "measured", "predicted"]
 

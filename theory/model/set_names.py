@@ -10,7 +10,7 @@ from itertools import groupby
 
 from theory.model.set_families import Equicorrelated, ExactlyK, Hierarchy, PartialCorrelation, PatternTable
 from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
-from theory.tools.command import MOST_FEATURES
+from theory.tools.arguments import MOST_FEATURES
 
 __all__ = ["SET_GRAMMAR", "law_name", "name_of_sets", "set_law_of_name", "sets_of_names"]
 

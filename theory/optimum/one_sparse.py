@@ -21,7 +21,8 @@ from theory.loss.one_sparse import errors_alone
 from theory.loss.output_curvature import limit_curvatures
 from theory.model.values import UNIFORM
 from theory.optimum.symmetric import SymmetricMinimum, minimise_symmetric, silencing_starts
-from theory.tools.command import Parser, count, run_command, tell, writable_directory
+from theory.tools.arguments import count, writable_directory
+from theory.tools.command import Parser, run_command, tell
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,7 +10,8 @@ from theory.frames.prediction import predict_even_frame
 from theory.geometry.polytopes import SPHERICAL_CODES
 from theory.model.features import density_array
 from theory.packing.best_product import best_tegum_product, factor_losses
-from theory.tools.command import Parser, count, run_command, tell
+from theory.tools.arguments import count
+from theory.tools.command import Parser, run_command, tell
 
 if TYPE_CHECKING:
     import xarray as xr

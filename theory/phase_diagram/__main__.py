@@ -8,17 +8,8 @@ from typing import Any
 
 from theory.model.variant import Variant, add_variant, variant_of
 from theory.phase_diagram.diagram import MAX_FEATURES, check_axes, default_resolution, exact_phase_diagram
-from theory.tools.command import (
-    Parser,
-    count,
-    density,
-    features,
-    non_negative_count,
-    positive,
-    run_command,
-    tell,
-    writable_directory,
-)
+from theory.tools.arguments import count, density, features, non_negative_count, positive, writable_directory
+from theory.tools.command import Parser, run_command, tell
 from theory.tools.parallel import Workers
 
 __all__ = ["main"]

@@ -17,7 +17,8 @@ from theory.model.features import density_array
 from theory.model.problem import Problem
 from theory.optimum.local_minima import random_starts, refine, revive
 from theory.packing.pairing import best_pairing
-from theory.tools.command import Parser, count, non_negative_count, progress, run_command, tell
+from theory.tools.arguments import count, non_negative_count
+from theory.tools.command import Parser, progress, run_command, tell
 from theory.tools.seeds import Seed, seed_number
 
 __all__ = ["Agreement", "check_criterion", "main", "optimised_pair_pays"]

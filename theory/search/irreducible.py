@@ -22,15 +22,8 @@ from theory.geometry.symmetries import automorphisms, orbits
 from theory.loss.one_sparse import limit_loss_and_gradient
 from theory.optimum.one_sparse import one_sparse_optimum
 from theory.packing.knapsack import pack
-from theory.tools.command import (
-    Parser,
-    count,
-    non_negative_count,
-    progress,
-    run_command,
-    tell,
-    writable_directory,
-)
+from theory.tools.arguments import count, non_negative_count, writable_directory
+from theory.tools.command import Parser, progress, run_command, tell
 from theory.tools.storage import results_folder, write
 
 __all__ = ["best_embedding", "find_irreducible", "make_record"]

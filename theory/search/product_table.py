@@ -15,15 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from theory.tools.command import (
-    Parser,
-    count,
-    non_negative_count,
-    progress,
-    run_command,
-    tell,
-    writable_directory,
-)
+from theory.tools.arguments import count, non_negative_count, writable_directory
+from theory.tools.command import Parser, progress, run_command, tell
 from theory.tools.parallel import Workers, spread
 from theory.tools.seeds import Seed, seed_number
 

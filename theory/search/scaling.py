@@ -23,7 +23,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from theory.tools.command import Parser, run_command, tell, writable_directory
+from theory.tools.arguments import writable_directory
+from theory.tools.command import Parser, run_command, tell
 from theory.tools.seeds import Seed, generator
 
 if TYPE_CHECKING:

@@ -6,36 +6,26 @@ full disk, a lost worker) or the program does (an internal error); 130, 143 and 
 
 import argparse
 import dis
-import math
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from theory.tools.arguments import count
 from theory.tools.interruption import release_command
 from theory.tools.parallel import Failure, Workers, check_workers
 
 __all__ = [
-    "MOST_FEATURES",
     "Parser",
-    "count",
-    "density",
-    "features",
-    "non_negative_count",
-    "positive",
     "progress",
     "run_command",
     "tell",
-    "writable_directory",
 ]
 
 Item = TypeVar("Item")
-# A model of more features, or dimensions, is no work for a command: its couplings are the square of them in number.
-MOST_FEATURES = 10_000
 # A ValueError of one of these is the program's: it should not have asked for that.
 _LIBRARIES = ("numpy", "scipy", "sympy", "xarray", "pandas", "matplotlib")
 
@@ -104,169 +94,6 @@ class Parser(argparse.ArgumentParser):
             action="store_true",
             help="replace files of the results' names that this command did not write",
         )
-
-
-def count(text: str) -> int:
-    """
-    Read a whole number >= 1.
-
-    Parameters
-    ----------
-    text : str
-        The argument.
-
-    Returns
-    -------
-    int
-        Its value.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is anything else.
-    """
-    return _whole_number(text, least=1)
-
-
-def features(text: str) -> int:
-    """
-    Read a number of features or of hidden dimensions, from 1 to 10,000.
-
-    Parameters
-    ----------
-    text : str
-        The argument.
-
-    Returns
-    -------
-    int
-        Its value.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is anything else.
-    """
-    value = count(text)
-    if value > MOST_FEATURES:
-        raise argparse.ArgumentTypeError(f"must be at most {MOST_FEATURES:,}, got {text!r}")
-    return value
-
-
-def non_negative_count(text: str) -> int:
-    """
-    Read a whole number >= 0, such as a seed.
-
-    Parameters
-    ----------
-    text : str
-        The argument.
-
-    Returns
-    -------
-    int
-        Its value.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is anything else.
-    """
-    return _whole_number(text, least=0)
-
-
-def _whole_number(text: str, least: int) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = least - 1
-    if value < least:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= {least}, got {text!r}")
-    return value
-
-
-def positive(text: str) -> float:
-    """
-    Read a finite number > 0.
-
-    Parameters
-    ----------
-    text : str
-        The argument.
-
-    Returns
-    -------
-    float
-        Its value.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is anything else.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"must be a finite number > 0, got {text!r}")
-    return value
-
-
-def density(text: str) -> float:
-    """
-    Read a density p = 1 - S in (0, 1].
-
-    Parameters
-    ----------
-    text : str
-        The argument.
-
-    Returns
-    -------
-    float
-        Its value.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it is anything else.
-    """
-    value = positive(text)
-    if value > 1:
-        raise argparse.ArgumentTypeError(f"a density p = 1 - S must lie in (0, 1], got {text!r}")
-    return value
-
-
-def writable_directory(text: str) -> Path:
-    """
-    Read the folder that results go to; it need not exist yet, but it must be possible to make and write it.
-
-    Parameters
-    ----------
-    text : str
-        The argument.
-
-    Returns
-    -------
-    Path
-        The folder; it is not made yet.
-
-    Raises
-    ------
-    argparse.ArgumentTypeError
-        If it could not be written.
-    """
-    folder = Path(text)
-    try:
-        existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    except OSError as problem:  # a folder above it lets nobody look inside, or the name is none
-        raise argparse.ArgumentTypeError(f"cannot write to {text}: {problem.strerror or problem}") from None
-    if not existing.is_dir():
-        raise argparse.ArgumentTypeError(f"cannot write to {text}: {existing} is not a folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(f"cannot write to {text}: {existing} is not writable")
-    return folder
 
 
 def _workers(text: str) -> Workers:

@@ -6,10 +6,11 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from theory.loss.engine.chebyshev import Series, series, terms_for
 from theory.loss.engine.densities import POWERS, DensityBasis, density_basis, summed_densities
 from theory.loss.engine.frame import Frame
 from theory.loss.engine.nodes import NodeSums
-from theory.loss.engine.power_sums import Series, evaluate, moments_of, pull_back, series, terms_for
+from theory.loss.engine.power_sums import evaluate, moments_of, pull_back
 
 __all__ = ["LEAST_FEATURES", "Plan", "Split", "plan"]
 

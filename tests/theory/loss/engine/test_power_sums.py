@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from theory.loss.engine import bulk, power_sums
+from theory.loss.engine import bulk, chebyshev, power_sums
 from theory.loss.engine.densities import POWERS, DensityBasis, density_basis, log_factor, summed_densities
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
@@ -231,8 +231,8 @@ def test_terms_that_are_left_out_cost_what_is_stated(p: tuple[float, ...], allow
     """Sums at 128 nodes against the functions themselves, with fewer terms where later nodes weigh less."""
     samples = tuple(map(tuple, np.eye(len(p)).tolist()))
     basis = DensityBasis(p, samples)
-    s = power_sums.series(UNIFORM, basis, 0.7, 0, 128, 2.0, allowed, (4.0, 0.1))
-    exact = power_sums.series(UNIFORM, basis, 0.7, 0, 128, 2.0)
+    s = chebyshev.series(UNIFORM, basis, 0.7, 0, 128, 2.0, allowed, (4.0, 0.1))
+    exact = chebyshev.series(UNIFORM, basis, 0.7, 0, 128, 2.0)
     assert s.numbers <= exact.numbers
     assert (s.numbers < 0.8 * exact.numbers) == (allowed > 0)
     rng = np.random.default_rng(4)
@@ -253,19 +253,19 @@ def test_series_in_use_are_kept_where_there_is_no_room_for_all(monkeypatch: pyte
     made = []
     basis = DensityBasis((0.1,), ((1.0,),))
 
-    def make(*key: object) -> power_sums.Series:
+    def make(*key: object) -> chebyshev.Series:
         made.append(key)
         return original(*key)
 
-    original = power_sums._series
-    monkeypatch.setattr(power_sums, "_series", make)
+    original = chebyshev._series
+    monkeypatch.setattr(chebyshev, "_series", make)
     arguments = [(UNIFORM, basis, Y, 0, 16, 1.0, 0.0, (0.0, 1.0)) for Y in (0.5, 0.51, 0.52, 0.53)]
-    kept = power_sums._Kept(int(2.5 * original(*arguments[0]).numbers))
+    kept = chebyshev._Kept(int(2.5 * original(*arguments[0]).numbers))
     for _ in range(3):
         for some in arguments[:3]:
             kept(*some)
     assert len(made) == 3 + 2
-    for _ in range(power_sums._LONG_AGO + 2):
+    for _ in range(chebyshev._LONG_AGO + 2):
         kept(*arguments[3])
     made.clear()
     kept(*arguments[3])

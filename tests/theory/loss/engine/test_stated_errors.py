@@ -12,7 +12,7 @@ import pytest
 from tests.accuracy.noisy import noisy_output
 from tests.accuracy.oracle import difference, exact_loss, exact_output, rational
 from theory import Correlated, FeatureDistribution, Independent, Problem, loss_estimate
-from theory.loss.engine import power_sums, work
+from theory.loss.engine import chebyshev, work
 from theory.loss.engine.engine import row_errors
 from theory.loss.engine.estimate import RowEstimate
 from theory.loss.engine.rows import Features, Rows
@@ -143,9 +143,9 @@ def test_a_series_left_out_of_the_error_is_noticed(p: float, monkeypatch: pytest
 def test_half_the_series_would_be_too_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """A series with too few terms, accepted as it is, against the same nodes feature by feature."""
     for module, name, value in (
-        (power_sums, "_MORE_TERMS", 2),
-        (power_sums, "_MORE_CUBE_ROOTS", 1.5),
-        (power_sums, "_KEPT", power_sums._Kept(2**20)),
+        (chebyshev, "_MORE_TERMS", 2),
+        (chebyshev, "_MORE_CUBE_ROOTS", 1.5),
+        (chebyshev, "_KEPT", chebyshev._Kept(2**20)),
         (work, "_SERIES_SHARE", 1e9),
     ):
         monkeypatch.setattr(module, name, value)

@@ -1,6 +1,8 @@
 """The console script: every subcommand is there, and errors of the program are told from the user's."""
 
 import sys
+import warnings
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -87,3 +89,14 @@ def test_traceback_shows_where(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run_command(refuses, "command", ["--traceback"])
     assert "in refuses" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_is_a_line_of_the_command_and_none_of_its_source(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: Sequence[str] | None) -> None:
+        warnings.warn("the loss is only known\nto 1e-5", stacklevel=1)
+
+    shown = warnings.showwarning
+    run_command(main, "python -m command")
+    assert capsys.readouterr().err == "python -m command: the loss is only known to 1e-5\n"
+    assert warnings.showwarning is shown

@@ -1,7 +1,5 @@
 """Agreement in words: the tables that the command prints."""
 
-from textwrap import shorten
-
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
@@ -12,6 +10,7 @@ from numerics.agreement.phases import CAUSES, NEAR, agreement_shares
 from numerics.agreement.verdicts import CONVERGED, EQUAL, VERDICTS
 from theory.geometry.phases import PHASES
 from theory.model.terms import PLAIN
+from theory.model.variant import shortened
 
 __all__ = ["describe_comparison", "describe_grid", "describe_runs"]
 
@@ -68,7 +67,7 @@ def _task(data: xr.Dataset) -> str:
     """The problem in a line: densities, importances, and what is not usual."""
     attrs, usual = data.attrs, {"values": "uniform", "sets": "", "terms": repr(PLAIN)}
     parts = [f"{name} {_range(np.atleast_1d(attrs[name]))}" for name in ("density", "importance")]
-    parts += [f"{name} {shorten(str(attrs[name]), 60)}" for name in usual if attrs[name] != usual[name]]
+    parts += [f"{name} {shortened(str(attrs[name]))}" for name in usual if attrs[name] != usual[name]]
     return ", ".join(parts)
 
 

@@ -104,12 +104,12 @@ def _errors(G: Float[ndarray, "k n n"], b: Float[ndarray, "k n"], problem: Probl
 
 def clear_step(G: Float[ndarray, "n n"], b: Float[ndarray, " n"], longest: float = _STEP) -> float:
     """
-    Give a step of differences within which no coupling and no bias crosses zero, unless it is zero.
+    Give a step of differences within which no bias crosses zero, unless it is zero; then far less than its couplings.
 
     Parameters
     ----------
     G : ndarray, shape (n, n)
-        Couplings: where biases are 0 the loss varies over as little as they are.
+        Couplings: where a bias is 0 the loss varies over as little as they are.
     b : ndarray, shape (n,)
         Biases; at low density a digon's are of the order p^2.
     longest : float
@@ -193,10 +193,10 @@ def expand(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, 
         Loss, gradient, Hessian; the Hessian's error is about 1e-16 / step from rounding plus step^2 times a fourth
         derivative, where the loss is smooth over a step.
     """
-    n, k = problem.n, np.arange(problem.n)
+    n, k, weight = problem.n, np.arange(problem.n), problem.importance
+    G = W.T @ W
     if step is None:
-        step = clear_step(W.T @ W, b, _INTEGRATED_STEP if _integrated(problem) else _STEP)
-    G, weight = W.T @ W, problem.importance
+        step = clear_step(G, b, _INTEGRATED_STEP if _integrated(problem) else _STEP)
 
     def weighed(errors: OutputErrors) -> Float[ndarray, "k n v"]:
         return weight[:, None] * np.concatenate([errors.dG, errors.db[..., None]], -1)

@@ -61,7 +61,7 @@ def expand_with_terms(objective: Objective, x: Float[ndarray, " d"]) -> Expansio
 
 def step_within(objective: Objective, x: Float[ndarray, " d"]) -> float:
     """
-    Give a step of differences within which no coupling and no bias crosses zero, unless it is zero.
+    Give a step of differences as ``theory.curvature.expansion.clear_step`` does.
 
     Parameters
     ----------

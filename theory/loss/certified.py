@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.loss.by_halves import rows_by_halves
 from theory.loss.engine.activation import squared_error
 from theory.loss.engine.estimate import Estimate, Parts
 from theory.loss.engine.model import entry_error, estimate_loss
@@ -157,8 +158,6 @@ def _by_halves(
     W_out: Float[ndarray, "n m"] | None,
     rtol: float,
 ) -> Estimate[float] | None:
-    from theory.loss.by_halves import rows_by_halves
-
     if not problem.features.values.atoms or problem.n > _MOST_BY_HALVES:
         return None
     V, weight, (m, n) = W.T if W_out is None else W_out, problem.importance, W.shape
@@ -167,16 +166,12 @@ def _by_halves(
     found = rows_by_halves(V @ W, b, np.arange(n), problem.features, problem.activation, rtol, blur=blur)
     if found is None:
         return None
-    A, zero = weight[:, None] * found.dG, np.zeros(())
-    dW, d_out = V.T @ A, A @ W.T
-    gradient = {"W": dW + d_out.T, "b": weight * found.db} if W_out is None else {
-        "W": dW, "b": weight * found.db, "W_out": d_out
-    }  # fmt: skip
+    zero = np.zeros(())
     parts = Parts(np.asarray(weight @ found.truncation), zero, zero, np.asarray(weight @ found.rounding))
     return Estimate(
         value=float(weight @ found.value),
         error=float(weight @ (found.truncation + found.rounding)),
-        gradient=gradient,
+        gradient=_pulled_back(W, W_out, weight[:, None] * found.dG, weight * found.db),
         gradient_error=entry_error(W, V, weight * found.gradient_error),
         nodes=0,
         parts=parts,
@@ -196,11 +191,6 @@ def _enumerated(
     V = W.T if W_out is None else W_out
     G, weight = V @ W, problem.importance
     errors = output_errors(G, b, problem)
-    A = weight[:, None] * errors.dG
-    free = {} if W_out is None else {"W_out": A @ W.T}
-    loss, dW, db = errors.pull_back(W, weight)
-    if W_out is not None:
-        dW = V.T @ A
     square = problem.features.value_square
     # a linear output needs moments only, whatever the tails
     straight = np.abs(b) + np.sqrt(square) * np.abs(G).sum(-1)
@@ -210,14 +200,23 @@ def _enumerated(
     slope = weight * (_ENUMERATED_SLOPE * size + _unsure(W, G, b, problem))
     zero = np.zeros(())
     return Estimate(
-        value=float(loss),
+        value=float(weight @ errors.value),
         error=rounding,
-        gradient={"W": dW, "b": db, **free},
+        gradient=_pulled_back(W, W_out, weight[:, None] * errors.dG, weight * errors.db),
         gradient_error=entry_error(W, V, slope),
         nodes=0,
         parts=Parts(zero, zero, zero, np.asarray(rounding)),
         paths={"enumerated": problem.n},
     )
+
+
+def _pulled_back(
+    W: Float[ndarray, "m n"], W_out: Float[ndarray, "n m"] | None, A: Float[ndarray, "n n"], db: Float[ndarray, " n"]
+) -> dict[str, ndarray]:
+    """The gradient by name, from that in the couplings, A, and in the biases."""
+    if W_out is None:
+        return {"W": W @ (A + A.T), "b": db}
+    return {"W": W_out.T @ A, "b": db, "W_out": A @ W.T}
 
 
 def _unsure(

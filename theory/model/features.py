@@ -83,15 +83,17 @@ def one_density(density: ArrayLike) -> float:
 
 def _laws_of(law: SetLaw | str | Sequence[SetLaw | str], members: tuple[tuple[int, ...], ...]) -> tuple[SetLaw, ...]:
     """One law for each set."""
-    from theory.model.set_names import set_law_of_name
-
-    one_for_all = isinstance(law, (SetLaw, str)) or not isinstance(law, Sequence)
-    given: tuple[Any, ...] = (law,) * len(members) if one_for_all else tuple(law)  # type: ignore[arg-type]
+    several = isinstance(law, Sequence) and not isinstance(law, str)
+    given: tuple[Any, ...] = tuple(law) if several else (law,) * len(members)  # type: ignore[arg-type]
     if len(given) != len(members) or not all(isinstance(one, (SetLaw, str)) for one in given):
         raise TypeError(
             "law must be a record such as those of theory.model.set_families, a name such as 'partial:0.7', or one for "
             f"each of the {len(members)} sets, got {law!r}"
         )
+    if not any(isinstance(one, str) for one in given):
+        return given
+    from theory.model.set_names import set_law_of_name
+
     return tuple(
         set_law_of_name(one, len(own)) if isinstance(one, str) else one for one, own in zip(given, members, strict=True)
     )

@@ -103,8 +103,8 @@ def fitted_panels(name: str, frozen: Any) -> Panels:
     mass = math.fsum((b - a) * float(c[0]) for a, b, c in done)
     if min(cut) < -_MASS or abs(mass - 1) > _MASS:
         raise ValueError(
-            f"the density of {name} integrates to {mass:.9g} instead of 1: SciPy's density and quantiles are of "
-            "different laws there; take other parameters"
+            f"the density of {name} integrates to {mass:.9g} instead of 1 between SciPy's quantiles: the two do not "
+            "belong together; take other parameters"
         )
     if error > 1e-9:
         raise ValueError(f"the density of {name} is too rough: polynomials miss it by {error:.1e}")

@@ -17,7 +17,7 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from theory.model.consistency import value_contradiction
-from theory.model.value_protocol import Box, FrozenDistribution, Triple, ValueLaw, ValueLike
+from theory.model.value_protocol import Box, Triple, ValueLaw, ValueLike
 from theory.tools.expressions import expression
 from theory.tools.locking import sealed
 
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     import sympy
 
 __all__ = [
-    "BINARY", "UNIFORM", "Binary", "Box", "FrozenDistribution", "Symmetrised", "Uniform", "ValueLaw", "ValueLike",
+    "BINARY", "UNIFORM", "Binary", "Box", "Symmetrised", "Uniform", "ValueLaw", "ValueLike",
     "value_law",
 ]  # fmt: skip
-
 
 # Below this argument logarithms of quotients lose digits, and a few terms of their series are exact.
 _SERIES = 0.05

@@ -22,7 +22,7 @@ from theory.model.terms import DECODERS, PLAIN, Terms
 from theory.model.value_names import VALUE_GRAMMAR
 from theory.model.values import UNIFORM, ValueLaw, value_law
 
-__all__ = ["STANDARD", "Variant", "add_variant", "variant_of"]
+__all__ = ["STANDARD", "Variant", "add_variant", "shortened", "variant_of"]
 
 # Characters of a law in a title.
 _LONGEST = 44
@@ -151,10 +151,24 @@ class Variant:
         str
             Such as "values exponential, sets 2:exactly-one", long ones cut short; empty for the usual one.
         """
-        texts = {f.name: str(attrs[f.name]) for f in fields(cls) if f.name in attrs}
-        return ", ".join(
-            f"{name} {text if len(text) <= _LONGEST else text[: _LONGEST - 2] + ' …'}" for name, text in texts.items()
-        )
+        return ", ".join(f"{f.name} {shortened(str(attrs[f.name]))}" for f in fields(cls) if f.name in attrs)
+
+
+def shortened(text: str) -> str:
+    """
+    Cut a law's name short, for titles and tables.
+
+    Parameters
+    ----------
+    text : str
+        The name; that of a measured law has all its values.
+
+    Returns
+    -------
+    str
+        At most 44 characters of it.
+    """
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
 
 
 STANDARD = Variant()

@@ -173,9 +173,10 @@ def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: S
     SystemExit
         With code 2 if the input is refused, 1 if the environment fails, 130 if the user interrupts.
     """
-    warnings.showwarning = partial(_warn, name)
     try:
-        _called(main, argv)
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_warn, name)
+            _called(main, argv)
         _flush()
     except (Failure, MemoryError) as failure:
         _leave(name, failure, 1)

@@ -16,7 +16,7 @@ from numerics.agreement.basins import basin_statistics, wilson_interval
 from numerics.agreement.compare import train_and_judge
 from numerics.agreement.references import Reference, nearest_minima, reference_minima
 from numerics.agreement.tables import describe_runs
-from numerics.agreement.verdicts import VERDICTS, judge, run_verdicts
+from numerics.agreement.verdicts import VERDICTS, _nearest_branches, judge, run_verdicts
 from numerics.agreement.weights import arrange_weights, read_weights
 from tests.strategies import seeds
 from theory import Problem, optimise_polytope
@@ -126,6 +126,34 @@ def test_only_equal_features_may_be_exchanged() -> None:
     assert len(set(kinds.tolist())) == 3
     paired = Problem(m=2, features=theory.Correlated(sets=[[0, 1], [2, 3]], density=0.1))
     assert len(set(paired.exchangeable.tolist())) == 4
+
+
+def test_members_of_a_set_may_change_places_where_its_law_allows_it() -> None:
+    """The same solution with two members exchanged was called another branch, far away; parents are no children."""
+    features = theory.FeatureDistribution([[0, 1], [2, 3, 4]], 0.2, ["partial:0.7", "hierarchy:0.5"])
+    problem = Problem(m=2, features=features)
+    rng = np.random.default_rng(0)
+    exact, b = rng.normal(size=(1, 2, 5)), np.zeros((1, 5))
+    reference = Reference(exact, b, np.array([0.1]), "best known", None)
+    for order, same in (
+        ([1, 0, 2, 3, 4], True),
+        ([0, 1, 2, 4, 3], True),
+        ([0, 1, 3, 2, 4], False),
+        ([2, 1, 0, 3, 4], False),
+    ):
+        _, distance = _nearest_branches(problem, exact[:, :, order], reference)
+        assert (distance[0] < 1e-6) == same
+
+
+def test_the_table_says_which_problem_it_belongs_to() -> None:
+    features = theory.FeatureDistribution([[0, 1], [2]], [0.2, 0.1], "partial:0.5", "discrete:" + ",".join(
+        f"{k}@0.05" for k in range(1, 21)
+    ))  # fmt: skip
+    problem = Problem(m=1, features=features, importance=[1, 1, 0.5], terms=theory.Terms(decay=0.01))
+    text = describe_runs(judge(problem, [[1.0, -1.0, 0.0]], [0.0, 0.0, 0.0])).splitlines()[1]
+    assert text.startswith("density 0.1 … 0.05, importance 1 … 0.5, values discrete:1@0.05,2@0.05,")
+    assert "sets [0, 1] partial:0.5, terms Terms(decay=0.01)" in text
+    assert len(text) < 200
 
 
 def test_wilson_intervals_are_those_of_the_textbook() -> None:

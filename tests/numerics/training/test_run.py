@@ -221,6 +221,12 @@ def test_bad_settings_are_refused_in_one_line(wrong: dict[str, Any], message: st
     assert "\n" not in str(refusal.value)
 
 
+def test_values_far_from_1_are_told_of() -> None:
+    """Adam's first step in b was 3000 times the values, and runs ended where they began."""
+    with pytest.warns(UserWarning, match="values are of size 0.0005, while learning rates"):
+        train(Problem(n=2, m=1, density=0.1, values="uniform:0,5e-4"), instances=1, steps=2, on_divergence="record")
+
+
 def test_kinds_are_refused_too() -> None:
     with pytest.raises(TypeError, match=r"steps must be a whole number, got 10\.5"):
         train(PAIR, steps=10.5)  # type: ignore[arg-type]

@@ -32,6 +32,8 @@ _FIRST_REACH, MOST_NODES = 12.0, 2**15
 _LEAST_SPREAD = 1e-3
 # Frequencies are handled so many numbers at a time.
 _BLOCK = 2_000_000
+# Transforms of denser features may wind around 0: a step may turn them by so much, in radians.
+_DENSE, _TURN = 0.5, 1.0
 # A feature that is always active is silent this often, so that logarithms stay finite.
 NEVER = 1e-15
 
@@ -126,7 +128,7 @@ class OutputField:
         """
         scale = rtol * self.density * self.values.square
         spread = max(float(np.sqrt(self._variance(g, couplings, counts))), _LEAST_SPREAD * (g + abs(b)))
-        step = 2 * np.pi / self._window(g, b, couplings, counts, scale, spread)
+        step = min(2 * np.pi / self._window(g, b, couplings, counts, scale, spread), self._followed(couplings))
         count = int(np.ceil(_FIRST_REACH / spread / step)) + 8
         before, settled = self.loss(g, b, couplings, counts, Nodes(step, count)).value, 0
         while count < MOST_NODES and settled < 2:
@@ -191,6 +193,11 @@ class OutputField:
         own = self.density * square - (self.density * mean) ** 2
         others = N @ (p * square * y**2 - self._averages(p * mean * y, N) ** 2)
         return float(g**2 * own + others + self.noise**2 * g)
+
+    def _followed(self, y: Float[ndarray, " s"]) -> float:
+        """The largest step at which the phases of dense features, whose logarithms are followed, are not lost."""
+        fastest = float(np.abs(y[self.densities > _DENSE]).max(initial=0.0)) * float(np.sqrt(self.values.square))
+        return _TURN / fastest if fastest else np.inf
 
     def _window(self, g: float, b: float, y: ndarray, N: ndarray, scale: float, spread: float) -> float:
         """The least L with E z^2 1(|z| > L) below the scale, by Chernoff or, without exponential moments, by tails."""
@@ -328,7 +335,7 @@ class OutputField:
         square = np.maximum(x * (2 + x) + y * y, NEVER - 1)
         log.real = 0.5 * np.log1p(square)  # what 1 + change would round off, a million others add up
         log.imag = np.arctan2(y, 1 + x)
-        dense = self.densities > 0.5
+        dense = self.densities > _DENSE
         if dense.any() and len(log) > 1:
             log.imag[:, dense] = np.unwrap(log.imag[:, dense], axis=0)
         return log

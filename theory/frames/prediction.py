@@ -217,7 +217,8 @@ def predict_even_frame(
     around = tried[max(best - 1, 0) : best + 2]
     row = _narrowed(tried[best], around[-1].k, around[0].k, solved, total)
     whole = {min(max(round(end), 1), n) for end in (np.floor(row.k), np.ceil(row.k))}
-    row = min((relaxed_row(float(k), m, field, row) for k in whole), key=total)
+    ends = [relaxed_row(float(k), m, field, row) for k in whole]
+    row = min([*(one for one in tried if one.k.is_integer()), *ends], key=total)
     other = relaxed_row(row.k, m, field, refine=False)  # from afar, lest one valley was followed past a deeper one
     if total(other) < total(row):
         row = min(row, relaxed_row(row.k, m, field, other), key=total)

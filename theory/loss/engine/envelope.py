@@ -14,13 +14,16 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.loss.engine.laws import ValueLaw
+from theory.model.value_units import unit_law
 
 __all__ = ["CELLS_PER_OCTAVE", "Decay", "abs_moment", "cells", "clipped", "decay"]
 
 CELLS_PER_OCTAVE = 8
 _FIRST, _LAST = -6, 15  # octaves of |a| in the table
-# Samples per window at the start of an octave, beyond the densely sampled ones.
+# Arguments, in units of one over the values' size, up to which samples are dense; beyond, each cell has a window of two
+# turns, whose largest value bounds all that lies between it and the next one.
 _DENSE_UNTIL, _DENSE_STEP = 64.0, 1 / 64
+_WINDOW = np.linspace(0, 4 * np.pi, 250)
 # What may lie between two samples.
 _SLACK = 1 + 1e-3
 
@@ -61,9 +64,9 @@ def decay(law: ValueLaw) -> Decay:
     """
     edges = 2.0 ** (np.arange(_FIRST * CELLS_PER_OCTAVE, _LAST * CELLS_PER_OCTAVE + 1) / CELLS_PER_OCTAVE)
     edges = np.concatenate([[0.0], edges])  # whatever lies left of the table is bounded by the value at 0
-    dense = np.arange(0, _DENSE_UNTIL, _DENSE_STEP)
-    high = 2.0 ** np.arange(np.log2(_DENSE_UNTIL), _LAST + 1)
-    a = np.concatenate([dense, *(octave + np.linspace(0, 4 * np.pi, 1000) for octave in high)])
+    size = unit_law(law)[1]
+    dense, high = np.arange(0, _DENSE_UNTIL, _DENSE_STEP) / size, edges[edges * size > _DENSE_UNTIL / 2]
+    a = np.sort(np.concatenate([dense, (high[:, None] + _WINDOW / size).ravel()]))
     samples = [law.transform(a, k) for k in range(3)]
     bounds = []
     for k, x in enumerate(samples):

@@ -34,6 +34,8 @@ class Moments:
         Cov(x_own, x_j) of sets of several features, the own feature left out; None without such sets.
     var_own, square_own : ndarray, shape (rows,)
         Variance and second moment of x_own.
+    pairs : tuple of ndarray, shape (members, members)
+        P(two members are active) of every larger set; 0 for a member with itself.
     """
 
     p: ndarray
@@ -44,6 +46,7 @@ class Moments:
     cov_own: ndarray | None
     var_own: ndarray
     square_own: ndarray
+    pairs: tuple[ndarray, ...]
 
 
 def moments(rows: Rows, features: Features) -> Moments:
@@ -65,7 +68,7 @@ def moments(rows: Rows, features: Features) -> Moments:
     G, law = rows.G, features.values
     mean, square = law.moment(1), law.moment(2)
     p = np.broadcast_to(features.density, G.shape)
-    cov_own = None
+    cov_own, pairs = None, []
     if features.sets:
         p = p.copy()
         p[:, [j for s in features.sets for j in s.members]] = 0.0
@@ -77,6 +80,7 @@ def moments(rows: Rows, features: Features) -> Moments:
         for s in features.sets:
             members = list(s.members)
             first, pair = _pair_activity(s, len(members))
+            pairs.append(pair)
             active[:, members] = first
             within = mean**2 * (pair - np.outer(first, first))
             np.fill_diagonal(within, first * (square - first * mean**2))
@@ -96,6 +100,7 @@ def moments(rows: Rows, features: Features) -> Moments:
         cov_own=cov_own,
         var_own=variance[r, rows.own],
         square_own=active[r, rows.own] * square,
+        pairs=tuple(pairs),
     )
 
 

@@ -245,7 +245,15 @@ def _histogram(cell: ndarray, p: ndarray) -> tuple[ndarray, tuple[ndarray, ...],
 def _at(
     f: Frame, table: Decay, singles: _Singles, t_cell: Int[ndarray, "octaves rows"], t: Float[ndarray, "octaves rows"]
 ) -> tuple[ndarray, ndarray, ndarray, ndarray]:
-    """Bounds of |Phi|, |Phi_x| (patterns that are not closed) and of their derivatives in a coupling over t."""
+    """
+    Bounds of |Phi|, |Phi_x| (patterns that are not closed) and of their derivatives in a coupling over t.
+
+    Phi is a polynomial in the e_j whose coefficients, probabilities of patterns, are >= 0, and so is every derivative:
+    each is at most its value at mu_j >= |e_j|, and what is taken out there, the closed patterns, is a coefficient less.
+    With R the product over all sets but that of j, dPhi/de_j = R dQ/de_j and dD/de_j = dR/de_own dQ/de_j; for j in the
+    own set dD/de_j = R d2Q/de_own de_j. Where some pattern is quiet, R <= R(idle) exp(B), which is close where features
+    are rare; everywhere R is at most the product of the factors, and a factor that is derived is left out of it.
+    """
     rows, own, r = f.rows, f.rows.own, np.arange(t.shape[1])
     sums = singles.at(table, t_cell)
     others_B, steepest, least = sums.B, sums.steepest, sums.least
@@ -259,25 +267,43 @@ def _at(
     own_odds = np.where(p_own < 1, p_own / np.where(p_own < 1, 1 - p_own, 1.0), 0.0)
     own_B = np.where(moves & ~in_set, own_odds * modulus, 0.0)
     own_slope = p_own  # of D = dPhi / de_own at mu and without the others
-    excess = np.zeros_like(t)
-    without_own_set = np.zeros_like(t)
+    excess, mean = np.zeros_like(t), table.first[0]
+    # Largest derivative in an e_j, times the bound of e'_j: of the factors' product but the own one, of the own set's
+    # factor, and of ``own_slope``
+    steep_full, steep_own, steep_slope = mean * np.minimum(full * np.exp(-least), 1.0), excess, excess
+    # The same in units of a quiet factor: the part that is left if no other feature is active, the rest, and all
+    # outside of the own set
+    steep_alone, steep_beside, steep_other = steepest, 0.0, steepest
+    if f.features.sets:
+        steep_full = np.where(f.p.any(1), steep_full, 0.0)
     for number, s in enumerate(f.features.sets):
         members = list(s.members)
-        mu = table.modulus[clipped(cells(rows.G[:, members]).T[:, None] + t_cell)]
+        cell = clipped(cells(rows.G[:, members]).T[:, None] + t_cell)
+        mu, slope = table.modulus[cell], table.first[cell]
         idle = (rows.G[:, members] == 0).astype(float).T
-        Q, Q0, dQ, dQ0 = s.Q(mu), s.Q(idle) * np.ones(len(r)), s.dQ(mu), s.dQ(idle)
+        Q, Q0, dQ, dQ0 = s.Q(mu), s.Q(idle) * np.ones(len(r)), s.dQ(mu) * np.ones_like(mu), s.dQ(idle)[:, None]
         here = f.own_set == number
         safe = np.where(Q0 > 0, Q0, 1.0)
         ratio = np.where(Q0 > 0, (Q - Q0) / safe, np.inf)
-        linear = np.where(Q0 > 0, (((idle == 0) * dQ0)[:, None] * mu).sum(0) / safe, 0.0)
+        linear = np.where(Q0 > 0, ((idle == 0)[:, None] * dQ0 * mu).sum(0) / safe, 0.0)
         excess = excess + np.maximum(ratio - linear, 0.0)
         others_B, own_B = others_B + np.where(here, 0.0, ratio), np.where(here, ratio, own_B)
+        steep = (slope * dQ).max(0)
+        steep_full = np.where(here, steep_full, np.maximum(steep_full * np.minimum(Q, 1.0), full * steep))
         full = np.where(here, full, full * np.minimum(Q, 1.0))
         own_factor = np.where(here, np.minimum(Q, 1.0), own_factor)
         position = np.array([members.index(j) if j in members else 0 for j in own])
-        own_slope = np.where(here, (dQ * np.ones_like(mu))[position, :, r].T, own_slope)
-        without_own_set = np.where(here, f.none / safe, without_own_set)
-    closed, mean = f.none + singles.closed + f.alone * modulus, table.first[0]
+        own_slope = np.where(here, dQ[position, :, r].T, own_slope)
+        steep_alone = np.maximum(steep_alone, (slope * dQ0).max(0) / safe)
+        steep_beside = np.maximum(steep_beside, (slope * np.maximum(dQ - dQ0, 0.0)).max(0) / safe)
+        steep_other = np.where(here, steep_other, np.maximum(steep_other, steep / safe))
+        if here.any():
+            # at most P(both are active), and the part of dQ / de_own that has e_j
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                both = np.fmin(f.moments.pairs[number][:, position][:, None], own_slope / mu)
+            steep_own = np.where(here, steep, steep_own)
+            steep_slope = np.where(here, (slope * both).max(0), steep_slope)
+    closed = f.none + singles.closed + f.alone * modulus
     # Features that are always active take part in every pattern; the closed ones have at most one of them
     always, log_always = singles.always + own_always, sums.log_always + np.where(own_always, _log(modulus), 0.0)
     quiet, quiet_D = f.quiet * np.exp(log_always), f.quiet_others * np.exp(sums.log_always)
@@ -285,20 +311,20 @@ def _at(
         B, total_B = np.minimum(others_B, _HUGE), np.minimum(others_B + own_B, _HUGE)
         closed_out = f.none + singles.closed_most + f.alone > 0  # with noise, or where they are rare, nothing is closed
         order = np.where(closed_out, always, 2)
-        lost = _lost(f.quiet, total_B)
-        phi = _least(quiet * (_but_few(total_B, order) + np.exp(total_B) * excess), own_factor * full + closed, lost)
-        lost_D = _lost(np.where(in_set, without_own_set, f.quiet_others), B)
+        few, few_D = np.exp(total_B), np.exp(B)
+        lost, lost_D = _lost(f.quiet, total_B), _lost(f.quiet_others, B)
+        phi = _least(quiet * (_but_few(total_B, order) + few * excess), own_factor * full + closed, lost)
         order_D = np.where(closed_out & ~(singles.always > 0), np.where(moves, 1, 0), 2)
-        D_few = p_own * quiet_D * (_but_few(B, order_D) + np.exp(B) * excess)
-        D_few = np.where(in_set, without_own_set * own_slope * np.exp(B) - f.alone * (1 - 1e-12), D_few)
+        D_few = p_own * quiet_D * (_but_few(B, order_D) + few_D * excess)
+        D_few = np.where(in_set, quiet_D * own_slope * few_D - f.alone * (1 - 1e-12), D_few)
         D = _least(D_few, own_slope * full + f.alone + f.with_single * singles.closed, lost_D)
-        no_bound = lost | lost_D | bool(f.features.sets)
-        dropped = np.minimum(full * np.exp(-least), 1.0)
         steep_closed = (singles.closed_most + f.alone) * mean
-        some = np.where(always > 0, np.inf, quiet * steepest * _but_few(total_B, np.where(closed_out, 1, 2)))
-        g_phi = _least(some, mean * dropped + steep_closed, no_bound)
-        some = np.where(always > 0, np.inf, p_own * quiet_D * steepest * np.exp(B))
-        g_D = _least(some, own_slope * mean * dropped + f.with_single * steep_closed, no_bound)
+        some = steep_alone * _but_few(total_B, np.where(closed_out, 1, 2)) + steep_beside * few
+        every = np.maximum(own_factor * steep_full, full * steep_own)
+        g_phi = _least(np.where(always > 0, np.inf, quiet * some), every + steep_closed, lost)
+        some = np.maximum(own_slope * steep_other, steep_slope) * few_D
+        every = np.maximum(own_slope * steep_full, full * steep_slope)
+        g_D = _least(np.where(singles.always > 0, np.inf, quiet_D * some), every + f.with_single * steep_closed, lost_D)
     x = D * first
     g_phi = np.maximum(np.maximum(g_phi, phi), x)
     return phi, x, g_phi, np.maximum(np.maximum(g_D * first, x), D * second)

@@ -1,5 +1,8 @@
 """The phase diagram: phases, and boundaries with their order."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,10 +12,12 @@ import theory
 from theory.geometry.phases import PHASES, phase_of
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.set_names import sets_of_names
+from theory.model.terms import Terms
 from theory.model.value_families import HalfNormal
+from theory.model.value_names import value_law_of_name as value_law
 from theory.model.values import BINARY, UNIFORM, ValueLaw
 from theory.model.variant import Variant
-from theory.optimum.local_minima import random_starts, refine, revive
+from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.phase_diagram import boundaries, cells
 from theory.phase_diagram.boundaries import find_boundaries
 from theory.phase_diagram.cells import search_cells
@@ -21,7 +26,7 @@ from theory.phase_diagram.grid import Grid, search_grid
 from theory.phase_diagram.lines import boundary_segments, ideal_uprights, uprights
 from theory.phase_diagram.picture import draw_phase_diagram, headline
 from theory.phase_diagram.text import summary
-from theory.tools.parallel import open_pool
+from theory.tools.parallel import Pool, open_pool
 
 # Two searches that end in the same minimum differ by what a gradient of 1e-8 leaves.
 SAME_MINIMUM = 1e-7
@@ -363,3 +368,21 @@ def test_a_diagram_of_one_phase_says_so_and_labels_its_short_axes() -> None:
     axes = draw_phase_diagram(of_one).axes[0]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.02", "0.05", "0.1", "0.2"]
     assert not axes.get_xticklabels(minor=True)
+
+
+def test_where_errors_are_integrated_a_search_has_many_steps_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar over two chunks of thousands of starts would stand still for minutes."""
+    jobs: list[int] = []
+
+    def told(_: object, given: list[tuple[Any, ...]]) -> Iterator[tuple[int, LocalMinima]]:
+        jobs.append(len(given))
+        for k, (_problem, W, b, *_) in enumerate(given):
+            assert len(W) <= 40
+            zero = np.zeros(len(W))
+            yield k, LocalMinima(W, b, zero, zero == 0, zero, np.zeros((len(W), 4, 4)))
+
+    for variant in (Variant(values=value_law("gamma:0.5")), Variant(terms=Terms(l1=0.1))):
+        problem = extra_feature_problem(2, 1, np.geomspace(0.05, 0.9, 23), 1.0, variant)
+        W, b = random_starts(problem, 23 * 40, np.random.default_rng(0))
+        search_cells(Pool(told), problem, np.repeat(np.arange(23), 40), W, b, seed=0)
+    assert jobs == [24, 24]

@@ -386,3 +386,31 @@ def test_where_errors_are_integrated_a_search_has_many_steps_to_show(monkeypatch
         W, b = random_starts(problem, 23 * 40, np.random.default_rng(0))
         search_cells(Pool(told), problem, np.repeat(np.arange(23), 40), W, b, seed=0)
     assert jobs == [24, 24]
+
+
+@pytest.fixture(scope="module")
+def family(at_full_speed: None) -> xr.Dataset:
+    """A parent and its two children, of whom either may be the one left out: candidates tie at every density."""
+    variant = Variant(sets=sets_of_names(["3:hierarchy:0.5"]))
+    return exact_phase_diagram(3, 2, 10, (0.01, 0.3), (0.25, 4.0), variant=variant)
+
+
+def test_candidates_that_tie_everywhere_have_no_boundary_between_them(family: xr.Dataset) -> None:
+    others = family["ideal_loss_of_others"].values
+    apart = (np.abs(others[:, None] - others) / others.max(0)).max(-1)[~np.eye(len(others), dtype=bool)]
+    assert apart.min() < 1e-12, "there is a tie"
+    assert not list(ideal_uprights(family))
+    assert not [text for text in draw_phase_diagram(family).axes[0].texts if "p = " in text.get_text()]
+
+
+def test_a_diagram_has_a_key_to_its_colours_and_names_a_phase_where_it_has_its_colour(family: xr.Dataset) -> None:
+    figure = draw_phase_diagram(family)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"dedicated", "in superposition"} < set(labels)
+    assert any(label.startswith("not represented") for label in labels)
+    (name,) = [text for text in figure.axes[1].texts if text.get_text() == "in\nsuperposition"]
+    p, r = name.xy
+    there = family.sel(density=p, importance=r, method="nearest")
+    assert int(there["phase"]) == 2
+    assert there["superposition"] > 0.5
+    assert there["norm"] > 0.5

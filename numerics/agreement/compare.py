@@ -81,7 +81,7 @@ def train_and_judge(
     else:
         learned = train(problem, settings=replace(settings, snapshots=()), workers=workers, progress=progress)
     decoder = learned["W_out"].values if "W_out" in learned else None
-    data = judge(problem, learned["W"].values, learned["b"].values, settings.seed, W_out=decoder)
+    data = judge(problem, learned["W"].values, learned["b"].values, settings.seed, W_out=decoder, progress=progress)
     return data.assign_attrs(told(settings), loss=loss)
 
 

@@ -184,7 +184,7 @@ def judge_each(given: GivenModels, seed: Seed = 0) -> "tuple[xr.Dataset, str]":
         note = "all biases are zero\n"
     groups, number = _groups(given.problems), seed_number(seed)
     done = [
-        judge(given.problems[rows[0]], W[rows], b[rows], number, W_out=None if V is None else V[rows])
+        judge(given.problems[rows[0]], W[rows], b[rows], number, W_out=None if V is None else V[rows], progress=True)
         for rows in groups
     ]
     if len(groups) == 1:

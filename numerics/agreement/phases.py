@@ -27,6 +27,7 @@ from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
 from theory.model.variant import STANDARD, Variant
 from theory.phase_diagram.diagram import exact_phase_diagram
+from theory.tools.command import progress as progress_bar
 from theory.tools.parallel import Workers
 from theory.tools.threads import one_blas_thread
 
@@ -114,7 +115,7 @@ def phase_agreement(
         sampled = replace(settings, snapshots=())
         learned = train(problem, settings=sampled, on_divergence="record", workers=workers, progress=progress)
     with one_blas_thread():
-        compared = compare_phases(exact, problem, learned["W"].values, learned["b"].values)
+        compared = compare_phases(exact, problem, learned["W"].values, learned["b"].values, progress)
     return compared.assign_attrs(told(settings), instances=settings.instances, loss=loss)
 
 
@@ -123,6 +124,7 @@ def compare_phases(
     problem: Problem,
     W: Float[ndarray, "runs m n"],
     b: Float[ndarray, "runs n"],
+    progress: bool = False,
 ) -> xr.Dataset:
     """
     Compare runs in every cell with the exact phase diagram.
@@ -137,6 +139,8 @@ def compare_phases(
         Learned weights; the runs of a cell are neighbours, cells in the order of the batch. NaN where a run diverged.
     b : ndarray, shape (runs, n)
         Learned biases.
+    progress : bool
+        Whether to show a bar.
 
     Returns
     -------
@@ -153,7 +157,7 @@ def compare_phases(
     count = len(W) // exact["phase"].size
     runs = problem.repeated(count)
     finite = np.isfinite(W).all((1, 2)) & np.isfinite(b).all(1)
-    found = _judged(runs, W, b, finite)
+    found = _judged(runs, W, b, finite, progress)
     by_cell = {name: values.reshape(*shape, count) for name, values in found.items()}
     best = by_cell["loss"].argmin(-1)
 
@@ -190,14 +194,17 @@ def compare_phases(
     ).assign_attrs(causes="; ".join(CAUSES))
 
 
-def _judged(problem: Problem, W: ndarray, b: ndarray, finite: Bool[ndarray, " runs"]) -> dict[str, ndarray]:
+def _judged(
+    problem: Problem, W: ndarray, b: ndarray, finite: Bool[ndarray, " runs"], progress: bool
+) -> dict[str, ndarray]:
     """Exact losses, local minima and phases of all runs that did not diverge."""
     count = len(W)
     result: dict[str, ndarray] = {name: np.full(count, np.inf) for name in ("loss", "local_loss")}
     result |= {name: np.full(count, -1) for name in ("phase", "bare_phase")}
     result |= {name: np.full(count, np.nan) for name in ("norm", "superposition")}
     well = np.flatnonzero(finite)
-    for start in range(0, len(well), _CHUNK):
+    starts = range(0, len(well), _CHUNK)
+    for start in progress_bar(starts, label="judging runs") if progress else starts:
         rows = well[start : start + _CHUNK]
         some, V, c = problem.take(rows), W[rows].astype(float), b[rows].astype(float)
         minima = nearest_minima(some, V, c)

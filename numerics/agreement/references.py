@@ -115,7 +115,9 @@ def nearest_minima(
     return replace(found, loss=exact_losses(problem, found.W, found.b, found.W_out))
 
 
-def reference_minima(problem: Problem, seed: Seed = 0, learned: tuple[ndarray | None, ...] | None = None) -> Reference:
+def reference_minima(
+    problem: Problem, seed: Seed = 0, learned: tuple[ndarray | None, ...] | None = None, progress: bool = False
+) -> Reference:
     """
     Give the exact solutions that models of a problem are compared with.
 
@@ -127,6 +129,8 @@ def reference_minima(problem: Problem, seed: Seed = 0, learned: tuple[ndarray | 
         Seed of the search.
     learned : tuple of ndarray, optional
         W (k, m, n) and b (k, n) of minima that are known already, and W_out (k, n, m) where decoders are free.
+    progress : bool
+        Whether a bar shows on a terminal how far the search has got.
 
     Returns
     -------
@@ -138,7 +142,8 @@ def reference_minima(problem: Problem, seed: Seed = 0, learned: tuple[ndarray | 
         minimum is below it.
     """
     full = problem.n <= _SEARCHED
-    best = global_optimum(problem, seed, starts=None if full or problem.n > _ROUNDS_UP_TO else _RANDOM_STARTS)
+    starts = None if full or problem.n > _ROUNDS_UP_TO else _RANDOM_STARTS
+    best = global_optimum(problem, seed, starts, progress=progress)
     others = [minimum for minimum in best.minima if full and minimum.loss > best.loss * (1 + 1e-6)]
     points = [(best.W, best.b, best.loss), *((other.W, other.b, other.loss) for other in others)]
     W, b, loss = (np.array(part) for part in zip(*points, strict=True))

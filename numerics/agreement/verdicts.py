@@ -18,6 +18,7 @@ from theory.model.problem import Problem
 from theory.model.requirements import require_problem
 from theory.model.set_names import law_name
 from theory.optimum.with_terms import balanced
+from theory.tools.command import ticking_bar
 from theory.tools.seeds import Seed, seed_number
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def judge(
     seed: Seed = 0,
     reference: Reference | None = None,
     W_out: ArrayLike | None = None,
+    progress: bool = False,
 ) -> xr.Dataset:
     """
     Put models of one problem, trained anywhere, beside its exact theory.
@@ -61,6 +63,8 @@ def judge(
         Exact solutions to compare with, if they are known; see ``reference_minima``.
     W_out : array_like, shape (k, n, m) or (n, m), optional
         Decoders, where the problem's terms make them free.
+    progress : bool
+        Whether bars on a terminal say what is being done.
 
     Returns
     -------
@@ -96,10 +100,12 @@ def judge(
     W, b, V = _batch(problem, W, b, W_out)
     number = seed_number(seed)
     batch = problem.repeated(len(W))
-    minima = nearest_minima(batch, W, b, V)
+    with ticking_bar("descending to the nearest minima", 1, progress):
+        minima = nearest_minima(batch, W, b, V)
     learned = (minima.W, minima.b, minima.W_out)
-    known = reference_minima(problem, number, learned) if reference is None else reference
-    loss = exact_losses(batch, W, b, V)
+    known = reference_minima(problem, number, learned, progress) if reference is None else reference
+    with ticking_bar("exact losses", 1, progress):
+        loss = exact_losses(batch, W, b, V)
     if V is not None:
         minima = replace(minima, W=balanced(minima.W, minima.W_out))
         known = known._replace(W=balanced(known.W, known.W_out))

@@ -5,11 +5,12 @@ differences of large numbers. With singularities of the density at few places th
 positive axis: Chebyshev series on cells of an octave or less give them to some 1e-13 of themselves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 from numpy import ndarray
 
 from theory.model.panels import Panels, oscillating
@@ -43,40 +44,38 @@ class HeavyPanels(Panels):
 
     neglected: float = 0.0
 
-    def lost(self, a: Float[ndarray, " k"]) -> Complex[ndarray, "orders k"]:
-        """E (exp(iau) - 1) / a, E iu (exp(iau) - 1) / a, and the second and third derivatives of E exp(iau), a > 0."""
-        out = np.zeros((4, len(a)), dtype=complex)
+    def lost(self, a: Float[ndarray, " k"], orders: Sequence[int] = range(4)) -> Complex[ndarray, "orders k"]:
+        """Of E (exp(iau) - 1) / a, E iu (exp(iau) - 1) / a, and the derivatives 2 and 3 of E exp(iau), some; a > 0."""
+        out, r = np.zeros((len(orders), len(a)), dtype=complex), np.array(orders)
         size = np.maximum(np.abs(self.edges[:-1]), np.abs(self.edges[1:]))
+        over = (r < 2)[:, None]
         for k, (m, w) in enumerate(zip(self.middle, self.half, strict=True)):
-            c, total = self.coefficients[:4, k], self.totals[:4, k]
+            total = self.totals[:4, k]
             still, slow = a * size[k] < _STILL, a * w <= _SLOW
             few = a[still]
             with np.errstate(over="ignore", invalid="ignore"):
-                out[0, still] += 1j * total[1] - few * total[2] / 2 - 1j * few**2 * total[3] / 6
-                out[1, still] += -total[2] - 1j * few * total[3] / 2
-                out[2, still] += -total[2] - 1j * few * total[3]
-                out[3, still] += -1j * total[3]
+                near = (
+                    1j * total[1] - few * total[2] / 2 - 1j * few**2 * total[3] / 6,
+                    -total[2] - 1j * few * total[3] / 2,
+                    -total[2] - 1j * few * total[3],
+                    np.full(few.shape, -1j * total[3]),
+                )
+                out[:, still] += np.array([near[order] for order in orders])
             slow &= ~still
             u, weight, some = self.nodes[k], self.weights[k], a[slow]
             half = 0.5 * u[:, None] * some
             sine = np.sin(half)
-            powers = weight * u ** np.arange(4)[:, None]
+            powers = weight * u ** r[:, None]
             gone = (powers @ (-2 * sine * sine)) + 1j * (powers @ (2 * sine * np.cos(half)))
-            out[0, slow] += gone[0] / some
-            out[1, slow] += 1j * gone[1] / some
-            out[2, slow] -= powers[2].sum() + gone[2]
-            out[3, slow] -= 1j * (powers[3].sum() + gone[3])
+            out[:, slow] += 1j ** r[:, None] * np.where(over, gone / some, powers.sum(1, keepdims=True) + gone)
             fast = ~still & ~slow
             some = a[fast]
-            part = w * oscillating(c, some * w) * np.exp(1j * some * m)
-            out[0, fast] += (part[0] - total[0]) / some
-            out[1, fast] += 1j * (part[1] - total[1]) / some
-            out[2, fast] -= part[2]
-            out[3, fast] -= 1j * part[3]
+            part = w * oscillating(self.coefficients[r, k], some * w) * np.exp(1j * some * m)
+            out[:, fast] += 1j ** r[:, None] * np.where(over, (part - total[r, None]) / some, part)
         return out
 
     @cached_property
-    def cells(self) -> tuple[Float[ndarray, " ends"], Complex[ndarray, "cells points orders"]]:
+    def cells(self) -> tuple[Float[ndarray, " ends"], Complex[ndarray, "orders points cells"]]:
         """Ends of the cells, and Chebyshev coefficients."""
         first = _FIRST / max(abs(self.edges[0]), abs(self.edges[-1]))
         octaves = int(np.ceil(np.log2(_LAST / self.deviation / first)))
@@ -99,22 +98,22 @@ class HeavyPanels(Panels):
             low, high = np.concatenate([low[~good], middle]), np.concatenate([middle, high[~good]])
         start, coefficients = np.concatenate(ends), np.concatenate(found)
         order = np.argsort(start)
-        return np.append(start[order], first * 2.0**octaves), coefficients[order]
+        by_order = np.ascontiguousarray(coefficients[order].transpose(2, 1, 0))
+        return np.append(start[order], first * 2.0**octaves), by_order
 
     def of(self, a: Float[ndarray, "*shape"], orders: tuple[int, ...]) -> tuple[Complex[ndarray, "*shape"], ...]:
         """Some of what ``lost`` gives, for arguments of any sign."""
         ends, coefficients = self.cells
         mean, square, cube = self.totals[1:4].sum(1).tolist()
         size = np.abs(a).ravel()
-        cell = np.clip(np.searchsorted(ends, size, side="right") - 1, 0, len(coefficients) - 1)
+        cell = np.clip(np.searchsorted(ends, size, side="right") - 1, 0, coefficients.shape[2] - 1)
         far = size > ends[-1]
         y = np.clip((2 * size - ends[cell] - ends[cell + 1]) / (ends[cell + 1] - ends[cell]), -1, 1)
-        c = coefficients[cell][:, :, list(orders)]
-        beyond = self.lost(size[far]) if far.any() else np.empty((4, 0))
+        beyond = self.lost(size[far], orders) if far.any() else np.empty((len(orders), 0))
         out = []
         for place, order in enumerate(orders):
-            value = _clenshaw(c[:, :, place], y)
-            value[far] = beyond[order]
+            value = _clenshaw(coefficients[order], cell, y)
+            value[far] = beyond[place]
             if order < 3:  # below all cells the law that was kept has its moments' series
                 series = (1j * mean - size * square / 2, -square - 1j * size * cube / 2, -square - 1j * size * cube)
                 value = np.where(size < ends[0], series[order], value)
@@ -140,9 +139,14 @@ class HeavyPanels(Panels):
         return tuple(whole[order](x) if order in whole else x for order, x in zip(orders, found, strict=True))
 
 
-def _clenshaw(c: Complex[ndarray, "k points"], y: Float[ndarray, " k"]) -> Complex[ndarray, " k"]:
-    """Sum of c_j T_j(y), each y with its own coefficients."""
+def _clenshaw(
+    c: Complex[ndarray, "points cells"], cell: Int[ndarray, " k"], y: Float[ndarray, " k"]
+) -> Complex[ndarray, " k"]:
+    """Sum of c_j T_j(y), each y with its cell's coefficients."""
     later, last = np.zeros(len(y), dtype=complex), np.zeros(len(y), dtype=complex)
-    for j in range(c.shape[1] - 1, 0, -1):
-        later, last = c[:, j] + 2 * y * later - last, later
-    return c[:, 0] + y * later - last
+    twice = np.repeat(2 * y, 2)  # real and imaginary parts are multiplied as real numbers
+    for row in c[:0:-1]:
+        np.subtract(row.take(cell), last, out=last)
+        last.view(float)[:] += twice * later.view(float)
+        later, last = last, later
+    return np.asarray(c[0].take(cell) + y * later - last)

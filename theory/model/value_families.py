@@ -166,12 +166,16 @@ class Normal(ValueLaw):
 
     def transform(self, a: Float[ndarray, "*shape"], order: int = 0) -> Complex[ndarray, "*shape"]:
         """Give the derivative of that order of exp(i mean a - variance a^2 / 2), a Hermite polynomial times it."""
+        return self.transforms(a, order)[order]
+
+    def transforms(self, a: Float[ndarray, "*shape"], order: int) -> tuple[Complex[ndarray, "*shape"], ...]:
+        """Give the transform and its derivatives, each from the two before."""
         variance = self.deviation**2
         slope = 1j * self.centre - variance * np.asarray(a)
-        before, now = np.zeros_like(slope), np.exp(1j * self.centre * a - variance * np.asarray(a) ** 2 / 2)
+        found = [np.asarray(np.exp(1j * self.centre * a - variance * np.asarray(a) ** 2 / 2))]
         for j in range(order):
-            before, now = now, slope * now - j * variance * before
-        return np.asarray(now)
+            found.append(slope * found[j] - (j * variance * found[j - 1] if j else 0.0))
+        return tuple(found)
 
     def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""

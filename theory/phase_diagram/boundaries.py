@@ -6,6 +6,7 @@ If they stay different there, two branches coexist and cross: the transition is 
 optimal loss jumps by the difference of their partial derivatives (envelope theorem). If they merge, it is continuous.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -27,6 +28,8 @@ _EQUAL_SLOPES = 1e-5
 # Edges are independent of one another; where a grid takes long enough they are handled in so many parts, whatever the
 # number of workers. Each has every so many-th edge: those side by side take about as long.
 _PARTS = 2
+# Where errors are integrated to an accuracy, parts have no more edges than this, which take some seconds each.
+_DEAR_EDGES = 8
 # A crossing may lie at the very end of a piece: so far beyond Newton's method may point.
 _MARGIN = 1e-6
 # Part of a piece by which a crossing, found by Newton's method, moves at most when it is not looked for any further.
@@ -88,7 +91,8 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: Workers = 1
     """
     edges = Edges.between(grid, phase)
     undivided = is_quick(grid.b.shape[-1], phase.size, grid.variant.values, grid.variant.terms)
-    count = 1 if undivided else _PARTS
+    dear = _PARTS * math.ceil(len(edges.cell) / (_PARTS * _DEAR_EDGES)) if edges.integrated else 0
+    count = 1 if undivided else max(_PARTS, dear)
     rows = [np.arange(k, len(edges.cell), count) for k in range(count)]
     jobs = spread(_locate, [(edges.part(some),) for some in rows], workers)
     parts = list(progress(jobs, total=len(rows), label=f"{len(edges.cell)} transitions"))

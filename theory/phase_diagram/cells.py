@@ -20,7 +20,7 @@ from theory.loss.outputs import output_values
 from theory.model.problem import Problem
 from theory.model.terms import Terms
 from theory.model.values import ValueLaw
-from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive, search_nodes
+from theory.optimum.local_minima import LocalMinima, few_nodes, random_starts, refine, revive, search_nodes
 from theory.phase_diagram.solutions import distinct, signature
 from theory.tools.command import progress
 from theory.tools.parallel import Pool
@@ -31,7 +31,8 @@ __all__ = ["is_quick", "many_starts", "rough_losses", "search_cells"]
 _KEPT_SEEDS = 10
 # Starts are sent to the workers in an even number of chunks of at most so many: where starts are cheap, calls that few
 # of them still need cost most, and chunks are large. Up to so many cells of two features are not even divided.
-_CHEAP, _CHUNK_OF_CHEAP, _CHUNK, _UNDIVIDED = 3, 4000, 100, 5000
+# Where errors are integrated to an accuracy every start costs much: chunks are done in seconds.
+_CHEAP, _CHUNK_OF_CHEAP, _CHUNK, _UNDIVIDED, _CHUNK_OF_DEAR = 3, 4000, 100, 5000, 40
 # While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
 _ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
 _RANKED = 1e-4
@@ -149,7 +150,7 @@ def _by_chunks(
 
     Of c chunks each takes every c-th start: neighbouring cells take about as long, and so do then all chunks.
     """
-    size = _CHUNK_OF_CHEAP if problem.n <= _CHEAP else _CHUNK
+    size = _CHUNK_OF_DEAR if few_nodes(problem) else _CHUNK_OF_CHEAP if problem.n <= _CHEAP else _CHUNK
     undivided = is_quick(problem.n, len(problem.importance), problem.features.values, problem.terms)
     count = min(1 if undivided else 2 * math.ceil(len(cells) / (2 * size)), len(cells))
     chunks = [np.arange(k, len(cells), count) for k in range(count)]

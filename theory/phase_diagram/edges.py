@@ -14,7 +14,7 @@ from theory.loss.outputs import output_errors
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
 from theory.model.variant import STANDARD, Variant
-from theory.optimum.local_minima import LocalMinima, refine, search_nodes
+from theory.optimum.local_minima import LocalMinima, few_nodes, refine, search_nodes
 from theory.phase_diagram.grid import Grid
 from theory.phase_diagram.solutions import signature
 
@@ -248,6 +248,12 @@ class Edges:
     def changes_phase(self) -> ndarray:
         """Whether the neighbour's phase is another."""
         return np.asarray(self.phase != self.next_phase)
+
+    @property
+    def integrated(self) -> bool:
+        """Whether errors are integrated to an accuracy, so that every solution costs much."""
+        m, n = self.first[0].shape[1:]
+        return few_nodes(extra_feature_problem(n, m, *self.point(np.zeros(len(self.cell))), self.variant))
 
     @property
     def length(self) -> ndarray:

@@ -4,6 +4,7 @@ A grid of problems is searched from many starts on a coarse subset of its cells.
 over to the cells between, and from cell to cell until no cell can learn from its neighbours any more.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy import ndarray
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
 from theory.model.variant import STANDARD, Variant
-from theory.optimum.local_minima import LocalMinima, refine
+from theory.optimum.local_minima import LocalMinima, few_nodes, refine
 from theory.phase_diagram.cells import many_starts, rough_losses, search_cells
 from theory.phase_diagram.solutions import SAME_BRANCH, distinct, signature
+from theory.tools.command import progress
 from theory.tools.parallel import Pool, Workers, open_pool
 
 __all__ = ["Grid", "search_grid"]
@@ -33,6 +35,8 @@ _CROWDED, _CROWDED_RESOLUTION, _PACKED = (0.4, 2.0), 30, (0.7, 1.25)
 # Losses of one minimum, met twice in one search, differ by less than the first part of them; of optima that tie, each
 # as far converged as a search of many goes, by less than the second.
 _SAME, _TIED = 1e-11, 1e-9
+# Cells that are polished together where errors are integrated to an accuracy.
+_POLISHED = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,9 +265,10 @@ def _sweep(problem: Problem, shape: tuple[int, int], best: LocalMinima, seed: in
 
 def _polish(problem: Problem, best: LocalMinima, pool: Pool) -> LocalMinima:
     """Converge the winners as far as rounding allows."""
-    halves = np.array_split(np.arange(len(best.loss)), 2)
-    jobs = [(problem.take(rows), best.W[rows], best.b[rows], best.inverse[rows]) for rows in halves]
-    return LocalMinima.joined(list(pool.map(_polish_part, jobs)))
+    count = max(2, math.ceil(len(best.loss) / _POLISHED)) if few_nodes(problem) else 2
+    parts = np.array_split(np.arange(len(best.loss)), count)
+    jobs = [(problem.take(rows), best.W[rows], best.b[rows], best.inverse[rows]) for rows in parts]
+    return LocalMinima.joined(list(progress(pool.map(_polish_part, jobs), total=count, label="polishing")))
 
 
 def _polish_part(problem: Problem, W: ndarray, b: ndarray, inverse: ndarray) -> LocalMinima:

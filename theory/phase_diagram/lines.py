@@ -19,6 +19,8 @@ _ONE_KIND = 0.7
 _NO_JUMP = 0.01
 # A boundary is upright if its densities spread by less than this, relatively, over so many neighbouring cells.
 _UPRIGHT, _CELLS = 1e-3, 5
+# Losses that differ by less than this part of the largest, which rounding and interpolation leave, are equal.
+_TIED = 1e-9
 
 
 def ideal_boundaries(data: "xr.Dataset") -> Iterator[tuple[ndarray, ndarray, set[int]]]:
@@ -68,15 +70,18 @@ def ideal_uprights(data: "xr.Dataset") -> Iterator[tuple[float, float, float]]:
     r = np.geomspace(low, high, 400)
     for i, j in combinations(range(len(others)), 2):
         difference = others[i] - others[j]
+        difference[np.abs(difference) <= _TIED * others.max(0)] = 0.0  # candidates that cost the same cross nowhere
         if np.abs(extra[i] - extra[j]).max() > 1e-9:
             continue
-        for k in np.flatnonzero(difference[:-1] * difference[1:] < 0):
-            share = difference[k] / (difference[k] - difference[k + 1])
-            here, rest = (x[:, k] + share * (x[:, k + 1] - x[:, k]) for x in (others, extra))
+        apart = np.flatnonzero(difference)
+        for at in np.flatnonzero(difference[apart[:-1]] * difference[apart[1:]] < 0):
+            k, after = apart[at], apart[at + 1]
+            share = difference[k] / (difference[k] - difference[after])
+            here, rest = (x[:, k] + share * (x[:, after] - x[:, k]) for x in (others, extra))
             best = (here[:, None] + rest[:, None] * r).min(0)
             tied = here[i] + rest[i] * r <= best * (1 + 1e-6)
             if tied.any():
-                yield float(p[k] * (p[k + 1] / p[k]) ** share), float(r[tied].min()), float(r[tied].max())
+                yield float(p[k] * (p[after] / p[k]) ** share), float(r[tied].min()), float(r[tied].max())
 
 
 def _ideal_parts(data: "xr.Dataset") -> tuple[ndarray, ndarray, ndarray]:

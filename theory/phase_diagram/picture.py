@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from theory.geometry.metrics import feature_norms, superposition
 from theory.geometry.phases import ideal_candidates
 from theory.model.variant import Variant
 from theory.phase_diagram.lines import boundary_segments, ideal_boundaries, ideal_uprights, uprights
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _ABSENT, _DEDICATED, _SHARED = (np.array(c) for c in ((0.93, 0.93, 0.92), (0.17, 0.42, 0.69), (0.92, 0.55, 0.14)))
+_PHASES = np.array([_ABSENT, _DEDICATED, _SHARED])
 _LINE, _EXTRA, _OTHER = "#1a1a1a", "#C2185B", "#444444"
 # Line styles by order of the transition.
 _STYLES: dict[int, Any] = {1: "-", 2: (0, (2.5, 1.5))}
@@ -117,7 +119,7 @@ def draw_phase_diagram(data: "xr.Dataset", zoom: "xr.Dataset | None" = None, ax:
         headline(data if zoom is None else zoom) + (f"\n{variant}" if variant else ""),
         fontsize=12,
     )
-    figure.legend(handles=picture_legend(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(handles=_whole_legend(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
@@ -216,6 +218,20 @@ def picture_legend() -> "list[Line2D]":
     ]
 
 
+def _whole_legend() -> "list[Line2D]":
+    """Colours in the upper row, lines and sketches in the lower: a legend is filled column by column."""
+    from matplotlib.lines import Line2D
+
+    colours = [
+        Line2D([], [], ls="", marker="s", ms=9, mfc=tuple(colour), mec="#999999", mew=0.5, label=label)
+        for colour, label in zip(
+            _PHASES, ("not represented (paler: shorter $W_i$)", "dedicated", "in superposition"), strict=True
+        )
+    ]
+    upper = [*colours, Line2D([], [], ls="", label=" ")]
+    return [handle for pair in zip(upper, picture_legend(), strict=True) for handle in pair]
+
+
 def _label_upright(axes: "Axes", p: float, low: float, high: float, value: str) -> None:
     """Say at which density the others go from one arrangement to another, where there is room."""
     bottom, top = axes.get_ylim()
@@ -272,8 +288,10 @@ def _name_regions(
     p, r = data["density"].values, data["importance"].values
     names = data.attrs["phases"].split("; ")
     named: set[int] = set()
-    for _, k in sorted((-int((region == k).sum()), k) for k in np.unique(region)):
-        place, depth = _widest_place(region == k)
+    places = {int(k): _widest_place(region == k) for k in np.unique(region)}
+    typical = {k: _looks_like(W[place], int(phase[place])) for k, (place, _) in places.items()}
+    for k in sorted(places, key=lambda k: (not typical[k], -int((region == k).sum()))):
+        place, depth = places[k]
         wide = depth >= max(2, _WIDE * len(region))
         if not (wide or (sketches and depth >= max(2, _NARROW * len(region)))):
             continue
@@ -293,6 +311,12 @@ def _name_regions(
             axes.annotate(text, at, (aside, inward * (9 - _SKETCH / 2) + above if drawn else 0),
                           textcoords="offset points", ha="center", va=side, fontsize=9, zorder=6,
                           color="white" if names[which] == "dedicated" else "black")  # fmt: skip
+
+
+def _looks_like(W: Float[ndarray, "m n"], phase: int) -> bool:
+    """Whether the extra feature's colour is nearest to that of its phase: a faint or slight overlap is not orange."""
+    colour = phase_colours(feature_norms(W)[-1], superposition(W)[-1])
+    return int(np.abs(_PHASES - colour).sum(1).argmin()) == phase
 
 
 def _sketch(

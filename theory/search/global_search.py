@@ -28,6 +28,7 @@ from theory.search.minima import GAIN, Pool, settle
 from theory.search.record import SearchRecord, certainty, least_loss
 from theory.search.solution import CLOSE, GlobalOptimum, Minimum
 from theory.search.starts import product_starts, random_points, subset_points
+from theory.tools.command import ticking_bar
 from theory.tools.locking import locked
 from theory.tools.parallel import Workers, check_workers
 from theory.tools.seeds import Seed, seed_number
@@ -127,7 +128,7 @@ def _found(
 ) -> GlobalOptimum:
     """The search that fits the problem."""
     if not problem.terms.plain:
-        return _with_terms(problem, seed, starts, given, workers)
+        return _with_terms(problem, seed, starts, given, progress, workers)
     points = [problem.checked(W, b) for W, b in given]
     if least_loss(problem):
         return _nothing_stored(problem)
@@ -153,16 +154,21 @@ def _nothing_stored(problem: Problem) -> GlobalOptimum:
 
 
 def _with_terms(
-    problem: Problem, seed: int, starts: int | None, given: Sequence[tuple[ArrayLike, ...]], workers: Workers
+    problem: Problem,
+    seed: int,
+    starts: int | None,
+    given: Sequence[tuple[ArrayLike, ...]],
+    progress: bool,
+    workers: Workers,
 ) -> GlobalOptimum:
     """Go on from the minima of the problem without terms."""
     from theory.loss.terms import checked_parameters
     from theory.search.with_terms import search_with_terms
 
     points = [checked_parameters(problem, *point) for point in given]
-    plain = global_optimum(replace(problem, terms=PLAIN), seed, starts, workers=workers)
+    plain = global_optimum(replace(problem, terms=PLAIN), seed, starts, progress=progress, workers=workers)
     minima = [(plain.W, plain.b, None), *((other.W, other.b, None) for other in plain.minima)]
-    best, found, record, status = search_with_terms(problem, seed, starts, points, minima)
+    best, found, record, status = search_with_terms(problem, seed, starts, points, minima, progress)
     decoders = found.W_out if found.W_out is not None else [None] * len(found.W)
     listed = tuple(
         Minimum(W, b, float(loss), recognised(W, V), 0, V)
@@ -203,18 +209,16 @@ def searched(
     GlobalOptimum
         As from ``global_optimum``.
     """
-    from tqdm.auto import tqdm
-
     search = _Search(problem, np.random.default_rng(seed))
-    with tqdm(desc="stages of the search", delay=2, leave=False, disable=None if progress else True) as bar:
+    with ticking_bar("stages of the search", wanted=progress) as step:
         search.from_products()
-        bar.update()
+        step()
         search.from_given(given)
         for _ in range(rounds):
             search.from_random(_RANDOM, _SUBSET)
-            bar.update()
+            step()
             search.exchange_all()
-            bar.update()
+            step()
             record = search.record()
             enough = record.total >= at_least if at_least else record.repeated
             if enough or search.solved:

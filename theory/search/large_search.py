@@ -31,6 +31,7 @@ from theory.search.large_descents import (
 from theory.search.large_starts import Start, between, even, even_numbers, products, random_weights
 from theory.search.minima import settle
 from theory.search.record import SearchRecord
+from theory.tools.command import ticking_bar
 from theory.tools.parallel import Workers
 
 __all__ = ["Found", "Start", "search_large"]
@@ -82,10 +83,8 @@ def search_large(
     Found
         The best solution met, not above any given start.
     """
-    from tqdm import tqdm
-
     rng, race = np.random.default_rng(seed), _Race(LargeLoss(problem, _ROUGH, workers))
-    with tqdm(total=3 + len(_LEFT), desc="descents", disable=None if progress else True) as bar:
+    with ticking_bar("descents", 3 + len(_LEFT), progress) as step:
         race.enter(
             [
                 *products(problem, rng),
@@ -96,19 +95,19 @@ def search_large(
             rng,
         )
         race.narrow(rng)
-        bar.update()
+        step()
         for left in _LEFT:
             race.double(left, rng)
-            bar.update()
+            step()
             if race.settled:
                 break
             race.narrow(rng)
         point, value = race.finished(_BEST_STEPS, rng)
-        bar.update()
+        step()
         loss = race.closer.beside(value)
         point, value, helped = improved_by_exchanges(loss, point, value, rng)
         point = _polished(loss, point, value, rng)
-        bar.update()
+        step()
     # Losses are known better now: a given start may have been the best after all.
     result = LargeLoss(problem, _RESULT)
     points = [point, *(loss.join(start.W, start.b) for start in given)]

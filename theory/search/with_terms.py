@@ -17,6 +17,7 @@ from theory.optimum.local_minima import LocalMinima, random_starts, refine
 from theory.optimum.named_geometry import Optimum
 from theory.optimum.with_terms import certified_with_terms
 from theory.search.record import SearchRecord, Status, certainty, least_loss
+from theory.tools.command import ticking_bar
 
 __all__ = ["search_with_terms"]
 
@@ -53,11 +54,11 @@ class _Search:
         """Everything that was found."""
         return LocalMinima.joined(self.found)
 
-    def from_plain(self, minima: Sequence[Point]) -> None:
-        """Start where the problem without terms has its minima, freed from their symmetry."""
-        for W, b, _ in minima:
-            kick = 0.02 * self.rng.standard_normal(W.shape)
-            self.run("product", [(W + kick, b, None)])
+    def from_plain(self, minimum: Point) -> None:
+        """Start where the problem without terms has a minimum, freed from its symmetry."""
+        W, b, _ = minimum
+        kick = 0.02 * self.rng.standard_normal(W.shape)
+        self.run("product", [(W + kick, b, None)])
 
     def from_random(self) -> None:
         """Start from random weights, of all features and of some."""
@@ -113,7 +114,12 @@ class _Search:
 
 
 def search_with_terms(
-    problem: Problem, seed: int, starts: int | None, given: Sequence[Point], minima: Sequence[Point]
+    problem: Problem,
+    seed: int,
+    starts: int | None,
+    given: Sequence[Point],
+    minima: Sequence[Point],
+    progress: bool = False,
 ) -> tuple[Optimum, LocalMinima, SearchRecord, Status]:
     """
     Search for the global optimum of a problem with terms.
@@ -128,6 +134,8 @@ def search_with_terms(
         Random starts, rounded up to whole rounds of 14; by default as many as it takes.
     given, minima : sequence of (W, b, W_out)
         Starts of the caller, and minima of the problem without terms.
+    progress : bool
+        Whether to count stages on a terminal, if the search takes long.
 
     Returns
     -------
@@ -149,16 +157,21 @@ def search_with_terms(
         raise ValueError(f"with terms the optimum is searched for up to {_MAX_FEATURES} features, got {problem.n}")
     problem.terms.require_optimum()
     search = _Search(problem, seed)
-    search.from_plain(minima[:_PLAIN])
-    search.run("given", given)
     rounds = _ROUNDS if starts is None else -(-starts // (_RANDOM + _SUBSET))
-    for _ in range(rounds):
-        search.from_random()
-        search.exchange_all()
-        if starts is None and search.record().repeated:
-            break
-    if not rounds:
-        search.exchange_all()
+    with ticking_bar("stages of the search with terms", wanted=progress) as step:
+        for minimum in minima[:_PLAIN]:
+            search.from_plain(minimum)
+            step()
+        search.run("given", given)
+        for _ in range(rounds):
+            search.from_random()
+            step()
+            search.exchange_all()
+            step()
+            if starts is None and search.record().repeated:
+                break
+        if not rounds:
+            search.exchange_all()
     every = search.all
     # of those that rounding alone tells apart first the one that has converged
     tied = np.floor((every.loss - every.loss.min()) / (_TIED * search.scale))

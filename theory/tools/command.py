@@ -8,9 +8,11 @@ import argparse
 import dis
 import os
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -23,11 +25,16 @@ __all__ = [
     "progress",
     "run_command",
     "tell",
+    "ticking_bar",
 ]
 
 Item = TypeVar("Item")
 # A ValueError of one of these is the program's: it should not have asked for that.
 _LIBRARIES = ("numpy", "scipy", "sympy", "xarray", "pandas", "matplotlib")
+# Work that is done sooner needs no bar; after that its clock moves once in so many seconds, whether a step ends or not.
+_DELAY, _TICK = 2.0, 1.0
+# What is one piece of work has no steps to count.
+_NO_STEPS = "{desc} [{elapsed}]"
 
 
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -133,7 +140,7 @@ def _drop_stdout() -> None:
 
 def progress(items: Iterable[Item], total: int | None = None, label: str = "") -> Iterable[Item]:
     """
-    Go through items with a bar on stderr, if that takes more than two seconds and stderr is a terminal.
+    Go through items with a bar on stderr, as ``ticking_bar`` shows it.
 
     Parameters
     ----------
@@ -149,10 +156,64 @@ def progress(items: Iterable[Item], total: int | None = None, label: str = "") -
     iterable
         The same items.
     """
+    counted = len(items) if total is None and isinstance(items, Sized) else total
+    with ticking_bar(label, counted) as step:
+        for item in items:
+            yield item
+            step()
+
+
+@contextmanager
+def ticking_bar(label: str, total: int | None = None, wanted: bool = True) -> Iterator[Callable[[], object]]:
+    """
+    Show a bar on stderr, if the work takes more than two seconds and stderr is a terminal.
+
+    Its clock moves every second: long work without steps, too, says what is being done.
+
+    Parameters
+    ----------
+    label : str
+        What is being done.
+    total : int, optional
+        The number of steps, if it is known; 1 for work without steps.
+    wanted : bool
+        Whether to show one at all.
+
+    Yields
+    ------
+    callable
+        To be called after every step.
+    """
     from tqdm.auto import tqdm
 
-    shown = "ipykernel" in sys.modules or bool(sys.stderr and sys.stderr.isatty())
-    return tqdm(items, total=total, desc=label, delay=2, leave=False, disable=not shown)
+    terminal = "ipykernel" in sys.modules or bool(sys.stderr and sys.stderr.isatty())
+    form = _NO_STEPS if total == 1 else None
+    with tqdm(
+        total=total, desc=label, delay=_DELAY, leave=False, disable=not (wanted and terminal), bar_format=form
+    ) as bar:
+        if bar.disable:
+            yield bar.update
+            return
+        done = threading.Event()
+        clock = threading.Thread(target=_tick, args=(bar, done), daemon=True)
+        clock.start()
+        try:
+            yield bar.update
+        finally:
+            done.set()
+            clock.join()
+
+
+def _tick(bar: Any, done: threading.Event) -> None:
+    """Show a bar again every second, from its delay on."""
+    if done.wait(_DELAY):
+        return
+    ended = False
+    while not ended:
+        with suppress(OSError, ValueError):  # a terminal that was closed
+            bar.refresh()
+        ended = done.wait(_TICK)
+    bar.last_print_t = time.time()  # a bar that believes it was never shown leaves its line
 
 
 def run_command(main: Callable[[Sequence[str] | None], None], name: str, argv: Sequence[str] | None = None) -> None:

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from numerics.agreement.weights import arrange_weights, read_weights
 from tests.strategies import seeds
 from theory import Problem, optimise_polytope
 from theory.geometry.distance import embedding_distance, rotated_distance
+from theory.model.terms import Terms
 from theory.tools.command import run_command
 from theory.tools.storage import load_result
 
@@ -301,3 +304,25 @@ def test_a_model_trained_elsewhere_is_not_compared_with_itself() -> None:
     assert data.attrs["optimum_kind"] == "best known"
     assert data.attrs["optimum_loss"] <= 3.1320995e-4
     assert float(data.local_optimum_gap[0]) > 0.03
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_bars_say_what_judging_does(decay: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training shows its steps; the descents, searches and losses that follow it may take minutes."""
+    shown: list[str] = []
+
+    @contextmanager
+    def recorded(label: str, total: int | None = None, wanted: bool = True) -> Iterator[Callable[[], None]]:
+        if wanted:
+            shown.append(label)
+        yield lambda: None
+
+    modules = ("numerics.agreement.verdicts", "theory.search.global_search", "theory.search.with_terms")
+    for module in modules:
+        monkeypatch.setattr(f"{module}.ticking_bar", recorded)
+    problem = Problem(n=2, m=1, density=0.1, terms=Terms(decay=decay))
+    judge(problem, [[1.0, -1.0]], [0.0, 0.0])
+    assert not shown
+    train_and_judge(problem, instances=1, steps=2, batch=8)
+    stages = ["stages of the search", *(["stages of the search with terms"] if decay else [])]
+    assert shown == ["descending to the nearest minima", *stages, "exact losses"]

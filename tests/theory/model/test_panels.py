@@ -6,9 +6,12 @@ import mpmath
 import numpy as np
 import pytest
 from numpy import ndarray
+from numpy.testing import assert_allclose
 from scipy import stats
 
 import theory
+from theory.model.fitted_panels import fitted_panels
+from theory.model.heavy_panels import HeavyPanels
 from theory.model.histogram_values import Histogram
 from theory.model.numerical_values import Numerical
 from theory.model.values import value_law
@@ -122,3 +125,18 @@ def test_the_transform_of_a_histogram_is_the_sum_over_its_bins(edges: ndarray, s
     exact = np.array([exact_histogram(law, float(x), order) for x in a]).T
     for k, found in enumerate(law.transforms(a, order)):
         assert (np.abs(found - exact[k]) < allowed * largest**k).all()
+
+
+@pytest.mark.parametrize("orders", [(0, 1), (2,), (0, 1, 2), (3, 1)])
+def test_orders_asked_for_alone_are_those_of_all(orders: tuple[int, ...]) -> None:
+    """Below, on and beyond the cells of a heavy law, on both sides of 0."""
+    panels = fitted_panels("lognormal", stats.lognorm(1))
+    assert isinstance(panels, HeavyPanels)
+    ends = panels.cells[0]
+    a = np.concatenate(
+        [ends[0] * np.array([0.1, 0.5]), np.geomspace(ends[0], ends[-1], 50), ends[-1] * np.array([1.5, 3.0])]
+    )
+    a = np.concatenate([-a, a])
+    every = panels.of(a, (0, 1, 2, 3))
+    for order, found in zip(orders, panels.of(a, orders), strict=True):
+        assert_allclose(found, every[order], rtol=0, atol=1e-14 * np.abs(every[order]).max())

@@ -1,5 +1,8 @@
 """The phase diagram: phases, and boundaries with their order."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -9,10 +12,12 @@ import theory
 from theory.geometry.phases import PHASES, phase_of
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.set_names import sets_of_names
+from theory.model.terms import Terms
 from theory.model.value_families import HalfNormal
+from theory.model.value_names import value_law_of_name as value_law
 from theory.model.values import BINARY, UNIFORM, ValueLaw
 from theory.model.variant import Variant
-from theory.optimum.local_minima import random_starts, refine, revive
+from theory.optimum.local_minima import LocalMinima, random_starts, refine, revive
 from theory.phase_diagram import boundaries, cells
 from theory.phase_diagram.boundaries import find_boundaries
 from theory.phase_diagram.cells import search_cells
@@ -21,7 +26,7 @@ from theory.phase_diagram.grid import Grid, search_grid
 from theory.phase_diagram.lines import boundary_segments, ideal_uprights, uprights
 from theory.phase_diagram.picture import draw_phase_diagram, headline
 from theory.phase_diagram.text import summary
-from theory.tools.parallel import open_pool
+from theory.tools.parallel import Pool, open_pool
 
 # Two searches that end in the same minimum differ by what a gradient of 1e-8 leaves.
 SAME_MINIMUM = 1e-7
@@ -363,3 +368,49 @@ def test_a_diagram_of_one_phase_says_so_and_labels_its_short_axes() -> None:
     axes = draw_phase_diagram(of_one).axes[0]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.02", "0.05", "0.1", "0.2"]
     assert not axes.get_xticklabels(minor=True)
+
+
+def test_where_errors_are_integrated_a_search_has_many_steps_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar over two chunks of thousands of starts would stand still for minutes."""
+    jobs: list[int] = []
+
+    def told(_: object, given: list[tuple[Any, ...]]) -> Iterator[tuple[int, LocalMinima]]:
+        jobs.append(len(given))
+        for k, (_problem, W, b, *_) in enumerate(given):
+            assert len(W) <= 40
+            zero = np.zeros(len(W))
+            yield k, LocalMinima(W, b, zero, zero == 0, zero, np.zeros((len(W), 4, 4)))
+
+    for variant in (Variant(values=value_law("gamma:0.5")), Variant(terms=Terms(l1=0.1))):
+        problem = extra_feature_problem(2, 1, np.geomspace(0.05, 0.9, 23), 1.0, variant)
+        W, b = random_starts(problem, 23 * 40, np.random.default_rng(0))
+        search_cells(Pool(told), problem, np.repeat(np.arange(23), 40), W, b, seed=0)
+    assert jobs == [24, 24]
+
+
+@pytest.fixture(scope="module")
+def family(at_full_speed: None) -> xr.Dataset:
+    """A parent and its two children, of whom either may be the one left out: candidates tie at every density."""
+    variant = Variant(sets=sets_of_names(["3:hierarchy:0.5"]))
+    return exact_phase_diagram(3, 2, 10, (0.01, 0.3), (0.25, 4.0), variant=variant)
+
+
+def test_candidates_that_tie_everywhere_have_no_boundary_between_them(family: xr.Dataset) -> None:
+    others = family["ideal_loss_of_others"].values
+    apart = (np.abs(others[:, None] - others) / others.max(0)).max(-1)[~np.eye(len(others), dtype=bool)]
+    assert apart.min() < 1e-12, "there is a tie"
+    assert not list(ideal_uprights(family))
+    assert not [text for text in draw_phase_diagram(family).axes[0].texts if "p = " in text.get_text()]
+
+
+def test_a_diagram_has_a_key_to_its_colours_and_names_a_phase_where_it_has_its_colour(family: xr.Dataset) -> None:
+    figure = draw_phase_diagram(family)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"dedicated", "in superposition"} < set(labels)
+    assert any(label.startswith("not represented") for label in labels)
+    (name,) = [text for text in figure.axes[1].texts if text.get_text() == "in\nsuperposition"]
+    p, r = name.xy
+    there = family.sel(density=p, importance=r, method="nearest")
+    assert int(there["phase"]) == 2
+    assert there["superposition"] > 0.5
+    assert there["norm"] > 0.5

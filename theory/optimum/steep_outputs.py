@@ -29,6 +29,7 @@ _STEEP, _READS = 2.0, 0.1
 # Beyond the first, rounding hides the floor of the valley, so that nothing else is optimised any more: descents end,
 # and others begin where outputs are as steep as the second, at the price of its square's inverse.
 _STEEPEST, _BACK = 1e5, 1e4
+# Slopes are kept this far off 0, where coordinates end.
 _FLOOR = 1e-12
 # Descents one after the other, each in the coordinates that fit where the last one ended, until one gains less than
 # this part of the loss, or of the zero model's.

@@ -14,8 +14,10 @@ from theory.curvature.with_terms import solve_with_terms
 from theory.geometry.recognition import recognise
 from theory.loss.objective import Objective
 from theory.model.problem import Problem
+from theory.optimum import steep_outputs
 from theory.optimum.local_minima import MOST_NODES, NODES_RTOL, LocalMinima, few_nodes
 from theory.optimum.named_geometry import Optimum
+from theory.optimum.steep_outputs import has_steep_outputs
 from theory.tools.locking import locked
 from theory.tools.quasi_newton import Minima, minimise
 
@@ -43,6 +45,7 @@ def refine_with_terms(
     tolerance: float = 1e-8,
     iterations: int = 300,
     inverse: Float[ndarray, "k d d"] | None = None,
+    rounds: int = steep_outputs.ROUNDS,
 ) -> LocalMinima:
     """
     Run every start down to a local minimum of its own problem.
@@ -63,6 +66,8 @@ def refine_with_terms(
         Most quasi-Newton iterations.
     inverse : ndarray, shape (k, d, d), optional
         What a search nearby learned of the inverse Hessians.
+    rounds : int
+        Most descents one after the other of a model with steep outputs.
 
     Returns
     -------
@@ -82,6 +87,8 @@ def refine_with_terms(
         found = descend(start, every, _ROUGH, min(iterations, _ROUGH_ITERATIONS), inverse)
         objective.rtol = exact
         found = _onto_kinks(descend, found, tolerance, iterations)
+    elif has_steep_outputs(problem) and inverse is None:
+        found = steep_outputs.descend(objective, descend.scale, start, tolerance, iterations, rounds)
     else:
         found = descend(start, every, tolerance, iterations, inverse)
     value = found.value * descend.scale

@@ -27,7 +27,8 @@ class SearchRecord:
     ----------
     starts_by_kind : dict from str to int
         Starts of every kind: "product" (a tegum product of the catalogue), "random" (all features), "subset" (random,
-        some features unrepresented), "even" (equal directions over all dimensions), "given" (by the caller).
+        some features unrepresented), "even" (equal directions over all dimensions), "decoder" (random embeddings, each
+        output of a free decoder the best of many), "given" (by the caller).
     hits : dict from str to int
         How many of them led to the best solution, by kind.
     distinct : int

@@ -8,14 +8,16 @@ features of the best are tried. Minima are told apart by their losses.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from theory.loss.objective import Objective
 from theory.model.problem import Problem
 from theory.optimum.local_minima import LocalMinima, random_starts, refine
 from theory.optimum.named_geometry import Optimum
-from theory.optimum.with_terms import certified_with_terms
+from theory.optimum.steep_outputs import has_steep_outputs, steepness
+from theory.optimum.with_terms import certified_with_terms, refine_with_terms
+from theory.search.decoder_starts import decoder_starts
 from theory.search.record import SearchRecord, Status, certainty, least_loss
 from theory.tools.command import ticking_bar
 
@@ -23,9 +25,16 @@ __all__ = ["search_with_terms"]
 
 _MAX_FEATURES = 12
 _ROUNDS, _RANDOM, _SUBSET, _PLAIN, _LISTED = 12, 8, 6, 10, 40
+# Starts of a round whose outputs may be steep: random ones lead there seldom.
+_FREE_RANDOM, _FREE_SUBSET, _DECODER = 2, 2, 10
+# Descents of each of these, how many of a batch are descended from on, the gain, as part of the loss, that
+# is none, and how often that may go on.
+_ROUGH, _FINISHED, _SETTLED, _AGAIN = 2, 3, 1e-9, 6
 # Losses that differ by less than this part of the zero model's are those of the same minimum; by less than that one,
 # of the same digits.
 _SAME, _TIED = 1e-7, 1e-10
+# Outputs steeper than this have run away.
+_ENDLESS = 1e4
 
 Point = tuple[Float[ndarray, "m n"], Float[ndarray, " n"], Float[ndarray, "n m"] | None]
 
@@ -36,18 +45,40 @@ class _Search:
     def __init__(self, problem: Problem, seed: int) -> None:
         self.problem, self.rng = problem, np.random.default_rng(seed)
         self.scale = float(problem.zero_loss)
+        self.steep = has_steep_outputs(problem)
         self.found: list[LocalMinima] = []
         self.kinds: list[str] = []
         self.exchanged = -np.inf  # loss of the best, all of whose exchanges were tried
 
-    def run(self, kind: str, points: Sequence[Point]) -> None:
+    def run(self, kind: str | list[str], points: Sequence[Point]) -> None:
         if not points:
             return
         objective = Objective(self.problem)
         x = np.array([objective.join(*point) for point in points])
         W, b, W_out = objective.split(x)
-        self.found.append(refine(self.problem.repeated(len(points)), W, b, W_out=W_out))
-        self.kinds += [kind] * len(points)
+        if self.steep:
+            minima = refine_with_terms(self.problem.repeated(len(points)), W, b, W_out, rounds=_ROUGH)
+        else:
+            minima = refine(self.problem.repeated(len(points)), W, b, W_out=W_out)
+        self.found.append(minima)
+        self.kinds += [kind] * len(points) if isinstance(kind, str) else kind
+
+    def _on(self, minima: LocalMinima, which: Int[ndarray, " some"]) -> LocalMinima:
+        """Go on with some minima whose outputs may be steep."""
+        some = minima.at(which)
+        more = refine_with_terms(self.problem.repeated(len(which)), some.W, some.b, some.W_out)
+        better = more.loss < some.loss
+        return minima.replaced(which[better], more.at(np.flatnonzero(better)))
+
+    def finish(self, times: int = _AGAIN) -> None:
+        """Go on with the best, whose outputs may be steep, until that gains nothing."""
+        for _ in range(times if self.steep else 0):
+            every = self.all
+            lowest = every.loss.min()
+            every = self._on(every, np.argsort(every.loss)[:_FINISHED])
+            self.found = [every]
+            if every.loss.min() >= lowest * (1 - _SETTLED):
+                return
 
     @property
     def all(self) -> LocalMinima:
@@ -61,25 +92,44 @@ class _Search:
         self.run("product", [(W + kick, b, None)])
 
     def from_random(self) -> None:
-        """Start from random weights, of all features and of some."""
+        """Start from random weights, of all features and of some; from the best outputs of some where they are free."""
         n, tied = self.problem.n, self.problem.terms.tied
-        for kind, count in (("random", _RANDOM), ("subset", _SUBSET)):
+        kinds: list[str] = []
+        points: list[Point] = []
+        if self.steep:
+            kinds += ["decoder"] * _DECODER
+            points += zip(*decoder_starts(self.problem, _DECODER, self.rng), strict=True)
+        numbers = (_FREE_RANDOM, _FREE_SUBSET) if self.steep else (_RANDOM, _SUBSET)
+        for kind, count in zip(("random", "subset"), numbers, strict=True):
             W, b = random_starts(self.problem, count, self.rng)
             V = np.swapaxes(random_starts(self.problem, count, self.rng)[0], 1, 2)
             if kind == "subset":
                 kept = np.array([self.rng.permutation(n) < self.rng.integers(1, n + 1) for _ in range(count)])
                 W, V = W * np.where(kept, 1.0, 0.05)[:, None], V * np.where(kept, 1.0, 0.05)[..., None]
                 b = np.where(kept, b, self.problem.features.mean)
-            self.run(kind, [(W[k], b[k], None if tied else V[k]) for k in range(count)])
+            kinds += [kind] * count
+            points += [(W[k], b[k], None if tied else V[k]) for k in range(count)]
+            if not self.steep:
+                self.run(kinds, points)
+                kinds, points = [], []
+        self.run(kinds, points)
+
+    def _lowest(self) -> tuple[int, float]:
+        """Number and loss of the best."""
+        loss = self.all.loss
+        best = int(np.argmin(loss))
+        return best, float(loss[best])
 
     def exchange_all(self) -> None:
         """Try every exchange of two features of the best, until none helps."""
         while True:
-            every = self.all
-            best = int(np.argmin(every.loss))
-            lowest = float(every.loss[best])
+            best, lowest = self._lowest()
             if lowest >= self.exchanged - _SAME * self.scale and np.isfinite(self.exchanged):
                 return
+            if self.steep:
+                self.finish(1)
+                best, lowest = self._lowest()
+            every = self.all
             self.exchanged = lowest
             W, b, V = every.W[best], every.b[best], None if every.W_out is None else every.W_out[best]
             kinds, points = self.problem.exchangeable, []
@@ -91,9 +141,7 @@ class _Search:
                         points.append((W[:, order], b[order], None if V is None else V[order]))
             if not points:
                 return
-            kinds_before = len(self.kinds)
             self.run("exchange", points)
-            self.kinds = self.kinds[:kinds_before] + ["exchange"] * len(points)
 
     def record(self) -> SearchRecord:
         """What was done; minima that exchanges led to count as found, but not as starts."""
@@ -172,6 +220,7 @@ def search_with_terms(
                 break
         if not rounds:
             search.exchange_all()
+        search.finish()
     every = search.all
     # of those that rounding alone tells apart first the one that has converged
     tied = np.floor((every.loss - every.loss.min()) / (_TIED * search.scale))
@@ -180,6 +229,8 @@ def search_with_terms(
     found = every.at(order[apart][:_LISTED])
     V = None if found.W_out is None else found.W_out[0]
     settled = bool(found.converged[0]) if problem.terms.l1 else None
-    best = certified_with_terms(found.W[0], found.b[0], V, problem, converged=settled)
+    endless = V is not None and search.steep and bool((steepness(found.W[:1], V[None]) > _ENDLESS).any())
+    note = "outputs grow steeper without end: the loss comes near an infimum that is not attained" if endless else ""
+    best = certified_with_terms(found.W[0], found.b[0], V, problem, note=note, converged=settled)
     record = search.record()
     return best, found, record, certainty(record, best.loss - least_loss(problem), best.loss_error, search.scale)

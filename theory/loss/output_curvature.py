@@ -29,6 +29,8 @@ _NODES = 128
 TAPER, ORDER = 8.0, 4
 # The nodes' step repeats delta(z) at this multiple of the largest |z|, at a distance from all of them.
 MARGIN = 1.3
+# Exponents in Chernoff's inequality, in units of one over the standard deviation of z; larger ones overflow.
+_EXPONENTS, _LARGEST_EXPONENT = np.geomspace(0.05, 50, 24), 600.0
 
 
 def limit_curvatures(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> Float[ndarray, "r n k k"]:
@@ -61,7 +63,11 @@ def limit_curvatures(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> Float
 
 
 def output_curvatures(
-    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], density: Float[ndarray, "r n"], nodes: int = _NODES
+    c: Float[ndarray, "r n"],
+    b: Float[ndarray, " r"],
+    density: Float[ndarray, "r n"],
+    nodes: int = _NODES,
+    outside: float = 0.0,
 ) -> Float[ndarray, "r k k"]:
     """
     Give the second derivatives of outputs' expected squared errors.
@@ -76,6 +82,9 @@ def output_curvatures(
         Probability that each feature is active, in (0, 1]; values are uniform on [0, 1].
     nodes : int
         Nodes of the midpoint rule.
+    outside : float
+        Part of the patterns with several active features for which |z| may lie outside the window of the nodes, in
+        [0, 1): they resolve more of the others where features are many and few of them active. By default none.
 
     Returns
     -------
@@ -85,7 +94,11 @@ def output_curvatures(
     n, own = c.shape[1], np.arange(c.shape[1])
     others = np.where(np.eye(n, dtype=bool), 1.0, 1 - density[:, None, :]).prod(-1)
     idle, single = (1 - density).prod(-1), density * others
-    H = _several_active(c, b, density, idle, single, nodes)
+    largest = np.abs(b) + np.abs(c).sum(-1)
+    if outside:
+        several = np.maximum(1 - idle - single.sum(-1), 1e-12)
+        largest = np.minimum(largest, _reach(c, b, density, outside * several))
+    H = _several_active(c, b, density, idle, single, largest, nodes)
 
     mean, square = (density - single) / 2, (density - single) / 3
     H[:, :n, :n] += density[:, :, None] * density[:, None, :] / 4
@@ -102,17 +115,38 @@ def output_curvatures(
     return H
 
 
+def _reach(
+    c: Float[ndarray, "r n"], b: Float[ndarray, " r"], density: Float[ndarray, "r n"], chance: Float[ndarray, " r"]
+) -> Float[ndarray, " r"]:
+    """What |z| exceeds with less than that chance, by Chernoff's inequality, for either sign."""
+    spread = np.sqrt((c**2 * density / 3).sum(-1)) + 1e-8
+    reach = np.full(len(b), np.inf)
+    for s in _EXPONENTS:
+        rate = s / spread
+        log = np.maximum(*(_log_mgf(sign * rate[:, None] * c, density) + sign * rate * b for sign in (1.0, -1.0)))
+        reach = np.minimum(reach, (log - np.log(chance / 2)) / rate)
+    return np.asarray(np.maximum(reach, 0.0))
+
+
+def _log_mgf(x: Float[ndarray, "r n"], density: Float[ndarray, "r n"]) -> Float[ndarray, " r"]:
+    """Logarithm of E exp(sum of x_j u_j over the active features)."""
+    x = np.minimum(x, _LARGEST_EXPONENT)
+    mean = np.where(np.abs(x) < 1e-8, 1.0, np.expm1(x) / np.where(x == 0, 1.0, x))
+    return np.asarray(np.log1p(density * (mean - 1)).sum(-1))
+
+
 def _several_active(
     c: Float[ndarray, "r n"],
     b: Float[ndarray, " r"],
     density: Float[ndarray, "r n"],
     idle: Float[ndarray, " r"],
     single: Float[ndarray, "r n"],
+    largest: Float[ndarray, " r"],
     nodes: int,
 ) -> Float[ndarray, "r k k"]:
-    """The terms with sgn z and delta(z), with two or more features active."""
+    """The terms with sgn z and delta(z), with two or more features active and |z| up to the largest."""
     rows, n = c.shape
-    h = 2 * np.pi / (MARGIN * np.maximum(np.abs(b) + np.abs(c).sum(-1), 1e-8))
+    h = 2 * np.pi / (MARGIN * np.maximum(largest, 1e-8))
     t = (np.arange(nodes) + 0.5) * h[:, None]
     a = t[..., None] * c[:, None, :]
     e, e1, e2 = UNIFORM.transforms(a, 2)

@@ -25,7 +25,7 @@ __all__ = ["Landscape"]
 
 # Nodes with which second derivatives are known to a few digits, and arrays of so many numbers at once.
 _NODES, _BLOCK_ELEMENTS = 48, 60_000
-# Rows of Hessians at once: the derivatives of all couplings are (n, n + 1, d) numbers for each.
+# Rows of Hessians at once, of so many numbers.
 _HESSIAN_ELEMENTS = 2_000_000
 # Up to so many features few nodes, the same for all points, are quickest; beyond, a relative accuracy. Where features
 # are correlated that is so for longer. So many nodes do.
@@ -33,6 +33,8 @@ _FIXED_NODES, _SEARCH = 8, 1e-5
 _FIXED_NODES_OF_SETS, _NODES_TO_SEARCH = 12, 64
 # Up to so many features outputs are integrated one by one where the loss is wanted to all digits.
 _SEPARATE = 12
+# Beyond, the largest |z| hardly ever comes about: this part of the patterns with several active features is let go.
+_OUTSIDE = 1e-4
 # Step of the differences that give second derivatives where there is no formula.
 _STEP = 1e-5
 
@@ -149,8 +151,8 @@ class Landscape:
 
     def hessians(self, x: Float[ndarray, "k d"], memory: Float[ndarray, "k n n"]) -> Float[ndarray, "k d d"]:
         """Second derivatives to a few digits, on one side of a kink."""
-        n, d = self.problem.n, x.shape[1]
-        rows = max(1, _HESSIAN_ELEMENTS // (n * (n + 1) * d))
+        d = x.shape[1]
+        rows = max(1, _HESSIAN_ELEMENTS // d**2)
         blocks = [slice(first, first + rows) for first in range(0, len(x), rows)]
         return np.concatenate([self._block_hessians(x[k], memory[k]) for k in blocks])
 
@@ -175,7 +177,8 @@ class Landscape:
         density, bias = np.tile(self.problem.density[order], (k, 1)), b.reshape(-1)
         rows = max(1, _BLOCK_ELEMENTS // (_NODES * n))
         blocks = [slice(first, first + rows) for first in range(0, k * n, rows)]
-        found = np.concatenate([output_curvatures(c[s], bias[s], density[s], _NODES) for s in blocks])
+        outside = 0.0 if n <= _SEPARATE else _OUTSIDE
+        found = np.concatenate([output_curvatures(c[s], bias[s], density[s], _NODES, outside) for s in blocks])
         place = np.concatenate([order, np.full((n, 1), n)], axis=1)
         second = np.empty((k, n, n + 1, n + 1))
         own = np.arange(n)[:, None, None]
@@ -222,17 +225,25 @@ def _own_first(n: int) -> Int[ndarray, "n n"]:
 def _chain(
     W: Float[ndarray, "k m n"], second: Float[ndarray, "k n v v"], A: Float[ndarray, "k n n"]
 ) -> Float[ndarray, "k d d"]:
-    """Second derivatives in couplings and biases carried over to (W, b), for a batch (theory.curvature.expansion)."""
+    """
+    Second derivatives in couplings and biases carried over to (W, b), for a batch (theory.curvature.expansion).
+
+    With T_i those of output i in its couplings g_ij = w_i . w_j, a column w_j meets w_l through every output i,
+    sum_i T_i[j, l] w_i w_i^T, and w_i itself as the one that reads, T_i w. No larger array than the result is made.
+    """
     k, m, n = W.shape
-    d = m * n + n
-    own = np.arange(n)
-    J = np.zeros((k, n, n + 1, d))  # derivatives of each output's couplings and bias
-    V = J[:, :, :n, : m * n].reshape(k, n, n, m, n)
-    V[:, own, :, :, own] += W.swapaxes(-1, -2)[None]
-    V[:, :, own, :, own] += W.swapaxes(-1, -2)[None]
-    J[:, :, :n, : m * n] = V.reshape(k, n, n, m * n)
-    J[:, own, n, m * n + own] = 1.0
-    H = (J.swapaxes(-1, -2) @ (second @ J)).sum(1)
-    bent = np.einsum("ab,kij->kaibj", np.eye(m), A + A.swapaxes(-1, -2))
-    H[:, : m * n, : m * n] += bent.reshape(k, m * n, m * n)
-    return H
+    own, T = np.arange(n), second[..., :n, :n]
+    pairs = (W[:, :, None] * W[:, None]).reshape(k, m * m, n)  # w_i w_i^T
+    H = (pairs @ T.reshape(k, n, n * n)).reshape(k, m, m, n, n).swapaxes(2, 3).copy()  # [a, j, b, l]
+    read = W[:, None] @ T  # [i, a, l]
+    mixed = read.swapaxes(1, 2)[:, :, :, None] * W.swapaxes(1, 2)[:, None, :, :, None]  # [a, i, b, l]
+    H += mixed
+    H += mixed.transpose(0, 3, 4, 1, 2)
+    H[:, :, own, :, own] += (read @ W.swapaxes(1, 2)[:, None]).swapaxes(0, 1)
+    H[:, np.arange(m), :, np.arange(m)] += A + A.swapaxes(1, 2)
+    bent = second[..., :n, n]  # [i, j]
+    beside = W[:, :, None] * bent.swapaxes(1, 2)[:, None]  # [a, j, i]
+    beside[:, :, own, own] += W @ bent.swapaxes(1, 2)
+    beside = beside.reshape(k, m * n, n)
+    biases = second[:, own, n, n, None] * np.eye(n)
+    return np.block([[H.reshape(k, m * n, m * n), beside], [beside.swapaxes(1, 2), biases]])

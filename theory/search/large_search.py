@@ -42,7 +42,7 @@ _ROUGH, _SEARCH, _RESULT = 1e-3, 1e-4, 1e-7
 # Steps of the first round, and starts that take part in each of the later ones, which double the steps: all rounds cost
 # about the same. They end when what doubling gains falls below this part of the loss. How often a round halves the gaps
 # between numbers of stored features, if the losses can be told apart.
-_FIRST_STEPS, _LEFT, _SETTLED, _HALVINGS = 40, (6, 4, 3, 2, 2), 1e-4, 2
+_FIRST_STEPS, _LEFT, _SETTLED, _HALVINGS = 40, (6, 4, 2, 2, 2), 1e-4, 2
 # Steps of the best with all features, and of the last descent.
 _BEST_STEPS, _LAST_STEPS = 160, 80
 
@@ -212,8 +212,10 @@ class _Race:
         return between(list(furthest), best.start.stored, worse)
 
     def double(self, most: int, rng: np.random.Generator) -> None:
-        """Let those in front take as many steps again, not more than so many."""
-        self.run(self.in_front[:most], self.steps, rng)
+        """Let those in front that may still win take as many steps again, not more than so many."""
+        lowest = self.best.value
+        some = [runner for runner in self.in_front[:most] if not runner.gain or runner.forecast <= lowest]
+        self.run(some, self.steps, rng)
         self.steps *= 2
 
     def run(self, runners: Sequence[_Runner], steps: int, rng: np.random.Generator) -> None:
@@ -229,12 +231,11 @@ class _Race:
         """Run the best down, with all features."""
         best = self.best
         loss = self.closer.beside(best.value)
-        before = loss(best.x)[0]
-        (x,), (value,) = descended(loss, stored_again(loss, best.x, rng)[None], steps, rng)
-        if value >= before:  # small columns do not always help
-            (x,), (value,) = descended(loss, best.x[None], steps, rng)
-        best.x, best.value = x, float(value)
-        return x, float(value)
+        both = np.array([stored_again(loss, best.x, rng), best.x])  # small columns do not always help
+        x, values = descended(loss, both[: 2 - (both[0] == both[1]).all()], steps, rng)
+        lowest = int(values.argmin())
+        best.x, best.value = x[lowest], float(values[lowest])
+        return best.x, best.value
 
     def record(self, best: float, tried: bool) -> SearchRecord:
         """What was done; ``best`` is the lowest loss after exchanges."""

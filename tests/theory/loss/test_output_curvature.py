@@ -54,6 +54,32 @@ def test_curvatures_are_differences_of_the_enumerated_gradient(
         assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("p", [0.003, 0.03])
+def test_windows_of_what_comes_about_resolve_more(p: float) -> None:
+    """Of 40 rare features |z| hardly ever exceeds a tenth of what it is if all are active."""
+    rng = np.random.default_rng(1)
+    W = rng.normal(size=(10, 40))
+    G = (W / np.linalg.norm(W, axis=0)).T @ (W / np.linalg.norm(W, axis=0))
+    c = np.array([np.r_[G[i, i], np.delete(G[i], i)] for i in range(10)])
+    b, density = rng.uniform(-0.3, 0.0, 10), p * rng.uniform(0.5, 1.5, (10, 40))
+    exact = output_curvatures(c, b, density, 4096)
+    one = np.zeros_like(exact)  # both know the patterns with one active feature
+    few, all_of_them = (output_curvatures(c, b, density, 48, outside) for outside in (1e-4, 0.0))
+    several = np.linalg.norm(exact - _one_active(c, b, density, one))
+    assert np.linalg.norm(few - exact) < 0.15 * several
+    assert np.linalg.norm(few - exact) < np.linalg.norm(all_of_them - exact) / 2
+
+
+def _one_active(c: np.ndarray, b: np.ndarray, density: np.ndarray, H: np.ndarray) -> np.ndarray:
+    n = c.shape[1]
+    single = np.where(np.eye(n, dtype=bool), density[:, None, :], 1 - density[:, None, :]).prod(-1)
+    one, own = limit_curvatures(c, b) * single[..., None, None], np.arange(n)
+    H[:, own, own] = one[..., 0, 0]
+    H[:, :n, n] = H[:, n, :n] = one[..., 0, 1]
+    H[:, n, n] = one[..., 1, 1].sum(-1)
+    return H
+
+
 def test_curvatures_with_one_active_feature_are_those_of_the_closed_forms() -> None:
     b = np.array([-0.3, 0.2])
     c = np.array([[0.9, 0.7, -0.5, 0.1], [-0.6, 0.4, -0.5, 0.0]])

@@ -120,6 +120,32 @@ def test_a_race_is_over_when_those_that_may_still_win_have_little_to_gain(monkey
     assert next(runner for runner in race.runners if runner.start is late).steps < race.steps
 
 
+def test_who_cannot_win_any_more_runs_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    race, rng = Race(monkeypatch), np.random.default_rng(0)
+    race.double(6, rng)
+    lost, *_ = (runner for runner in race.in_front if runner is not race.best)
+    lost.gain = 0.9 * (lost.value - race.best.value)
+    may_win = [runner for runner in race.in_front if runner.forecast <= race.best.value]
+    assert race.best in may_win
+    assert lost not in may_win
+    race.double(6, rng)
+    assert {id(runner) for runner in race.in_front} == {id(runner) for runner in may_win[:6]}
+
+
+@pytest.mark.slow
+def test_hessians_make_valleys_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the same start half as many steps end lower."""
+    problem = Problem(n=30, m=10, density=0.01, importance=0.9 ** np.arange(30))
+    loss, start = LargeLoss(problem, 1e-6), next(iter(random_weights(problem, np.random.default_rng(0))))
+    x = loss.join(start.W, start.b)[None]
+    assert loss.curved
+    assert not loss.newton
+    _, (value,) = descended(loss, x, 320, np.random.default_rng(0), arrange=False)
+    monkeypatch.setattr(large_descents, "_CURVED", 0)
+    _, (plain,) = descended(loss, x, 320, np.random.default_rng(0), arrange=False)
+    assert value < plain * (1 - 1e-3)
+
+
 @pytest.mark.slow
 def test_the_best_product_is_among_the_starts() -> None:
     problem = Problem(n=8, m=3, density=0.2)
@@ -176,6 +202,7 @@ def test_descents_give_the_best_vertices_to_what_is_worth_most(most: int, monkey
 
 @pytest.mark.slow
 def test_biases_do_not_run_ahead_of_rare_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_descents, "_CURVED", 0)  # Hessians see the same
     problem = Problem(n=40, m=10, density=0.001, importance=0.9 ** np.arange(40))
     loss = LargeLoss(problem, 1e-3).beside(1e-2)
     start, rng = even(problem, 30, np.random.default_rng(0)), np.random.default_rng(1)

@@ -315,7 +315,7 @@ def _name_regions(
 
 def _looks_like(W: Float[ndarray, "m n"], phase: int) -> bool:
     """Whether the extra feature's colour is nearest to that of its phase: a faint or slight overlap is not orange."""
-    colour = phase_colours(feature_norms(W)[-1], superposition(W)[-1])
+    (colour,) = phase_colours(feature_norms(W)[-1:], superposition(W)[-1:])
     return int(np.abs(_PHASES - colour).sum(1).argmin()) == phase
 
 

@@ -29,8 +29,8 @@ _NODES = 128
 TAPER, ORDER = 8.0, 4
 # The nodes' step repeats delta(z) at this multiple of the largest |z|, at a distance from all of them.
 MARGIN = 1.3
-# Exponents in Chernoff's inequality, in units of one over the standard deviation of z; larger ones overflow.
-_EXPONENTS, _LARGEST_EXPONENT = np.geomspace(0.05, 50, 24), 600.0
+# Exponents in Chernoff's inequality, in units of one over the standard deviation of z.
+_EXPONENTS = np.geomspace(0.05, 50, 24)
 
 
 def limit_curvatures(c: Float[ndarray, "r n"], b: Float[ndarray, " r"]) -> Float[ndarray, "r n k k"]:
@@ -120,19 +120,19 @@ def _reach(
 ) -> Float[ndarray, " r"]:
     """What |z| exceeds with less than that chance, by Chernoff's inequality, for either sign."""
     spread = np.sqrt((c**2 * density / 3).sum(-1)) + 1e-8
+    with np.errstate(divide="ignore"):
+        idle, active = np.log1p(-density), np.log(density)
     reach = np.full(len(b), np.inf)
     for s in _EXPONENTS:
         rate = s / spread
-        log = np.maximum(*(_log_mgf(sign * rate[:, None] * c, density) + sign * rate * b for sign in (1.0, -1.0)))
+        log = np.maximum(
+            *(
+                np.logaddexp(idle, active + UNIFORM.log_mgf(tilt[:, None] * c)).sum(-1) + tilt * b
+                for tilt in (rate, -rate)
+            )
+        )
         reach = np.minimum(reach, (log - np.log(chance / 2)) / rate)
     return np.asarray(np.maximum(reach, 0.0))
-
-
-def _log_mgf(x: Float[ndarray, "r n"], density: Float[ndarray, "r n"]) -> Float[ndarray, " r"]:
-    """Logarithm of E exp(sum of x_j u_j over the active features)."""
-    x = np.minimum(x, _LARGEST_EXPONENT)
-    mean = np.where(np.abs(x) < 1e-8, 1.0, np.expm1(x) / np.where(x == 0, 1.0, x))
-    return np.asarray(np.log1p(density * (mean - 1)).sum(-1))
 
 
 def _several_active(

@@ -1,4 +1,8 @@
-"""Descents and exchanges of features where Hessians are expensive."""
+"""Descents and exchanges of features where Hessians are expensive.
+
+Few variables descend by Newton's method, some thousands by L-BFGS in variables in which a Hessian, made anew once in a
+while, is round, and more by L-BFGS alone.
+"""
 
 import warnings
 from collections.abc import Iterator

@@ -231,8 +231,9 @@ class _Race:
         """Run the best down, with all features."""
         best = self.best
         loss = self.closer.beside(best.value)
-        both = np.array([stored_again(loss, best.x, rng), best.x])  # small columns do not always help
-        x, values = descended(loss, both[: 2 - (both[0] == both[1]).all()], steps, rng)
+        whole = stored_again(loss, best.x, rng)
+        starts = [whole] if (whole == best.x).all() else [whole, best.x]  # small columns do not always help
+        x, values = descended(loss, np.array(starts), steps, rng)
         lowest = int(values.argmin())
         best.x, best.value = x[lowest], float(values[lowest])
         return best.x, best.value

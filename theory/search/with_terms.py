@@ -5,7 +5,7 @@ theory.search.global_search they are run down in rounds until the best has been 
 features of the best are tried. Minima are told apart by their losses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -50,7 +50,8 @@ class _Search:
         self.kinds: list[str] = []
         self.exchanged = -np.inf  # loss of the best, all of whose exchanges were tried
 
-    def run(self, kind: str | list[str], points: Sequence[Point]) -> None:
+    def run(self, kinds: Sequence[str], points: Sequence[Point]) -> None:
+        """Descend from points, each of its kind."""
         if not points:
             return
         objective = Objective(self.problem)
@@ -61,7 +62,7 @@ class _Search:
         else:
             minima = refine(self.problem.repeated(len(points)), W, b, W_out=W_out)
         self.found.append(minima)
-        self.kinds += [kind] * len(points) if isinstance(kind, str) else kind
+        self.kinds += kinds
 
     def _on(self, minima: LocalMinima, which: Int[ndarray, " some"]) -> LocalMinima:
         """Go on with some minima whose outputs may be steep."""
@@ -89,16 +90,19 @@ class _Search:
         """Start where the problem without terms has a minimum, freed from its symmetry."""
         W, b, _ = minimum
         kick = 0.02 * self.rng.standard_normal(W.shape)
-        self.run("product", [(W + kick, b, None)])
+        self.run(["product"], [(W + kick, b, None)])
 
     def from_random(self) -> None:
         """Start from random weights, of all features and of some; from the best outputs of some where they are free."""
+        drawn = list(self._drawn())
+        for some in [drawn] if self.steep else [[one] for one in drawn]:
+            kinds = [kind for kind, points in some for _ in points]
+            self.run(kinds, [point for _, points in some for point in points])
+
+    def _drawn(self) -> Iterator[tuple[str, list[Point]]]:
         n, tied = self.problem.n, self.problem.terms.tied
-        kinds: list[str] = []
-        points: list[Point] = []
         if self.steep:
-            kinds += ["decoder"] * _DECODER
-            points += zip(*decoder_starts(self.problem, _DECODER, self.rng), strict=True)
+            yield "decoder", list(zip(*decoder_starts(self.problem, _DECODER, self.rng), strict=True))
         numbers = (_FREE_RANDOM, _FREE_SUBSET) if self.steep else (_RANDOM, _SUBSET)
         for kind, count in zip(("random", "subset"), numbers, strict=True):
             W, b = random_starts(self.problem, count, self.rng)
@@ -107,12 +111,7 @@ class _Search:
                 kept = np.array([self.rng.permutation(n) < self.rng.integers(1, n + 1) for _ in range(count)])
                 W, V = W * np.where(kept, 1.0, 0.05)[:, None], V * np.where(kept, 1.0, 0.05)[..., None]
                 b = np.where(kept, b, self.problem.features.mean)
-            kinds += [kind] * count
-            points += [(W[k], b[k], None if tied else V[k]) for k in range(count)]
-            if not self.steep:
-                self.run(kinds, points)
-                kinds, points = [], []
-        self.run(kinds, points)
+            yield kind, [(W[k], b[k], None if tied else V[k]) for k in range(count)]
 
     def _lowest(self) -> tuple[int, float]:
         """Number and loss of the best."""
@@ -141,7 +140,7 @@ class _Search:
                         points.append((W[:, order], b[order], None if V is None else V[order]))
             if not points:
                 return
-            self.run("exchange", points)
+            self.run(["exchange"] * len(points), points)
 
     def record(self) -> SearchRecord:
         """What was done; minima that exchanges led to count as found, but not as starts."""
@@ -210,7 +209,7 @@ def search_with_terms(
         for minimum in minima[:_PLAIN]:
             search.from_plain(minimum)
             step()
-        search.run("given", given)
+        search.run(["given"] * len(given), given)
         for _ in range(rounds):
             search.from_random()
             step()

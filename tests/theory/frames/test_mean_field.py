@@ -94,17 +94,10 @@ def test_the_loss_does_not_depend_on_how_many_numbers_are_handled_at_once(monkey
 @pytest.mark.parametrize("values", LAWS, ids=lambda law: law.name)
 @pytest.mark.parametrize("p", [0.6, 0.9, 1.0])
 def test_fractions_of_dense_features_are_followed_from_node_to_node(values: ValueLaw, p: float) -> None:
-    """
-    Their transforms wind around 0, and powers that are not whole depend on how often: no step may lose count.
-
-    Such powers belong to no law, whence a step may change the loss, but by far less than lost turns (a tenth) do.
-    """
-    law, field = (
-        CosineLaw(np.array([0.0, 0.116, 0.968, 0.993]), np.array([0.562, 0.379, 0.021, 0.038])),
-        MeanField(p, 4.0, values),
-    )
-    log = field._output(law)._log
-    g = 0.76
+    """Their transforms wind around 0, and powers that are not whole depend on how often: no step may lose count."""
+    law = CosineLaw(np.array([0.0, 0.116, 0.968, 0.993]), np.array([0.562, 0.379, 0.021, 0.038]))
+    field = MeanField(p, 4.0, values)
+    log, g = field._output(law)._log, 0.76
     nodes = field.nodes(g, -0.05, law)
 
     def logarithms(step: float, count: int) -> ndarray:

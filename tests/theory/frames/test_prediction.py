@@ -139,8 +139,7 @@ def test_few_active_of_very_many(n: int, m: int, active: float) -> None:
     assert 0 < frame.loss < (n - m) * frame.left_out_loss
     assert 1 <= frame.norm**2 < 5
     P = gegenbauer(m, 10, frame.law.cosines)[0][1:]
-    # In units of what random directions would miss them by, or of their right-hand side: at degree 9 the former
-    # is 1e14.
+    # In units of what random directions would miss them by, 1e14 at degree 9, or of their right-hand side.
     unit = np.minimum(np.sqrt(harmonics(m, 10))[1:], frame.k - 1)
     missed = unit * (P @ frame.law.weights + 1 / (frame.k - 1))
     assert missed.min() > -1e-5

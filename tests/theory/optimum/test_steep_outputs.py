@@ -13,9 +13,9 @@ from theory.optimum.steep_outputs import _Coordinates, in_hidden_units, steepnes
 UNTIED = Terms(decoder="untied")
 
 
-def problem_of(values, n=4, m=2):
+def problem_of(values):
     density, importance = [0.88, 0.007, 0.02, 0.01], [1.5, 0.37, 1.3, 1.05]
-    return Problem(n=n, m=m, density=density[:n], importance=importance[:n], values=values, terms=UNTIED)
+    return Problem(n=4, m=2, density=density, importance=importance, values=values, terms=UNTIED)
 
 
 def listed_loss(W, b, W_out, problem, atoms):

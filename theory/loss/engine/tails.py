@@ -242,6 +242,63 @@ def _histogram(cell: ndarray, p: ndarray) -> tuple[ndarray, tuple[ndarray, ...],
     return np.arange(lowest, top + 1), tuple(sums), high / (1 - high)
 
 
+@dataclass(eq=False)
+class _Factors:
+    """
+    Bounds of the product of all factors of Phi and of what is derived of it, shape (octaves, rows).
+
+    Every set multiplies them by its factor Q, or is the one that is derived.
+    """
+
+    full: ndarray  # product of all factors but the own one
+    own_factor: ndarray
+    own_slope: ndarray  # derivative of the own factor in e_own: D at mu, without the others
+    others_B: ndarray  # what the others' factors are at most beyond the quiet one, as exponents; the own one's
+    own_B: ndarray
+    excess: ndarray  # what of them has two features of one set
+    # Largest derivative in an e_j, times the bound of e'_j: of ``full``, the own set's factor and ``own_slope``
+    steep_full: ndarray
+    steep_own: ndarray
+    steep_slope: ndarray
+    # The same in units of a quiet factor: the part that is left if no other feature is active, the rest, and all
+    # outside of the own set
+    steep_alone: ndarray
+    steep_beside: ndarray
+    steep_other: ndarray
+
+    def multiply(self, f: Frame, number: int, table: Decay, t_cell: Int[ndarray, "octaves rows"]) -> None:
+        """Take in one set of several features."""
+        rows, own, r, s = f.rows, f.rows.own, np.arange(t_cell.shape[1]), f.features.sets[number]
+        members = list(s.members)
+        cell = clipped(cells(rows.G[:, members]).T[:, None] + t_cell)
+        mu, slope = table.modulus[cell], table.first[cell]
+        idle = (rows.G[:, members] == 0).astype(float).T
+        Q, Q0, dQ, dQ0 = s.Q(mu), s.Q(idle) * np.ones(len(r)), s.dQ(mu) * np.ones_like(mu), s.dQ(idle)[:, None]
+        here = f.own_set == number
+        safe = np.where(Q0 > 0, Q0, 1.0)
+        ratio = np.where(Q0 > 0, (Q - Q0) / safe, np.inf)
+        linear = np.where(Q0 > 0, ((idle == 0)[:, None] * dQ0 * mu).sum(0) / safe, 0.0)
+        self.excess = self.excess + np.maximum(ratio - linear, 0.0)
+        self.others_B, self.own_B = self.others_B + np.where(here, 0.0, ratio), np.where(here, ratio, self.own_B)
+        steep = (slope * dQ).max(0)
+        self.steep_full = np.where(
+            here, self.steep_full, np.maximum(self.steep_full * np.minimum(Q, 1.0), self.full * steep)
+        )
+        self.full = np.where(here, self.full, self.full * np.minimum(Q, 1.0))
+        self.own_factor = np.where(here, np.minimum(Q, 1.0), self.own_factor)
+        position = np.array([members.index(j) if j in members else 0 for j in own])
+        self.own_slope = np.where(here, dQ[position, :, r].T, self.own_slope)
+        self.steep_alone = np.maximum(self.steep_alone, (slope * dQ0).max(0) / safe)
+        self.steep_beside = np.maximum(self.steep_beside, (slope * np.maximum(dQ - dQ0, 0.0)).max(0) / safe)
+        self.steep_other = np.where(here, self.steep_other, np.maximum(self.steep_other, steep / safe))
+        if here.any():
+            # at most P(both are active), and the part of dQ / de_own that has e_j
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                both = np.fmin(f.moments.pairs[number][:, position][:, None], self.own_slope / mu)
+            self.steep_own = np.where(here, steep, self.steep_own)
+            self.steep_slope = np.where(here, (slope * both).max(0), self.steep_slope)
+
+
 def _at(
     f: Frame, table: Decay, singles: _Singles, t_cell: Int[ndarray, "octaves rows"], t: Float[ndarray, "octaves rows"]
 ) -> tuple[ndarray, ndarray, ndarray, ndarray]:
@@ -266,64 +323,34 @@ def _at(
     own_always = moves & (p_own == 1)
     own_odds = np.where(p_own < 1, p_own / np.where(p_own < 1, 1 - p_own, 1.0), 0.0)
     own_B = np.where(moves & ~in_set, own_odds * modulus, 0.0)
-    own_slope = p_own  # of D = dPhi / de_own at mu and without the others
-    excess, mean = np.zeros_like(t), table.first[0]
-    # Largest derivative in an e_j, times the bound of e'_j: of the factors' product but the own one, of the own set's
-    # factor, and of ``own_slope``
-    steep_full, steep_own, steep_slope = mean * np.minimum(full * np.exp(-least), 1.0), excess, excess
-    # The same in units of a quiet factor: the part that is left if no other feature is active, the rest, and all
-    # outside of the own set
-    steep_alone, steep_beside, steep_other = steepest, 0.0, steepest
+    none, mean = np.zeros_like(t), table.first[0]
+    steep_full = mean * np.minimum(full * np.exp(-least), 1.0)
     if f.features.sets:
         steep_full = np.where(f.p.any(1), steep_full, 0.0)
-    for number, s in enumerate(f.features.sets):
-        members = list(s.members)
-        cell = clipped(cells(rows.G[:, members]).T[:, None] + t_cell)
-        mu, slope = table.modulus[cell], table.first[cell]
-        idle = (rows.G[:, members] == 0).astype(float).T
-        Q, Q0, dQ, dQ0 = s.Q(mu), s.Q(idle) * np.ones(len(r)), s.dQ(mu) * np.ones_like(mu), s.dQ(idle)[:, None]
-        here = f.own_set == number
-        safe = np.where(Q0 > 0, Q0, 1.0)
-        ratio = np.where(Q0 > 0, (Q - Q0) / safe, np.inf)
-        linear = np.where(Q0 > 0, ((idle == 0)[:, None] * dQ0 * mu).sum(0) / safe, 0.0)
-        excess = excess + np.maximum(ratio - linear, 0.0)
-        others_B, own_B = others_B + np.where(here, 0.0, ratio), np.where(here, ratio, own_B)
-        steep = (slope * dQ).max(0)
-        steep_full = np.where(here, steep_full, np.maximum(steep_full * np.minimum(Q, 1.0), full * steep))
-        full = np.where(here, full, full * np.minimum(Q, 1.0))
-        own_factor = np.where(here, np.minimum(Q, 1.0), own_factor)
-        position = np.array([members.index(j) if j in members else 0 for j in own])
-        own_slope = np.where(here, dQ[position, :, r].T, own_slope)
-        steep_alone = np.maximum(steep_alone, (slope * dQ0).max(0) / safe)
-        steep_beside = np.maximum(steep_beside, (slope * np.maximum(dQ - dQ0, 0.0)).max(0) / safe)
-        steep_other = np.where(here, steep_other, np.maximum(steep_other, steep / safe))
-        if here.any():
-            # at most P(both are active), and the part of dQ / de_own that has e_j
-            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-                both = np.fmin(f.moments.pairs[number][:, position][:, None], own_slope / mu)
-            steep_own = np.where(here, steep, steep_own)
-            steep_slope = np.where(here, (slope * both).max(0), steep_slope)
+    at = _Factors(full, own_factor, p_own, others_B, own_B, none, steep_full, none, none, steepest, none, steepest)
+    for number in range(len(f.features.sets)):
+        at.multiply(f, number, table, t_cell)
     closed = f.none + singles.closed + f.alone * modulus
     # Features that are always active take part in every pattern; the closed ones have at most one of them
     always, log_always = singles.always + own_always, sums.log_always + np.where(own_always, _log(modulus), 0.0)
     quiet, quiet_D = f.quiet * np.exp(log_always), f.quiet_others * np.exp(sums.log_always)
     with np.errstate(over="ignore", invalid="ignore"):
-        B, total_B = np.minimum(others_B, _HUGE), np.minimum(others_B + own_B, _HUGE)
+        B, total_B = np.minimum(at.others_B, _HUGE), np.minimum(at.others_B + at.own_B, _HUGE)
         closed_out = f.none + singles.closed_most + f.alone > 0  # with noise, or where they are rare, nothing is closed
         order = np.where(closed_out, always, 2)
         few, few_D = np.exp(total_B), np.exp(B)
         lost, lost_D = _lost(f.quiet, total_B), _lost(f.quiet_others, B)
-        phi = _least(quiet * (_but_few(total_B, order) + few * excess), own_factor * full + closed, lost)
+        phi = _least(quiet * (_but_few(total_B, order) + few * at.excess), at.own_factor * at.full + closed, lost)
         order_D = np.where(closed_out & ~(singles.always > 0), np.where(moves, 1, 0), 2)
-        D_few = p_own * quiet_D * (_but_few(B, order_D) + few_D * excess)
-        D_few = np.where(in_set, quiet_D * own_slope * few_D - f.alone * (1 - 1e-12), D_few)
-        D = _least(D_few, own_slope * full + f.alone + f.with_single * singles.closed, lost_D)
+        D_few = p_own * quiet_D * (_but_few(B, order_D) + few_D * at.excess)
+        D_few = np.where(in_set, quiet_D * at.own_slope * few_D - f.alone * (1 - 1e-12), D_few)
+        D = _least(D_few, at.own_slope * at.full + f.alone + f.with_single * singles.closed, lost_D)
         steep_closed = (singles.closed_most + f.alone) * mean
-        some = steep_alone * _but_few(total_B, np.where(closed_out, 1, 2)) + steep_beside * few
-        every = np.maximum(own_factor * steep_full, full * steep_own)
+        some = at.steep_alone * _but_few(total_B, np.where(closed_out, 1, 2)) + at.steep_beside * few
+        every = np.maximum(at.own_factor * at.steep_full, at.full * at.steep_own)
         g_phi = _least(np.where(always > 0, np.inf, quiet * some), every + steep_closed, lost)
-        some = np.maximum(own_slope * steep_other, steep_slope) * few_D
-        every = np.maximum(own_slope * steep_full, full * steep_slope)
+        some = np.maximum(at.own_slope * at.steep_other, at.steep_slope) * few_D
+        every = np.maximum(at.own_slope * at.steep_full, at.full * at.steep_slope)
         g_D = _least(np.where(singles.always > 0, np.inf, quiet_D * some), every + f.with_single * steep_closed, lost_D)
     x = D * first
     g_phi = np.maximum(np.maximum(g_phi, phi), x)

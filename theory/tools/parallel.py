@@ -7,6 +7,7 @@ or the address of a Dask scheduler, which theory.tools.cluster talks to.
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _Numbered = Iterator[tuple[int, Any]]
 _WORKERS_PER_CORE = 4
 # How often a worker looks whether the process that started it is still there.
 _WATCH_SECONDS = 0.2
+# What loky says when it starts a worker anew whose memory has grown by 300 MB: large problems do, and it is no trouble.
+_STARTED_ANEW = "A worker stopped while some jobs were given to the executor"
 
 
 class Failure(RuntimeError):
@@ -195,6 +198,7 @@ def _run_here(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> 
 def _run_in_processes(workers: int, function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> _Numbered:
     import joblib
 
+    warnings.filterwarnings("ignore", message=_STARTED_ANEW, category=UserWarning)
     with _quiet_tracker(), inherited_block():
         pool = joblib.Parallel(
             n_jobs=workers,

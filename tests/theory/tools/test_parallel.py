@@ -54,3 +54,18 @@ def test_an_error_in_a_worker_arrives_as_it_was() -> None:
     for workers in (1, 2):
         with pytest.raises(ZeroDivisionError):
             list(spread(divmod, [(1, 1), (1, 0)], workers))
+
+
+@pytest.mark.slow
+def test_a_worker_that_grows_large_is_started_anew_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
+    assert list(spread(_grown, [(k,) for k in range(10)], 2)) == list(range(10))
+    assert not recwarn.list
+
+
+_KEPT: list[bytearray] = []
+
+
+def _grown(k: int) -> int:
+    _KEPT.append(bytearray(b"1" * 200_000_000))
+    time.sleep(0.4)
+    return k

@@ -43,6 +43,7 @@ from .model.features import Correlated as Correlated
 from .model.features import FeatureDistribution as FeatureDistribution
 from .model.features import Independent as Independent
 from .model.problem import Problem as Problem
+from .model.sample_values import sample_law as sample_law
 from .model.set_laws import SetLaw as SetLaw
 from .model.terms import Terms as Terms
 from .model.values import ValueLaw as ValueLaw

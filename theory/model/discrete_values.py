@@ -74,12 +74,12 @@ class Discrete(ValueLaw):
 
     @property
     def name(self) -> str:
-        """As commands take it."""
+        """As commands take it, to the last digit."""
         if self.label:
             return self.label
         if len(self.values) == 1:
-            return f"constant:{self.values[0]:g}"
-        return "discrete:" + ",".join(f"{v:g}@{q:g}" for v, q in self.atoms)
+            return f"constant:{_digits(self.values[0])}"
+        return "discrete:" + ",".join(f"{_digits(v)}@{_digits(q)}" for v, q in self.atoms)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -117,6 +117,12 @@ class Discrete(ValueLaw):
         """Give the logarithm of the sum of q exp(sv)."""
         exponents = np.stack([np.asarray(s, dtype=float) * v + math.log(q) for v, q in self.atoms])
         return np.asarray(np.logaddexp.reduce(exponents, axis=0))
+
+
+def _digits(number: float) -> str:
+    """Write a number in few digits if they do, else in all."""
+    few = f"{number:g}"
+    return few if float(few) == number else repr(number)
 
 
 def discrete_from(frozen: Any) -> Discrete:

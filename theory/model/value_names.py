@@ -1,7 +1,8 @@
 """Value laws by name, with parameters: what commands, ``Problem(values=...)`` and results call them.
 
 A name, or a name, a colon and numbers with commas between them, such as ``exponential``, ``uniform:-1,1``,
-``discrete:1@0.25,3@0.75`` or ``scipy:weibull_min,1.5``. ``signed:`` before a law gives its values either sign.
+``discrete:1@0.25,3@0.75``, ``scipy:weibull_min,1.5`` or ``sample:activations.npy``. ``signed:`` before a law gives its
+values either sign.
 """
 
 import reprlib
@@ -12,6 +13,7 @@ import numpy as np
 from theory.model.affine_values import Affine
 from theory.model.discrete_values import Discrete
 from theory.model.numerical_values import Numerical, scipy_law
+from theory.model.sample_values import sample_law_of_file
 from theory.model.value_families import Gamma, HalfNormal, Normal
 from theory.model.value_protocol import ValueLaw
 from theory.model.values import BINARY, UNIFORM, Symmetrised
@@ -118,7 +120,7 @@ _FAMILIES: dict[str, tuple[str, int, int, Callable[..., ValueLaw]]] = {
 }
 VALUE_GRAMMAR = (
     f"{', '.join(name + usage for name, (usage, *_) in _FAMILIES.items())}, discrete:VALUE@PROBABILITY,..., "
-    "scipy:NAME[,PARAMETER...], or signed: before one of non-negative values"
+    "scipy:NAME[,PARAMETER...], sample:FILE[,GROUPS], or signed: before one of non-negative values"
 )
 
 
@@ -147,6 +149,8 @@ def value_law_of_name(text: str) -> ValueLaw:
     if name == "scipy":
         distribution, *parameters = rest.split(",")
         return scipy_law(distribution, tuple(_number(x, text) for x in parameters))
+    if name == "sample":
+        return sample_law_of_file(rest)
     if name == "discrete":
         atoms = [atom.partition("@") for atom in rest.split(",")]
         if not all(at for _, at, _ in atoms):

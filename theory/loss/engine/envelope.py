@@ -20,12 +20,14 @@ __all__ = ["CELLS_PER_OCTAVE", "Decay", "abs_moment", "cells", "clipped", "decay
 
 CELLS_PER_OCTAVE = 8
 _FIRST, _LAST = -6, 15  # octaves of |a| in the table
-# Arguments, in units of one over the values' size, up to which samples are dense; beyond, each cell has a window of two
-# turns, whose largest value bounds all that lies between it and the next one.
-_DENSE_UNTIL, _DENSE_STEP = 64.0, 1 / 64
+# Arguments, in units of one over the values' size: samples are close up to the first, and some twenty a turn up to the
+# second, where tables of transforms end; beyond, each cell has a window of two turns.
+_CLOSE_UNTIL, _CLOSE_STEP = 64.0, 1 / 64
+_DENSE_UNTIL, _DENSE_STEP = 2.0**11, 1 / 4
 _WINDOW = np.linspace(0, 4 * np.pi, 250)
-# What may lie between two samples.
-_SLACK = 1 + 1e-3
+# What may lie between two samples. Values in [-1, 1] make |e|^2 a sum of waves of frequencies up to 2, and from its top
+# to the next sample, 1/8 away at most, it falls to cos(1/4) of that at the lowest (Duffin and Schaeffer 1937).
+_SLACK, _DENSE_SLACK = 1 + 1e-3, 1 / np.cos(0.25) ** 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +66,25 @@ def decay(law: ValueLaw) -> Decay:
     """
     edges = 2.0 ** (np.arange(_FIRST * CELLS_PER_OCTAVE, _LAST * CELLS_PER_OCTAVE + 1) / CELLS_PER_OCTAVE)
     edges = np.concatenate([[0.0], edges])  # whatever lies left of the table is bounded by the value at 0
+    steady = [sum(q * abs(v) ** k for v, q in law.atoms) for k in range(3)]
+    if steady[0] > 1 - 1e-12:  # atoms alone
+        return Decay(*(np.full(len(edges), abs_moment(law, k)) for k in (0, 0, 1, 2)))
     size = unit_law(law)[1]
-    dense, high = np.arange(0, _DENSE_UNTIL, _DENSE_STEP) / size, edges[edges * size > _DENSE_UNTIL / 2]
-    a = np.sort(np.concatenate([dense, (high[:, None] + _WINDOW / size).ravel()]))
-    samples = [law.transform(a, k) for k in range(3)]
-    bounds = []
+    close = np.arange(0, _CLOSE_UNTIL, _CLOSE_STEP)
+    dense = np.arange(_CLOSE_UNTIL, _DENSE_UNTIL, _DENSE_STEP)
+    far = edges[edges * size > _DENSE_UNTIL / 2, None] + _WINDOW / size  # from the cell on in which dense ones end
+    a = np.sort(np.concatenate([close / size, dense / size, far.ravel()]))
+    turns, samples, bounds = a * size, law.transforms(a, 2), []
+    slack, beats = np.where(turns < _CLOSE_UNTIL, _SLACK, _DENSE_SLACK), _beats(turns, np.abs(samples[0]))
+    alone = turns >= _DENSE_UNTIL
     for k, x in enumerate(samples):
-        atoms = sum(q * abs(v) ** k for v, q in law.atoms)
-        bounds.append(np.clip(np.maximum(_suffix_max(a, np.abs(x), edges) * _SLACK, atoms), 0, abs_moment(law, k)))
-    real = _suffix_max(a, samples[0].real, edges) + (_SLACK - 1) * bounds[0]
-    real = np.clip(np.maximum(real, sum(q for _, q in law.atoms) if law.atoms else -1.0), -1, 1)
+        largest = np.abs(x) * slack
+        before = largest[(turns >= _DENSE_UNTIL / 2) & ~alone].max()
+        largest[alone] = np.minimum(largest[alone] * beats, before)
+        bounds.append(np.clip(np.maximum(_suffix_max(a, largest, edges), steady[k]), 0, abs_moment(law, k)))
+        if k == 0:
+            positive = np.where(alone, largest, x.real + (slack - 1) * np.abs(x))
+    real = np.clip(np.maximum(_suffix_max(a, positive, edges), steady[0] if law.atoms else -1.0), -1, 1)
     return Decay(bounds[0], real, bounds[1], bounds[2])
 
 
@@ -81,6 +92,15 @@ def decay(law: ValueLaw) -> Decay:
 def abs_moment(law: ValueLaw, k: int) -> float:
     """E |u|^k."""
     return float(law.tail(k, np.zeros(1))[0]) if k else 1.0
+
+
+def _beats(a: ndarray, modulus: ndarray) -> float:
+    """How much higher the waves of the values' parts may beat between two windows than in them."""
+    # The square of what it is in the last octaves whose samples are dense.
+    starts = _DENSE_UNTIL * 2.0 ** (-np.arange(1, 2 * CELLS_PER_OCTAVE + 1) / CELLS_PER_OCTAVE)
+    places = np.searchsorted(a, [starts, starts + _WINDOW[-1], starts * 2 ** (1 / CELLS_PER_OCTAVE)])
+    parts = [modulus[i:k].max() / max(modulus[i:j].max(), 1e-300) for i, j, k in places.T]
+    return float(max(parts) ** 2)
 
 
 def _suffix_max(a: ndarray, values: ndarray, edges: ndarray) -> ndarray:

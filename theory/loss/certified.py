@@ -79,6 +79,11 @@ def loss_estimate(
         If shapes do not fit, an entry is not finite or too large, rtol or noise is out of its range, or W, b and W_out
         are not what the problem's terms prescribe.
 
+    Notes
+    -----
+    On a kink that an output meets with positive probability, as outputs of unrepresented features without bias do, the
+    gradient is the derivative below it: ReLU' is 0 there.
+
     Examples
     --------
     >>> found = loss_estimate([[1.0, -1.0]], [0.0, 0.0], Problem(n=2, m=1, density=0.1))

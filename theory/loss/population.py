@@ -141,6 +141,9 @@ def population_loss_and_gradient(
     -----
     The gradient is that in all entries, also in those that a given bias or unit norms hold.
 
+    An output that lies on its kink, z = 0, with positive probability has two derivatives, one to either side; as in the
+    usual libraries the one returned is that below the kink, where ReLU is 0.
+
     Examples
     --------
     >>> from theory import Problem

@@ -388,8 +388,8 @@ def value_law(values: object) -> ValueLaw:
         return _checked(Numerical.of(values))
     raise TypeError(
         "values must be the name of a law, a ValueLaw or a frozen distribution of scipy.stats, made by a call such as "
-        "scipy.stats.gamma(2), or for a sample theory.sample_law(sample) or "
-        f"scipy.stats.rv_histogram(numpy.histogram(sample)), got {reprlib.repr(values)}"
+        "scipy.stats.gamma(2), or for a sample theory.sample_law(sample), without its zeros, whose share belongs into "
+        f"the density; got {reprlib.repr(values)}"
     )
 
 

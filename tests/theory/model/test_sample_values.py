@@ -28,6 +28,22 @@ def test_a_table_has_the_mean_of_the_sample_and_no_more_values_than_groups(sampl
         assert_allclose(law.probabilities, counts / len(sample), rtol=1e-14)
 
 
+@given(st.integers(0, 10**6), st.integers(2, 12))
+def test_every_number_is_in_the_group_whose_mean_is_nearest(seed: int, groups: int) -> None:
+    sample = np.random.default_rng(seed).lognormal(size=200)
+    law = sample_law(sample, groups)
+    means = np.array(law.values)
+    nearest = np.abs(sample[:, None] - means).argmin(1)
+    assert_allclose(np.bincount(nearest, minlength=len(means)) / len(sample), law.probabilities)
+    assert_allclose([sample[nearest == k].mean() for k in range(len(means))], means)
+
+
+def test_a_skewed_sample_keeps_its_second_moment() -> None:
+    sample = np.random.default_rng(0).lognormal(size=100_000)
+    missing = 1 - sample_law(sample).square / np.mean(sample**2)
+    assert 0 < missing < 0.01  # groups of equal size miss a fifth
+
+
 def test_more_groups_come_closer_to_the_law_that_was_sampled() -> None:
     sample = np.random.default_rng(0).uniform(size=100_000)
     W, b = np.array([[1.0, -1.0, 0.4]]), np.full(3, -0.1)

@@ -132,9 +132,14 @@ class Optimum(Locked):
         """What a notebook shows: geometry, loss, whether it is a minimum, and a small picture."""
         return solution_html(self.W, self._facts())
 
+    def __str__(self) -> str:
+        """Say what a notebook does, in a line."""
+        return ", ".join(f"{name} {fact}" for name, fact in self._facts().items())
+
     def _facts(self) -> dict[str, object]:
         """What a notebook says beside the picture."""
-        return {"geometry": self.geometry, "loss": f"{self.loss:.10g}", "converged": self.converged}
+        known = f"{self.loss:.10g}" + (f" +- {self.loss_error:.1g}" if self.loss_error else "")
+        return {"geometry": self.geometry, "loss": known, "converged": "yes" if self.converged else self.message}
 
     @property
     def stability(self) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerics import train
-from theory import Problem, global_optimum, optimise, population_loss
+from theory import Problem, global_optimum, loss_estimate, optimise, population_loss
 from theory.geometry.tegum import tegum_products
 from theory.packing.best_product import best_tegum_product
 from theory.search.record import SearchRecord, certainty
@@ -176,3 +176,15 @@ def test_eight_features_take_under_five_seconds() -> None:
     start = time.perf_counter()
     global_optimum(problem)
     assert time.perf_counter() - start <= 5
+
+
+def test_solutions_and_estimates_are_printed_in_a_line() -> None:
+    problem = Problem(n=3, m=2, density=0.1)
+    best = global_optimum(problem)
+    shown = str(best)
+    for part in (best.geometry, f"{best.loss:.10g} +- ", "converged yes", best.status, "next best triangle"):
+        assert part in shown
+    assert "\n" not in shown
+    assert len(shown) < 200
+    estimate = loss_estimate(best.W, best.b, problem)
+    assert str(estimate) == f"{estimate.value:.12g} +- {estimate.error:.1g}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields, replace
 from typing import Generic, TypeVar
 
+import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
@@ -128,3 +129,7 @@ class Estimate(Generic[T]):
     nodes: int
     parts: Parts
     paths: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Say the value and what it may be off by."""
+        return f"{self.value} +- {self.error}" if np.ndim(self.value) else f"{self.value:.12g} +- {self.error:.1g}"

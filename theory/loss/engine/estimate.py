@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, fields, replace
 from typing import Generic, TypeVar
 
-import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
@@ -132,4 +131,8 @@ class Estimate(Generic[T]):
 
     def __str__(self) -> str:
         """Say the value and what it may be off by."""
-        return f"{self.value} +- {self.error}" if np.ndim(self.value) else f"{self.value:.12g} +- {self.error:.1g}"
+        return (
+            f"{self.value:.12g} +- {self.error:.1g}"
+            if isinstance(self.value, float)
+            else f"{self.value} +- {self.error}"
+        )

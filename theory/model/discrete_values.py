@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from theory.model.value_protocol import Box, ValueLaw
 from theory.tools.locking import sealed
+from theory.tools.numbers import shortest
 
 __all__ = ["Discrete", "discrete_from", "refused_parameters", "table_from"]
 
@@ -78,8 +79,8 @@ class Discrete(ValueLaw):
         if self.label:
             return self.label
         if len(self.values) == 1:
-            return f"constant:{_digits(self.values[0])}"
-        return "discrete:" + ",".join(f"{_digits(v)}@{_digits(q)}" for v, q in self.atoms)
+            return f"constant:{shortest(self.values[0])}"
+        return "discrete:" + ",".join(f"{shortest(v)}@{shortest(q)}" for v, q in self.atoms)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -117,12 +118,6 @@ class Discrete(ValueLaw):
         """Give the logarithm of the sum of q exp(sv)."""
         exponents = np.stack([np.asarray(s, dtype=float) * v + math.log(q) for v, q in self.atoms])
         return np.asarray(np.logaddexp.reduce(exponents, axis=0))
-
-
-def _digits(number: float) -> str:
-    """Write a number in few digits if they do, else in all."""
-    few = f"{number:g}"
-    return few if float(few) == number else repr(number)
 
 
 def discrete_from(frozen: Any) -> Discrete:
@@ -164,7 +159,7 @@ def discrete_from(frozen: Any) -> Discrete:
         raise ValueError(f"the values of scipy.stats.{frozen.dist.name} do not lie one apart")
     shapes, location, _ = frozen.dist._parse_args(*frozen.args, **frozen.kwds)
     parameters = (*shapes, location) if location else shapes
-    label = "scipy:" + ",".join([frozen.dist.name, *(f"{float(x):g}" for x in parameters)])
+    label = "scipy:" + ",".join([frozen.dist.name, *(shortest(x) for x in parameters)])
     return Discrete(tuple(values[kept].tolist()), tuple((share[kept] / share[kept].sum()).tolist()), label)
 
 

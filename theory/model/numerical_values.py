@@ -30,6 +30,7 @@ from theory.model.panels import TABLE_ERROR, Panels
 from theory.model.value_protocol import ValueLaw
 from theory.tools.expressions import expression
 from theory.tools.locking import sealed
+from theory.tools.numbers import shortest
 
 if TYPE_CHECKING:
     import sympy
@@ -136,7 +137,7 @@ class Numerical(ValueLaw):
     @property
     def name(self) -> str:
         """As commands take it."""
-        return "scipy:" + ",".join([self.distribution, *(f"{x:g}" for x in self.parameters)])
+        return "scipy:" + ",".join([self.distribution, *map(shortest, self.parameters)])
 
     @property
     def _frozen(self) -> Any:

@@ -90,9 +90,11 @@ class SetLaw(ABC):
         share = float(self.slopes(np.ones(members)).max())
         p = member / share
         if (p > 1 + _ROUNDING).any():
+            from theory.model.set_names import law_name
+
             raise ValueError(
-                f"members of a set with the law {self} are active in at most {share:.6g} of all samples, so that their "
-                f"density cannot be {float(member.max()):.6g}: keep densities below that"
+                f"members of a set with the law {law_name(self)} are active in at most {share:.6g} of all samples, so "
+                f"that their density cannot be {float(member.max()):.6g}: keep densities from 0 to {share:.6g}"
             )
         p = np.asarray(np.minimum(p, 1.0))
         found = p * self.over(p).slopes(np.ones((*p.shape, members))).max(axis=-1)

@@ -11,6 +11,7 @@ from itertools import groupby
 from theory.model.set_families import Equicorrelated, ExactlyK, Hierarchy, PartialCorrelation, PatternTable
 from theory.model.set_laws import ALL_OR_NONE, EXACTLY_ONE, SetLaw
 from theory.tools.arguments import MOST_FEATURES
+from theory.tools.numbers import shortest
 
 __all__ = ["SET_GRAMMAR", "law_name", "name_of_sets", "set_law_of_name", "sets_of_names"]
 
@@ -19,6 +20,14 @@ SET_GRAMMAR = (
     "correlated:RHO, hierarchy:C (children of the first member, each with C), or table:PATTERN@PROBABILITY,... such as "
     "table:11@0.5,10@0.5"
 )
+
+_WITH_PARAMETERS = {
+    "exactly": "the number of active members, such as exactly:2",
+    "partial": "the probability that a member of an active set is active, such as partial:0.7",
+    "correlated": "the correlation of two members' activities, such as correlated:0.5",
+    "hierarchy": "the probability that a child of an active parent is active, such as hierarchy:0.5",
+    "table": "patterns with their probabilities, such as table:11@0.5,10@0.5",
+}
 
 
 def sets_of_names(texts: list[str], usual: SetLaw = ALL_OR_NONE) -> tuple[tuple[int, SetLaw], ...]:
@@ -99,14 +108,14 @@ def law_name(law: SetLaw) -> str:
     if isinstance(law, ExactlyK):
         return f"exactly:{law.k}"
     if isinstance(law, PartialCorrelation):
-        return f"partial:{law.c:g}"
+        return f"partial:{shortest(law.c)}"
     if isinstance(law, Equicorrelated):
-        return f"correlated:{law.correlation:g}"
+        return f"correlated:{shortest(law.correlation)}"
     if isinstance(law, PatternTable):
         pairs = zip(law.patterns_listed, law.probabilities, strict=True)
-        return "table:" + ",".join(f"{pattern}@{share:g}" for pattern, share in pairs)
+        return "table:" + ",".join(f"{pattern}@{shortest(share)}" for pattern, share in pairs)
     if isinstance(law, Hierarchy) and not any(law.parents[1:]) and law.c[0] == 1 and len(set(law.c[1:])) == 1:
-        return f"hierarchy:{law.c[1]:g}"
+        return f"hierarchy:{shortest(law.c[1])}"
     return repr(law)
 
 
@@ -146,6 +155,8 @@ def set_law_of_name(text: str, members: int) -> SetLaw:
         if name == "hierarchy":
             return Hierarchy((-1, *[0] * (members - 1)), (1.0, *[x] * (members - 1)))
         return PartialCorrelation(x) if name == "partial" else Equicorrelated(x)
+    if name in _WITH_PARAMETERS and not rest:
+        raise ValueError(f"{name} needs {_WITH_PARAMETERS[name]}; got {text!r}")
     raise ValueError(f"the law of a set is written {SET_GRAMMAR.partition(', LAW being ')[2]}; got {text!r}")
 
 

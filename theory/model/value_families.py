@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from theory.model.value_protocol import ValueLaw
 from theory.tools.expressions import expression
 from theory.tools.locking import sealed
+from theory.tools.numbers import shortest
 
 if TYPE_CHECKING:
     import sympy
@@ -45,7 +46,7 @@ def require(name: str, value: float, positive: bool = False) -> None:
 
 
 def _tell(kind: str, *parameters: float) -> str:
-    return f"{kind}:{','.join(f'{x:g}' for x in parameters)}"
+    return f"{kind}:{','.join(map(shortest, parameters))}"
 
 
 @sealed

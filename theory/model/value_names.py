@@ -17,6 +17,7 @@ from theory.model.sample_values import sample_law_of_file
 from theory.model.value_families import Gamma, HalfNormal, Normal
 from theory.model.value_protocol import ValueLaw
 from theory.model.values import BINARY, UNIFORM, Symmetrised
+from theory.tools.numbers import shortest
 
 __all__ = ["VALUE_GRAMMAR", "closed_form", "interval", "laplace", "value_law_of_name"]
 
@@ -42,7 +43,9 @@ def interval(low: float, high: float) -> ValueLaw:
     """
     if not low < high:
         raise ValueError(f"uniform values need LOW < HIGH, got {low:g} and {high:g}")
-    return UNIFORM if (low, high) == (0, 1) else Affine(UNIFORM, low, high - low, f"uniform:{low:g},{high:g}")
+    if (low, high) == (0, 1):
+        return UNIFORM
+    return Affine(UNIFORM, low, high - low, f"uniform:{shortest(low)},{shortest(high)}")
 
 
 def laplace(mean: float = 0.0, scale: float = 1.0) -> ValueLaw:
@@ -61,7 +64,7 @@ def laplace(mean: float = 0.0, scale: float = 1.0) -> ValueLaw:
     ValueLaw
         An exponential of either sign, shifted.
     """
-    return Affine(Symmetrised(Gamma()), mean, scale, f"laplace:{mean:g},{scale:g}")
+    return Affine(Symmetrised(Gamma()), mean, scale, f"laplace:{shortest(mean)},{shortest(scale)}")
 
 
 def closed_form(distribution: str, shapes: tuple[float, ...], location: float, scale: float) -> ValueLaw | None:
@@ -166,10 +169,23 @@ def value_law_of_name(text: str) -> ValueLaw:
     return make(*numbers)
 
 
+# What others call distributions whose names in scipy.stats are short.
+_IN_SCIPY = {
+    "lognormal": "lognorm",
+    "log-normal": "lognorm",
+    "weibull": "weibull_min",
+    "binomial": "binom",
+    "geometric": "geom",
+    "negative-binomial": "nbinom",
+    "student": "t",
+}
+
+
 def _in_scipy(name: str, rest: str) -> str:
     """Say how a distribution of scipy.stats is written, if that is what was meant."""
     import scipy.stats
 
+    name = _IN_SCIPY.get(name, name)
     if not isinstance(getattr(scipy.stats, name, None), (scipy.stats.rv_continuous, scipy.stats.rv_discrete)):
         return ""
     return f"; did you mean 'scipy:{name}{',' if rest else ''}{rest}'?"

@@ -200,10 +200,11 @@ def add_variant(parser: argparse.ArgumentParser) -> None:
         help="correlation of the activities of two members of a set, for --sets without a law; without --sets all "
         "features are one set",
     )
-    add("--decoder", choices=DECODERS, default="tied", help="whether W_out is W^T or free")
+    add("--decoder", choices=DECODERS, default="tied", help="whether W_out is W^T or free; free not "
+        "in phase diagrams")  # fmt: skip
     add("--bias", type=float, nargs="+", default=None, metavar="B", help="output bias, if it is given instead of "
         "learned: one number, 0 for a model without bias, or one per feature")  # fmt: skip
-    add("--unit-norms", action="store_true", help="columns of W have length 1")
+    add("--unit-norms", action="store_true", help="columns of W have length 1; not in phase diagrams")
     add("--noise", type=float, default=0.0, metavar="SIGMA", help="standard deviation of noise on the hidden layer")
     add("--weight-decay", type=float, default=0.0, metavar="LAMBDA", help="adds LAMBDA/2 times the squares of all "
         "weights to the loss")  # fmt: skip

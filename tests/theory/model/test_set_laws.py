@@ -151,12 +151,21 @@ def test_the_numbers_of_known_sets() -> None:
         ("3:table:11@1", "is no law of a set of 3"),
         ("2:table:10@1", "active in no pattern"),
         ("2:partial:x", "must be a number, got 'x'"),
+        ("2:partial", "partial needs the probability .* such as partial:0.7"),
+        ("3:hierarchy:", "hierarchy needs the probability .* such as hierarchy:0.5"),
     ],
 )
 def test_bad_sets_are_refused_in_one_line(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint) as refusal:
         sets_of_names([text])
     assert "\n" not in str(refusal.value)
+
+
+def test_too_high_densities_are_refused_with_the_law_as_it_is_written_and_the_highest() -> None:
+    with pytest.raises(
+        ValueError, match=r"the law partial:0\.7 are active in at most 0\.7 .* keep densities from 0 to 0\.7"
+    ):
+        Variant(sets=sets_of_names(["2:partial:0.7"])).check(3, 1.0)
 
 
 def test_variants_refuse_what_does_not_fit() -> None:
@@ -320,7 +329,14 @@ def test_commands_find_the_sets_density_of_a_law_that_changes_with_it_or_say_wha
 
 @pytest.mark.parametrize(
     "name",
-    ["2x2:partial:0.7 3:exactly-one", "4:exactly:2", "2:correlated:0.5", "3:hierarchy:0.5", "2:table:11@0.5,10@0.5"],
+    [
+        "2x2:partial:0.7 3:exactly-one",
+        "2:partial:0.123456789012",
+        "4:exactly:2",
+        "2:correlated:0.5",
+        "3:hierarchy:0.5",
+        "2:table:11@0.5,10@0.5",
+    ],
 )
 def test_names_of_sets_are_read_back(name: str) -> None:
     sets = sets_of_names(name.split())

@@ -226,6 +226,7 @@ def test_unknown_laws_are_refused_by_name() -> None:
         ("signed:normal", "only laws of non-negative values"),
         ("scipy:nothing", "no distribution named 'nothing'"),
         ("poisson:2", "did you mean 'scipy:poisson,2'"),
+        ("lognormal:1", "did you mean 'scipy:lognorm,1'"),
         ("scipy:", "no distribution named ''; laws of it are written scipy:NAME"),
         ("scipy:weibul_min,2", "did you mean 'weibull_min'"),
         ("scipy:norm,0,-1", "a scale must be > 0"),

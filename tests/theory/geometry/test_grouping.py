@@ -11,8 +11,14 @@ import theory
 from tests.strategies import seeds
 from theory.geometry.grouping import grouping_text, same_grouping
 from theory.loss.lattice import active_patterns
+from theory.model.set_names import set_law_of_name
 
-LAWS = ("all-or-none", "exactly-one", "partial:0.7", "hierarchy:0.5")
+# By size. Under the table two members come together and the third alone, all of the same density.
+LAWS = {
+    1: ("all-or-none",),
+    2: ("all-or-none", "exactly-one", "partial:0.7", "hierarchy:0.5"),
+    3: ("exactly-one", "hierarchy:0.5", "table:110@0.5,001@0.5"),
+}
 
 
 def product(groups: list[list[int]], n: int) -> np.ndarray:
@@ -49,13 +55,16 @@ def symmetries(problem: theory.Problem) -> list[np.ndarray]:
 
 @st.composite
 def problems(draw: st.DrawFn) -> theory.Problem:
-    """Sets of one to three features in any order, of few laws, densities and importances, so that some are alike."""
-    sizes = draw(st.sampled_from([(2, 2), (2, 2, 1), (3, 2), (2, 1, 1, 1), (1, 1, 1, 1, 1), (3, 1, 1)]))
+    """Sets of one to three features in any order, whose most frequent members have one of two densities."""
+    sizes = draw(st.sampled_from([(2, 2), (2, 2, 1), (3, 2), (2, 1, 1, 1), (1, 1, 1, 1, 1), (3, 1, 1), (3, 3)]))
     n = sum(sizes)
     order = draw(st.permutations(range(n)))
     sets = [[order.pop() for _ in range(size)] for size in sizes]
-    own = [draw(st.sampled_from(LAWS)) for _ in sizes]
-    density = [draw(st.sampled_from([0.2, 0.3])) for _ in sizes]
+    own = [set_law_of_name(draw(st.sampled_from(LAWS[size])), size) for size in sizes]
+    density = [
+        law.set_density(np.array(draw(st.sampled_from([0.2, 0.2, 0.3]))), size)
+        for size, law in zip(sizes, own, strict=True)
+    ]
     importance = [draw(st.sampled_from([1.0, 1.0, 0.5])) for _ in range(n)]
     return theory.Problem(m=2, features=theory.FeatureDistribution(sets, density, own), importance=importance)
 
@@ -89,6 +98,16 @@ def test_another_pairing_is_another_arrangement() -> None:
     assert not same_grouping(unequal, across, mirrored)
     assert same_grouping(theory.Problem(n=4, m=2, density=0.1), together, across)
     assert grouping_text(across) == "0-2, 1-3"
+
+
+def test_a_set_of_another_law_is_no_substitute() -> None:
+    """Features of the same density, two that come together and two that exclude each other, one pair of them stored."""
+    features = theory.FeatureDistribution([[0, 1], [2, 3]], [0.2, 0.4], ["all-or-none", "exactly-one"])
+    assert np.ptp(features.feature_density) == 0
+    first, second, mixed, swapped = (theory.recognise(product([pair], 4)) for pair in ([0, 1], [2, 3], [0, 2], [1, 3]))
+    problem = theory.Problem(m=2, features=features)
+    assert not same_grouping(problem, first, second)
+    assert same_grouping(problem, mixed, swapped)
 
 
 @pytest.mark.parametrize("pairs", [10, 40])

@@ -160,7 +160,8 @@ def judge_each(given: GivenModels, seed: Seed = 0) -> "tuple[xr.Dataset, str]":
     -------
     data : xarray.Dataset
         As from ``judge``. Where problems differ, over all instances in their order, with ``optimum_loss``,
-        ``optimum_geometry``, ``optimum_kind``, ``density`` and ``importance`` of each, and without the other branches.
+        ``optimum_geometry``, ``optimum_sharing``, ``optimum_kind``, ``density`` and ``importance`` of each, and without
+        the other branches.
     text : str
         The tables, one per problem.
 
@@ -194,13 +195,13 @@ def judge_each(given: GivenModels, seed: Seed = 0) -> "tuple[xr.Dataset, str]":
     parts = []
     for rows, data in zip(groups, done, strict=True):
         attrs = {name: ("instance", [data.attrs[name]] * len(rows))
-                 for name in ("optimum_loss", "optimum_geometry", "optimum_kind")}  # fmt: skip
+                 for name in ("optimum_loss", "optimum_geometry", "optimum_sharing", "optimum_kind")}  # fmt: skip
         problem = given.problems[rows[0]]
         laws = {name: (("instance", "feature"), np.tile(getattr(problem, name), (len(rows), 1)))
                 for name in ("density", "importance")}  # fmt: skip
         parts.append(data.drop_vars(["branch", "branch_loss"]).assign(attrs | laws).drop_attrs(deep=False))
     joined = xr.concat(parts, dim="instance").isel(instance=np.argsort(np.concatenate(groups)))
-    kept = {name: done[0].attrs[name] for name in ("n", "m", "verdicts", "seed")}
+    kept = {name: done[0].attrs[name] for name in ("n", "m", "verdicts", "arrangements", "seed")}
     return joined.assign_attrs(kept, best_bias=int(given.weights.b is None)), note + "\n\n".join(texts)
 
 

@@ -15,6 +15,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from numerics.agreement.asked import asked_variant
 from numerics.agreement.compare import RATE, STEPS, told
 from numerics.agreement.exact_descent import train_exactly
 from numerics.agreement.references import exact_losses, nearest_minima
@@ -116,7 +117,7 @@ def phase_agreement(
         learned = train(problem, settings=sampled, on_divergence="record", workers=workers, progress=progress)
     with one_blas_thread():
         compared = compare_phases(exact, problem, learned["W"].values, learned["b"].values, progress)
-    return compared.assign_attrs(told(settings), instances=settings.instances, loss=loss)
+    return compared.assign_attrs(told(settings), instances=settings.instances, loss=loss, asked=asked_variant(variant))
 
 
 def compare_phases(

@@ -2,15 +2,13 @@
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
-from numpy import ndarray
 
+from numerics.agreement.asked import numbers_told, wrapped
 from numerics.agreement.basins import basin_statistics
 from numerics.agreement.phases import CAUSES, NEAR, agreement_shares
-from numerics.agreement.verdicts import CONVERGED, EQUAL, VERDICTS
+from numerics.agreement.references import ASKED
+from numerics.agreement.verdicts import ARRANGEMENTS, CONVERGED, EQUAL, TINY, VERDICTS
 from theory.geometry.phases import PHASES
-from theory.model.terms import PLAIN
-from theory.model.variant import shortened
 
 __all__ = ["describe_comparison", "describe_grid", "describe_runs"]
 
@@ -34,50 +32,112 @@ def describe_runs(data: xr.Dataset) -> str:
     """
     runs = data.sizes["instance"]
     lines = [
-        f"n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions, {runs} models",
-        _task(data),
-        f"{data.attrs['optimum_kind']}: {data.attrs['optimum_geometry']}, loss {data.attrs['optimum_loss']:.8g} "
-        "(summed over features)",
+        f"{_sizes(data)}, {counted(runs, 'model')}",
+        *wrapped(
+            [
+                *(numbers_told(name, np.atleast_1d(data.attrs[name])) for name in ("density", "importance")),
+                data.attrs["asked"],
+            ]
+        ),
+        *_optimum_lines(data),
         "",
         *_geometry_table(data),
         "",
-        f"{'':44}{'median':>11}{'95 %':>11}{'largest':>11}",
     ]
-    for name, label in (
-        ("optimum_gap", f"exact loss above the {'optimum' if _certain(data) else 'best known'}, relative"),
-        ("local_gap", "exact loss above its local minimum, relative"),
+    part = "of the zero model's" if _nothing_left(data) else "relative"
+    rows = (
+        ("optimum_gap", f"exact loss above the {'optimum' if _certain(data) else 'best known'}, {part}"),
+        ("local_gap", f"exact loss above its local minimum, {part}"),
         ("local_distance", "distance of W from its local minimum"),
-        ("branch_distance", "distance of W from the nearest exact branch"),
-    ):
+        *(() if _nothing_left(data) else (("branch_distance", "distance of W from the nearest exact branch"),)),
+    )
+    width = max(len(label) for _, label in rows)
+    lines.append(f"{'':{width}}{'median':>11}{'95 %':>11}{'largest':>11}")
+    for name, label in rows:
         values = data[name].values
         if np.isfinite(values).all():
-            lines.append(f"{label:44}" + "".join(f"{np.quantile(values, q):>11.2e}" for q in (0.5, 0.95, 1.0)))
+            lines.append(f"{label:{width}}" + "".join(f"{np.quantile(values, q):>11.2e}" for q in (0.5, 0.95, 1.0)))
     within = float((data["local_gap"].values <= CONVERGED).mean())
-    lines += ["", f"{within:.1%} of the models are within {CONVERGED:.1%} of an exact local minimum"]
+    lines += ["", f"{within:.1%} of the models are within {_share(data, CONVERGED)} of an exact local minimum"]
     unfinished = int((~data["local_converged"].values.astype(bool)).sum())
     if unfinished:
-        lines.append(f"{unfinished} descents to a local minimum stopped short of their tolerance")
+        whose = "its" if unfinished == 1 else "their"
+        lines.append(f"{counted(unfinished, 'descent')} to a local minimum stopped short of {whose} tolerance")
     lines += _verdict_lines(data)
     if runs <= _MOST_ROWS:
         lines += ["", *_single_models(data)]
     return "\n".join(lines)
 
 
-def _task(data: xr.Dataset) -> str:
-    """The problem in a line: densities, importances, and what is not usual."""
-    attrs, usual = data.attrs, {"values": "uniform", "sets": "", "terms": repr(PLAIN)}
-    parts = [f"{name} {_range(np.atleast_1d(attrs[name]))}" for name in ("density", "importance")]
-    parts += [f"{name} {shortened(str(attrs[name]))}" for name in usual if attrs[name] != usual[name]]
-    return ", ".join(parts)
+def counted(number: int, what: str) -> str:
+    """
+    Say how many there are.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    what : str
+        Of what, in the singular.
+
+    Returns
+    -------
+    str
+        Such as "1 model" or "2 models".
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _range(numbers: Float[ndarray, " n"]) -> str:
-    low, high = numbers.min(), numbers.max()
-    return f"{low:g}" if low == high else f"{numbers[0]:g} … {numbers[-1]:g}"
+def _sizes(data: xr.Dataset) -> str:
+    n, m = int(data.attrs["n"]), int(data.attrs["m"])
+    return f"n = {counted(n, 'feature')}, m = {counted(m, 'dimension')}"
+
+
+def _nothing_left(data: xr.Dataset) -> bool:
+    """Whether the optimum's loss is zero to rounding, so that losses are all that can be judged."""
+    return bool((data["arrangement"].values == ARRANGEMENTS.index("not determined")).all())
+
+
+def _share(data: xr.Dataset, part: float) -> str:
+    """A part of the loss that gaps are told in units of."""
+    return f"{part:.1%} of the zero model's loss" if _nothing_left(data) else f"{part:.1%}"
+
+
+def _told(loss: float, data: xr.Dataset, most: int) -> str:
+    """A loss with no more digits than are known of it, at least one."""
+    unit = float(data.attrs["zero_loss"])
+    error = float(data.attrs["loss_accuracy"]) * (loss if loss > TINY * unit else unit)
+    if loss < error:
+        return f"< {error:.0e}"
+    digits = most if error == 0 else min(max(int(np.log10(loss / error)), 1), most)
+    return f"{loss:#.{digits}g}".replace(".e", "e").rstrip(".")
+
+
+def _optimum_lines(data: xr.Dataset) -> list[str]:
+    """What models are compared with, and how well losses are known if that is less than usual."""
+    kind, loss = data.attrs["optimum_kind"], float(data.attrs["optimum_loss"])
+    if _nothing_left(data):
+        return [
+            f"{kind}: loss {loss:.1e}, zero to rounding; the zero model's is {data.attrs['zero_loss']:.4g} "
+            "(summed over features)",
+            f"a loss of zero need not determine a geometry; {_arrangement(data)} is one that has it: "
+            "only losses are judged",
+        ]
+    lines = [f"{kind}: {_arrangement(data)}, loss {_told(loss, data, 8)} (summed over features)"]
+    accuracy = float(data.attrs["loss_accuracy"])
+    if accuracy > ASKED:
+        lines.append(f"losses under these values are known to {accuracy:.1e} of themselves, and told to so many digits")
+    return lines
+
+
+def _arrangement(data: xr.Dataset) -> str:
+    """The optimum's geometry, with the features of its factors where they are few."""
+    shared = data.attrs["optimum_sharing"]
+    return f"{data.attrs['optimum_geometry']}{f' ({shared})' if shared else ''}"
 
 
 def _geometry_table(data: xr.Dataset) -> list[str]:
-    """Geometry of the minimum that runs belong to, with shares and losses."""
+    """Geometry of the minimum that runs belong to, with shares and losses; how many are arranged as predicted."""
     geometry = data["local_geometry"].values
     lines = [f"{'geometry of the local minimum':34}{'models':>7}{'share':>8}{'95 % interval':>17}{'lowest loss':>14}"]
     statistics = basin_statistics(geometry)
@@ -85,11 +145,29 @@ def _geometry_table(data: xr.Dataset) -> list[str]:
         row = statistics.sel(geometry=name)
         lowest = data["local_loss"].values[geometry == name].min()
         interval = f"{float(row['low']):.1%} – {float(row['high']):.1%}"
-        lines.append(f"{name:34}{int(row['runs']):>7}{float(row['share']):>8.1%}{interval:>17}{lowest:>#14.7g}")
-    known = data.attrs["optimum_geometry"]
-    same = float((data["geometry"].values == known).mean())
+        lines.append(
+            f"{name:34}{int(row['runs']):>7}{float(row['share']):>8.1%}{interval:>17}{_told(lowest, data, 7):>14}"
+        )
+    return lines if _nothing_left(data) else [*lines, *_arrangement_lines(data)]
+
+
+def _arrangement_lines(data: xr.Dataset) -> list[str]:
+    """In how many models the predicted features share a factor, at the optimum's loss."""
+    known, found = data.attrs["optimum_geometry"], data["arrangement"].values
+    predicted, tied = (found == ARRANGEMENTS.index(name) for name in ("as predicted", "another of the same loss"))
     word = "predicted" if _certain(data) else "best known"
-    return [*lines, f"learned geometry is the {word} one ({known}) in {same:.1%} of the models"]
+    lines = [
+        f"arranged as {word}, {_arrangement(data)} or a relabelling of it, at its loss: {predicted.mean():.1%} of the "
+        "models"
+    ]
+    if tied.any():
+        lines.append(f"another arrangement of the same loss: {tied.mean():.1%} of the models")
+    named = (data["geometry"].values == known) & ~predicted & ~tied
+    if named.any():
+        lines.append(
+            f"{known} with other features in its factors, or at another loss: {named.mean():.1%} of the models"
+        )
+    return lines
 
 
 def _certain(data: xr.Dataset) -> bool:
@@ -101,9 +179,9 @@ def _verdict_lines(data: xr.Dataset) -> list[str]:
     known = "optimum" if _certain(data) else "best known"
     wrong = "THE THEORY IS WRONG HERE" if _certain(data) else "the search missed it"
     meaning = {
-        "optimum": f"at the {known}: its local minimum's loss to {EQUAL:.1%}",
+        "optimum": f"at the {known}: its local minimum's loss to {_share(data, EQUAL)}",
         "metastable": "at another local minimum",
-        "not converged": f"more than {CONVERGED:.1%} above the nearest local minimum",
+        "not converged": f"more than {_share(data, CONVERGED)} above the nearest local minimum",
         "below the theory": f"lower than the theory's {known}: {wrong}",
     }
     verdict, dead = data["verdict"].values, data["dead"].values
@@ -119,15 +197,18 @@ def _verdict_lines(data: xr.Dataset) -> list[str]:
 
 def _single_models(data: xr.Dataset) -> list[str]:
     gap = "optimum gap" if _certain(data) else "known gap"
-    lines = [f"{'model':>5}  {'exact loss':>12}{gap:>13}{'local gap':>11}{'distance':>10}  geometry (branch)"]
+    lines = [
+        f"{'model':>5}  {'exact loss':>12}{gap:>13}{'local gap':>11}{'distance':>10}  "
+        "geometry, features of its factors (branch)"
+    ]
     for k in range(data.sizes["instance"]):
         one = data.isel(instance=k)
-        branch = str(one["branch_geometry"].values)
-        geometry = str(one["geometry"].values)
-        away = float(one["branch_distance"])
+        branch, geometry, shared = (str(one[name].values) for name in ("branch_geometry", "geometry", "sharing"))
+        away = np.nan if _nothing_left(data) else float(one["branch_distance"])
         lines.append(
-            f"{k:>5}  {float(one['exact_loss']):>#12.7g}{float(one['optimum_gap']):>13.2e}"
+            f"{k:>5}  {_told(float(one['exact_loss']), data, 7):>12}{float(one['optimum_gap']):>13.2e}"
             f"{float(one['local_gap']):>11.2e}{f'{away:.4f}' if np.isfinite(away) else '':>10}  {geometry}"
+            + (f", {shared}" if shared else "")
             + (f" ({branch})" if branch != geometry and np.isfinite(away) else "")
         )
     return lines
@@ -154,8 +235,8 @@ def describe_comparison(sampled: xr.Dataset, exact: xr.Dataset) -> str:
     low_noise, low_exact = int((~same & (one < two)).sum()), int((~same & (two < one)).sum())
     lines = [
         "the same initial parameters, trained on samples and on the exact loss",
-        f"{same.mean():.1%} of {same.size} runs end at a minimum of the same loss (to {EQUAL:.1%}) either way; noise "
-        f"leads to a lower one in {low_noise}, to a higher one in {low_exact}",
+        f"{same.mean():.1%} of {counted(same.size, 'run')} end at a minimum of the same loss (to {EQUAL:.1%}) either "
+        f"way; noise leads to a lower one in {low_noise}, to a higher one in {low_exact}",
         f"median gap to the local minimum: {np.median(sampled['local_gap']):.1e} with noise, "
         f"{np.median(exact['local_gap']):.1e} without",
     ]
@@ -185,8 +266,8 @@ def describe_grid(data: xr.Dataset) -> str:
     shares = agreement_shares(data)
     runs = data.sizes["run"]
     lines = [
-        f"n = {data.attrs['n']} features, m = {data.attrs['m']} dimensions, {data['phase'].size} cells, best of {runs} "
-        "runs per cell",
+        f"{_sizes(data)}, {counted(data['phase'].size, 'cell')}, best of {counted(runs, 'run')} per cell",
+        *wrapped([data.attrs.get("asked", "")]),
         "",
         f"{'cells':38}{'number':>8}{'agree':>8}{'':>9}{'agree, bare W':>16}",
         _agreement_line(f"further than {NEAR:.0%} from a boundary", shares.far_cells, shares.far, shares.far_bare),

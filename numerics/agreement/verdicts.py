@@ -1,7 +1,6 @@
 """Learned models of one problem beside its exact theory: loss, nearest minimum, geometry, and how often each."""
 
 from dataclasses import replace
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,21 +9,23 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from numerics.agreement.references import Reference, exact_losses, nearest_minima, reference_minima
+from numerics.agreement.asked import sets_of, variant_told
+from numerics.agreement.references import Reference, losses_and_errors, nearest_minima, reference_minima
 from theory.geometry.distance import embedding_distance, rotated_distance
-from theory.geometry.recognition import recognise_many
+from theory.geometry.grouping import alike_members, grouping_text, same_grouping
+from theory.geometry.recognition import recognise, recognise_many
 from theory.loss.terms import checked_parameters
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
-from theory.model.set_names import law_name
 from theory.optimum.with_terms import balanced
+from theory.search.record import ZERO
 from theory.tools.command import ticking_bar
 from theory.tools.seeds import Seed, seed_number
 
 if TYPE_CHECKING:
     from theory.optimum.local_minima import LocalMinima
 
-__all__ = ["VERDICTS", "judge", "run_verdicts"]
+__all__ = ["ARRANGEMENTS", "VERDICTS", "judge", "run_verdicts"]
 
 # A learned loss within this part of an exact local minimum's counts as converged (the claim that is tested).
 CONVERGED = 5e-3
@@ -33,6 +34,10 @@ EQUAL = 1e-3
 # The exact loss at any (W, b) is no less than the global optimum's, but for rounding and quadrature.
 ROUNDING = {"global optimum": 1e-7, "best known": 1e-5}
 VERDICTS = ("optimum", "metastable", "not converged", "below the theory")
+# Which features share a factor, beside the optimum's.
+ARRANGEMENTS = ("as predicted", "another of the same loss", "another", "not determined")
+# Below this part gaps are told in units of the zero model's loss.
+TINY = 1e-9
 # Beyond so many features the order of the columns is not searched.
 _ORDERED = 9
 
@@ -75,15 +80,26 @@ def judge(
         minimum; ``local_distance`` of W from the local minimum after the best rotation, ``branch_distance`` from the
         nearest of the exact solutions, ``branch_geometry``, after the best rotation and order of equal features (NaN
         beyond nine features); ``dead`` outputs that never fire; ``verdict``, an index into the attribute
-        ``verdicts``. Over ``branch``: geometry and loss of the exact solutions, the optimum first. Distances are
-        relative to the norm of the exact embedding. Where a loss of zero is the exact one, gaps are in units of the
-        loss of the zero model instead. Of models with a free decoder only the couplings W_out W matter: ``W_out`` is
-        there, and distances and geometries are those of sqrt(S) V^T of their singular value decomposition U S V^T.
+        ``verdicts``; ``sharing``, which features share a factor (up to twelve features), and ``arrangement``, an index
+        into the attribute ``arrangements``, that compares it with the optimum's. Over ``branch``: geometry and loss of
+        the exact solutions, the optimum first. Distances are relative to the norm of the exact embedding. Where a loss
+        of zero is the exact one, gaps are in units of the loss of the zero model instead. Of models with a free decoder
+        only the couplings W_out W matter: ``W_out`` is there, and distances and geometries are those of sqrt(S) V^T of
+        their singular value decomposition U S V^T. The attribute ``loss_accuracy`` is the largest error of a loss, in
+        the units of the gaps.
 
     Raises
     ------
     ValueError
         If shapes do not fit, numbers are not finite, or the problem is a batch.
+
+    Notes
+    -----
+    A model is arranged as predicted if a relabelling of its features that changes nothing in the problem gives its
+    factors the optimum's features, and its local minimum has the optimum's loss to 0.1 %. Relabellings exchange
+    features of the same density, importance and role in sets of the same law, and such sets as a whole. Where the loss
+    is the optimum's to rounding with other features in the factors, both are optima. Where the optimum's loss is zero,
+    to 1e-12 of the zero model's, no arrangement is predicted.
 
     Examples
     --------
@@ -105,18 +121,26 @@ def judge(
     learned = (minima.W, minima.b, minima.W_out)
     known = reference_minima(problem, number, learned, progress) if reference is None else reference
     with ticking_bar("exact losses", 1, progress):
-        loss = exact_losses(batch, W, b, V)
+        loss, error = losses_and_errors(batch, W, b, V)
     if V is not None:
         minima = replace(minima, W=balanced(minima.W, minima.W_out))
         known = known._replace(W=balanced(known.W, known.W_out))
     decoders = {} if V is None else {"W_out": (("instance", "feature", "dimension"), V)}
     shape = balanced(W, V)
-    unit = float((problem.importance * problem.features.value_square * problem.density).sum())
+    unit = float(problem.zero_loss)
+    accuracy = float(max((error / _size(loss, unit)).max(), known.error / _size(known.loss[0], unit)))
     local_gap, gap = _relative(loss, minima.loss, unit), _relative(loss, known.loss[0], unit)
     local_optimum_gap = _relative(minima.loss, known.loss[0], unit)
     nearest, distance = _nearest_branches(problem, shape, known)
     names = recognise_many(known.W)
-    verdict = run_verdicts(local_gap, gap, local_optimum_gap, ROUNDING[known.kind])
+    rounding = max(ROUNDING[known.kind], accuracy)
+    verdict = run_verdicts(local_gap, gap, local_optimum_gap, rounding)
+    seen, optimum = [recognise(one) for one in shape], recognise(known.W[0])
+    if known.loss[0] <= ZERO * unit:
+        arrangement = np.full(len(W), ARRANGEMENTS.index("not determined"))
+    else:
+        same = np.array([same_grouping(problem, one, optimum) for one in seen])
+        arrangement = _arrangements(same, local_optimum_gap, rounding)
     run = "instance"
     return xr.Dataset(
         {
@@ -128,7 +152,9 @@ def judge(
             "local_gap": (run, local_gap, {"long_name": "exact_loss / local_loss - 1"}),
             "optimum_gap": (run, gap, {"long_name": "exact_loss / optimum_loss - 1"}),
             "local_optimum_gap": (run, local_optimum_gap, {"long_name": "local_loss / optimum_loss - 1"}),
-            "geometry": (run, recognise_many(shape)),
+            "geometry": (run, [one.name for one in seen]),
+            "sharing": (run, [grouping_text(one) for one in seen], {"long_name": "features of every factor"}),
+            "arrangement": (run, arrangement, {"flag_meanings": "; ".join(ARRANGEMENTS)}),
             "local_geometry": (run, recognise_many(minima.W)),
             "local_converged": (run, minima.converged, {"long_name": "whether its descent reached the tolerance"}),
             "local_distance": (run, _local_distances(shape, minima)),
@@ -144,10 +170,14 @@ def judge(
             "m": problem.m,
             "optimum_loss": float(known.loss[0]),
             "optimum_geometry": str(names[0]),
+            "optimum_sharing": grouping_text(optimum),
             "optimum_kind": known.kind,
             **_task(problem),
             "seed": number,
             "verdicts": "; ".join(VERDICTS),
+            "arrangements": "; ".join(ARRANGEMENTS),
+            "loss_accuracy": accuracy,
+            "zero_loss": unit,
         },
     )
 
@@ -155,13 +185,14 @@ def judge(
 def _task(problem: Problem) -> dict[str, object]:
     """What results are saved with, besides sizes: which problem they belong to."""
     features = problem.features
-    sets = [f"{list(members)} {law_name(law)}" for members, law in features.groups if len(members) > 1]
+    sets = sets_of(features)
     return {
         "density": problem.density.tolist(),
         "importance": problem.importance.tolist(),
         "values": features.values.name,
-        "sets": "; ".join(sets),
+        "sets": sets,
         "terms": repr(problem.terms),
+        "asked": variant_told(features.values, sets, problem.terms),
     }
 
 
@@ -178,8 +209,20 @@ def _batch(
 
 def _relative(loss: Float[ndarray, " k"], exact: Float[ndarray, " k"] | float, unit: float) -> Float[ndarray, " k"]:
     """Excess over an exact loss, relative to it; to the zero model's if it is zero (perfect reconstruction)."""
-    size = np.where(np.asarray(exact) > 1e-9 * unit, exact, unit)
-    return (loss - exact) / size
+    return (loss - exact) / _size(exact, unit)
+
+
+def _size(exact: Float[ndarray, " k"] | float, unit: float) -> ndarray:
+    """What losses are compared in units of."""
+    return np.where(np.asarray(exact) > TINY * unit, exact, unit)
+
+
+def _arrangements(
+    same: Bool[ndarray, " k"], local_optimum_gap: Float[ndarray, " k"], rounding: float
+) -> Int[ndarray, " k"]:
+    """Index into ``ARRANGEMENTS``: the loss decides, too, since vertices of one factor may have been exchanged."""
+    other = np.where(np.abs(local_optimum_gap) <= rounding, 1, 2)
+    return np.where(same & (local_optimum_gap <= EQUAL), 0, other)
 
 
 def _silent(
@@ -208,15 +251,10 @@ def _nearest_branches(
 def _alike(problem: Problem) -> Int[ndarray, " n"]:
     """Kinds of features: those of one kind may change places, also within a set whose law does not tell them apart."""
     kinds = problem.exchangeable.copy()
-    features, rng = problem.features, np.random.default_rng(0)
-    for members, law in features.groups:
-        e = rng.random(len(members))
-        for j, i in combinations(range(len(members)), 2):  # what is affine in each e_j and the same here is symmetric
-            swapped, first, second = e.copy(), members[j], members[i]
-            swapped[[j, i]] = e[[i, j]]
-            same = np.isclose(law.generating(swapped), law.generating(e), rtol=1e-9, atol=0)
-            if same and problem.importance[first] == problem.importance[second]:
-                kinds[second] = kinds[first]
+    for members, law in problem.features.groups:
+        first: dict[tuple[int, float], int] = {}
+        for i, role in zip(members, alike_members(law, len(members)).tolist(), strict=True):
+            kinds[i] = kinds[first.setdefault((role, float(problem.importance[i])), i)]
     return kinds
 
 

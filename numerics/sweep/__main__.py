@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -14,9 +15,15 @@ from theory.model.variant import add_variant, variant_of
 from theory.tools.arguments import count, density, features, non_negative_count, positive, writable_directory
 from theory.tools.command import Parser, run_command, tell
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = ["main"]
 
 _COMMAND = "python -m numerics.sweep"
+_HINT = "theory.report judges these models against the exact theory, as docs/start.md shows"
+# Densities that have a row of their own.
+_MOST_ROWS = 30
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -64,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         _logarithmic(name, getattr(options, name), options.resolution) for name in ("density", "importance")
     )
     target = options.output / f"sweep_n{options.n}_m{options.m}.nc"
-    run_sweep(
+    data = run_sweep(
         extra_feature_problem(options.n, options.m, densities[:, None], importances, variant_of(options)),
         target,
         seeds=range(options.seed, options.seed + options.seeds),
@@ -79,7 +86,32 @@ def main(argv: Sequence[str] | None = None) -> None:
         model=options.model,
         snapshots=(options.steps,),
     )
-    tell(target)
+    tell(f"{_table(data)}\n\n{_HINT}\n{target}")
+
+
+def _table(data: "xr.Dataset") -> str:
+    """How many models of every density were trained and diverged, and the lowest losses; one row if they are many."""
+    density, runs = data["density"].values.max(1), data.sizes["instance"]
+    finished = data["diverged_at"].values < 0
+    low, high = data["importance"].values[:, -1].min(), data["importance"].values[:, -1].max()
+    groups = [density == p for p in np.unique(density)]
+    if len(groups) > _MOST_ROWS:
+        groups = [np.ones(runs, dtype=bool)]
+    lines = [
+        f"importance of the last feature {low:g} to {high:g}; losses over held-out samples, summed over features",
+        f"{'density':>18}{'problems':>10}{'models':>8}{'finished':>10}{'diverged':>10}{'lowest loss':>13}"
+        f"{'highest':>10}",
+    ]
+    for here in groups:
+        least, most = density[here].min(), density[here].max()
+        loss = data["loss"].values[here & finished]
+        told = [f"{end:.4g}" for end in (loss.min(), loss.max())] if len(loss) else ["–", "–"]
+        lines.append(
+            f"{f'{least:.4g}' if least == most else f'{least:.4g} to {most:.4g}':>18}"
+            f"{len(np.unique(data['problem'].values[here])):>10}{here.sum():>8}{(here & finished).sum():>10}"
+            f"{(here & ~finished).sum():>10}{told[0]:>13}{told[1]:>10}"
+        )
+    return "\n".join(lines)
 
 
 def _logarithmic(name: str, bounds: tuple[float, float], resolution: int) -> Float[ndarray, " cells"]:

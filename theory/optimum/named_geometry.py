@@ -279,7 +279,12 @@ def _between(start: Problem, end: Problem, share: float) -> Problem:
 
 
 def certified(
-    W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem, geometry: str, note: str = ""
+    W: Float[ndarray, "m n"],
+    b: Float[ndarray, " n"],
+    problem: Problem,
+    geometry: str,
+    note: str = "",
+    limit: float = _GRADIENT,
 ) -> Optimum:
     """
     Evaluate a solution at a tighter accuracy than it was found at.
@@ -296,6 +301,8 @@ def certified(
         Name of the geometry asked for.
     note : str
         What went wrong before, if anything.
+    limit : float
+        Largest gradient component, in units of the zero model's loss, at which it counts as converged.
 
     Returns
     -------
@@ -314,8 +321,8 @@ def certified(
     loss, dW, db = errors.pull_back(W[None], problem.importance)
     size = float(max(np.abs(dW).max(), np.abs(db).max()) / problem.zero_loss)
     name, notes = recognise(W).name, [note] if note else []
-    if size > _GRADIENT:
-        notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {_GRADIENT:g}")
+    if size > limit:
+        notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {limit:g}")
     if name != geometry:
         notes.append(f"the solution has become what looks like {name!r}")
     return Optimum(

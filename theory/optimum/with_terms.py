@@ -282,8 +282,10 @@ def certified_with_terms(
         slope = np.where(x == 0, 0.0, slope)
     size = float(np.abs(slope).max() / problem.zero_loss)
     name, notes = recognised(W, W_out), [note] if note else []
-    if size > _GRADIENT or converged is False:
-        notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss")
+    if size > _GRADIENT:
+        notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {_GRADIENT:g}")
+    elif converged is False:
+        notes.append("the descent stopped short of its tolerance at the kinks of the L1 penalty")
     if geometry is not None and name != geometry:
         notes.append(f"the solution has become what looks like {name!r}")
     return Optimum(

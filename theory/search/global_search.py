@@ -302,7 +302,7 @@ def _reported(search: _Search) -> GlobalOptimum:
         b=best.b,
         loss=best.loss,
         geometry=best.geometry,
-        converged=best.gradient_norm <= _FLAT,
+        converged=best.converged,
         message=best.message,
         gradient_norm=best.gradient_norm,
         problem=landscape.problem,
@@ -317,7 +317,9 @@ def _large(problem: Problem, found: Found) -> GlobalOptimum:
     """The result of a search with more features than all exchanges are tried for."""
     name, size, unit = recognise(found.W).name, found.gradient_norm, float(problem.zero_loss)
     converged = size <= _FLAT
-    message = f"The gradient vanishes to {size:.1e}." if converged else f"The largest gradient component is {size:.1e}."
+    message = f"The gradient vanishes to {size:.1e}."
+    if not converged:
+        message = f"The largest gradient component is {size:.1e} of the zero model's loss, above {_FLAT:g}."
     return GlobalOptimum(
         W=locked(found.W),
         b=locked(found.b),
@@ -339,7 +341,7 @@ def _polished(landscape: Landscape, x: Float[ndarray, " d"]) -> tuple[Optimum, f
     exact = Landscape(problem, _RTOL)
     end = settle(exact, x[None], np.random.default_rng(0), _POLISHED)
     W, b = (part[0] for part in exact.split(end.x))
-    found = certified(W, b, problem, recognise(W).name)
+    found = certified(W, b, problem, recognise(W).name, limit=_FLAT)
     rounding = _ROUNDING * landscape.scale
     return found, rounding + (0.0 if exact.enumerated else max(_RTOL * found.loss, found.loss_error))
 

@@ -2,19 +2,21 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from theory.geometry.grouping import grouping_text, same_grouping
 from theory.geometry.metrics import dimensionality, feature_norms, superposition
-from theory.geometry.recognition import recognise
+from theory.geometry.recognition import Recognition, recognise
 from theory.loss.certified import loss_estimate
 from theory.model.problem import Problem
 from theory.optimum.biases import best_bias
 from theory.optimum.with_terms import balanced
+from theory.search.record import ZERO
 from theory.search.report_parts import loss_parts
 from theory.tools.arrays import detached
 from theory.tools.command import progress
@@ -45,12 +47,16 @@ class ModelReport:
         Per ``instance``: ``loss``, its error ``loss_error`` and its parts ``own_error``, ``interference``,
         ``collective`` and, where the problem has such terms, ``noise``, ``decay`` and ``l1``, which sum to it;
         ``best_loss``, ``best_geometry``, ``status`` ("proved", "repeated", "best known" or "not
-        searched") and ``gap`` = loss / best_loss - 1; ``geometry`` and ``residual``. Per instance and ``feature``:
-        ``norm``, ``bias``, ``dimensionality``, ``superposition``, ``polytope`` (the factor it belongs to), ``benefit``,
-        ``interference_received``, ``feature_loss`` (they sum to the loss), and ``worth``, by how much the loss would
-        rise if the feature were left out (W_i = 0 and b_i = E x_i unless it is given, the rest as it is): negative
-        where leaving it out would gain. ``W``, and ``W_out`` where given. Of models with a decoder of their
-        own only the couplings W_out W matter: ``geometry``, ``dimensionality`` and ``superposition`` are those of
+        searched") and ``gap`` = loss / best_loss - 1, in units of the zero model's loss where the best loss is zero;
+        ``geometry`` and ``residual``; ``sharing`` and ``best_sharing``, which features share a factor (up to twelve
+        features), and ``arrangement``: "as the best" where a relabelling that changes nothing in the problem makes them
+        the same, "other features" where only the geometries are, "another geometry", "not determined" where the best
+        loss is zero, which more than one geometry may have, or "" if nothing was searched. Per instance and
+        ``feature``: ``norm``, ``bias``, ``dimensionality``, ``superposition``, ``polytope`` (the factor it belongs
+        to), ``benefit``, ``interference_received``, ``feature_loss`` (they sum to the loss), and ``worth``, by how much
+        the loss would rise if the feature were left out (W_i = 0 and b_i = E x_i unless it is given, the rest as it
+        is): negative where leaving it out would gain. ``W``, and ``W_out`` where given. Of models with a decoder of
+        their own only the couplings W_out W matter: ``geometry``, ``dimensionality`` and ``superposition`` are those of
         sqrt(S) V^T of their singular value decomposition U S V^T.
 
     Examples
@@ -71,13 +77,23 @@ class ModelReport:
     def _line(self, k: int) -> str:
         one = self.data.isel(instance=k)
         gap, status = float(one["gap"]), str(one["status"].values)
-        above = "no optimum was searched for" if status == "not searched" else (
-            f"{round(gap, 6) + 0.0:+.2%} against {'the ' if status != 'best known' else ''}"
-            f"{'optimum' if status != 'best known' else 'best known'} ({one['best_geometry'].values}, {status})"
-        )  # fmt: skip
+        name, arrangement = str(one["best_geometry"].values), str(one["arrangement"].values)
+        known = "best known" if status == "best known" else "the optimum"
+        share, note = f"{round(gap, 6) + 0.0:+.2%}", ""
+        above = f"{share} against {known} ({name}, {status})"
+        if status == "not searched":
+            above = "no optimum was searched for"
+        elif arrangement == "not determined":
+            above = f"{share} of the zero model's loss against {known}, which is zero ({name}, {status})"
+            note = "; a loss of zero need not determine one"
+        elif arrangement == "other features":
+            shared = (
+                f": {one['sharing'].values} instead of {one['best_sharing'].values}" if one["sharing"] != "" else ""
+            )
+            note = f" of other features{shared}"
         return (
             f"model {k}: loss {float(one['loss']):.8g} +- {float(one['loss_error']):.1g}, {above}; geometry "
-            f"{one['geometry'].values}"
+            f"{one['geometry'].values}{note}"
         )
 
     def table(self) -> Any:
@@ -196,7 +212,7 @@ def report(
     problems = _problems(problem, models)
     decoders = _each("W_out", W_out, models, 2)
     biases = _each("b", b, models, 1)
-    best: dict[Hashable, tuple[float, str, str]] = {}
+    best: dict[Hashable, _Best] = {}
     parts = []
     for k in progress(range(models), label="models"):
         one = problems[k]
@@ -257,23 +273,43 @@ def _problems(problem: Problem | Sequence[Problem], models: int) -> list[Problem
     return singles
 
 
-def _best(problem: Problem, seed: int) -> tuple[float, str, str]:
-    """Loss, geometry and status of the best known solution."""
+class _Best(NamedTuple):
+    """The best known solution: what it looks like where it was searched for, else its name alone."""
+
+    loss: float
+    geometry: str
+    status: str
+    seen: Recognition | None = None
+
+
+def _best(problem: Problem, seed: int) -> _Best:
+    """Find the best known solution."""
     if not problem.terms.plain and (problem.n > _SEARCHED_WITH_TERMS or not _has_optimum(problem)):
-        return np.nan, "", "not searched"
+        return _Best(np.nan, "", "not searched")
     if problem.n <= _SEARCHED:
         from theory.search.global_search import global_optimum
 
         found = global_optimum(problem, seed)
-        return found.loss, found.geometry, found.status
+        return _Best(found.loss, found.geometry, found.status, recognise(balanced(found.W, found.W_out)))
     equal = np.ptp(problem.density) == 0 and np.ptp(problem.importance) == 0
     if not (equal and problem.textbook):
-        return np.nan, "", "not searched"
+        return _Best(np.nan, "", "not searched")
     from theory.packing.mixtures import best_mixture, frames_of_parts
 
     at = problem.n, problem.m, float(problem.density[0])
     packed = best_mixture(*at, frames_of_parts(*at, seed=seed) if problem.n <= _FRAMED and problem.m > 1 else ())
-    return packed.loss * float(problem.importance[0]), packed.name, "best known"
+    return _Best(packed.loss * float(problem.importance[0]), packed.name, "best known")
+
+
+def _arrangement(problem: Problem, seen: Recognition, best: _Best) -> str:
+    """How the features that share a factor compare with the best solution's."""
+    if best.status == "not searched":
+        return ""
+    if best.loss <= ZERO * float(problem.zero_loss):
+        return "not determined"
+    if seen.name != best.geometry:
+        return "another geometry"
+    return "as the best" if best.seen is None or same_grouping(problem, seen, best.seen) else "other features"
 
 
 def _has_optimum(problem: Problem) -> bool:
@@ -290,7 +326,7 @@ def _judged(
     b: Float[ndarray, " n"],
     problem: Problem,
     W_out: ndarray | None,
-    best: tuple[float, str, str],
+    best: _Best,
 ) -> "xr.Dataset":
     """One model's numbers."""
     import xarray as xr
@@ -303,8 +339,7 @@ def _judged(
         factor[list(part.features)] = part.name
     n, parts = problem.n, loss_parts(W, b, problem, W_out, found.value)
     unit = float(problem.zero_loss)
-    best_loss = best[0]
-    gap = found.value / best_loss - 1 if best_loss > 1e-12 * unit else (found.value - best_loss) / unit
+    gap = found.value / best.loss - 1 if best.loss > ZERO * unit else (found.value - best.loss) / unit
     per = {
         "density": problem.density, "importance": problem.importance, "norm": feature_norms(W), "bias": b,
         "dimensionality": dimensionality(shape), "superposition": superposition(shape),
@@ -317,11 +352,14 @@ def _judged(
             "loss_error": found.error,
             **{name: getattr(parts, name).sum() for name in ("own_error", "interference", "collective")},
             **{name: getattr(parts, name).sum() for name in ("noise", "decay", "l1") if getattr(problem.terms, name)},
-            "best_loss": best_loss,
-            "best_geometry": best[1],
-            "status": best[2],
+            "best_loss": best.loss,
+            "best_geometry": best.geometry,
+            "best_sharing": "" if best.seen is None else grouping_text(best.seen),
+            "status": best.status,
             "gap": gap,
             "geometry": seen.name,
+            "sharing": grouping_text(seen),
+            "arrangement": _arrangement(problem, seen, best),
             "residual": seen.residual,
             **{name: ("feature", values) for name, values in per.items()},
             "W": (("dimension", "feature"), W),

@@ -7,7 +7,7 @@ from typing import Literal
 from theory.model.activations import RELU
 from theory.model.problem import Problem
 
-__all__ = ["SearchRecord", "Status", "certainty", "least_loss"]
+__all__ = ["ZERO", "SearchRecord", "Status", "certainty", "least_loss"]
 
 Status = Literal["proved", "repeated", "best known"]
 
@@ -16,6 +16,8 @@ Status = Literal["proved", "repeated", "best known"]
 ENOUGH_HITS, ENOUGH_KINDS, LARGEST_NEW = 5, 2, 0.05
 # An error above this part of the zero model's loss proves nothing.
 SMALL = 1e-9
+# A loss below this part of the zero model's is zero to rounding: it need not tell geometries that have it apart.
+ZERO = 1e-12
 
 
 @dataclass(frozen=True)

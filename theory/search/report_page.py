@@ -39,7 +39,8 @@ def summary_html(found: "ModelReport") -> str:
     data = found.data
     names = [
         "loss", "loss_error", "own_error", "interference", "collective",
-        *(name for name in ("noise", "decay", "l1") if name in data), "gap", "status", "best_geometry", "geometry",
+        *(name for name in ("noise", "decay", "l1") if name in data), "gap", "status", "best_geometry",
+        "best_sharing", "geometry", "sharing", "arrangement",
     ]  # fmt: skip
     rows = [[str(k), *(cell(data[name].values[k]) for name in names)] for k in range(data.sizes["instance"])]
     picture = image(found.draw(), "W, couplings, dimensionalities and balance of the models")
@@ -94,8 +95,10 @@ def _saved(found: "ModelReport", where: Path, name: str) -> list[Path]:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(name)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">{_STYLE}</head><body>'
         f"<h1>What the exact theory says</h1>{bias}{summary_html(found)}"
-        "<p>Losses are exact, summed over features and weighted by importance. Gap: loss / best known loss - 1. Worth: "
-        "by how much the loss would rise if the feature were left out.</p>"
+        "<p>Losses are exact, summed over features and weighted by importance. Gap: loss / best known loss - 1, in "
+        "units of the zero model's loss where the best is zero. Sharing: the features of every factor. Arrangement: as "
+        "the best, where a relabelling that changes nothing in the problem makes them the same. Worth: by how much the "
+        "loss would rise if the feature were left out.</p>"
         f"<h2>Features</h2>{table([str(c).replace('_', ' ') for c in shown.columns], rows)}{note}</body></html>\n",
     )
     return list(paths.values())

@@ -82,7 +82,8 @@ def _draw_balance(axes: "Axes", one: "xr.Dataset") -> None:
     axes.set(xlim=(-0.6, n - 0.4), xlabel="feature", ylabel="saved (+) and lost (−), of the loss")
     loss, gap, status = float(one["loss"]), float(one["gap"]), str(one["status"].values)
     word = "best known" if status == "best known" else "optimum"
-    told = "" if status == "not searched" else f", {round(gap, 6) + 0.0:+.2%} against {word}"
+    unit = " of the zero model's loss" if str(one["arrangement"].values) == "not determined" else ""
+    told = "" if status == "not searched" else f", {round(gap, 6) + 0.0:+.2%}{unit} against {word}"
     axes.set_title(f"loss {loss:.5g}{told}", fontsize=10, loc="left")
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.38 * (high - low))

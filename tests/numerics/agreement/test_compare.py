@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +15,19 @@ from scipy.stats import ortho_group
 
 import theory
 from numerics.agreement.__main__ import main
+from numerics.agreement.asked import numbers_told, sets_of
 from numerics.agreement.basins import basin_statistics, wilson_interval
 from numerics.agreement.compare import train_and_judge
 from numerics.agreement.references import Reference, nearest_minima, reference_minima
 from numerics.agreement.tables import describe_runs
-from numerics.agreement.verdicts import VERDICTS, _nearest_branches, judge, run_verdicts
+from numerics.agreement.verdicts import ARRANGEMENTS, VERDICTS, _nearest_branches, _task, judge, run_verdicts
 from numerics.agreement.weights import arrange_weights, read_weights
 from tests.strategies import seeds
 from theory import Problem, optimise_polytope
 from theory.geometry.distance import embedding_distance, rotated_distance
+from theory.model.set_names import sets_of_names
 from theory.model.terms import Terms
+from theory.model.variant import Variant
 from theory.tools.command import run_command
 from theory.tools.storage import load_result
 
@@ -148,15 +152,115 @@ def test_members_of_a_set_may_change_places_where_its_law_allows_it() -> None:
         assert (distance[0] < 1e-6) == same
 
 
-def test_the_table_says_which_problem_it_belongs_to() -> None:
-    features = theory.FeatureDistribution([[0, 1], [2]], [0.2, 0.1], "partial:0.5", "discrete:" + ",".join(
-        f"{k}@0.05" for k in range(1, 21)
-    ))  # fmt: skip
-    problem = Problem(m=1, features=features, importance=[1, 1, 0.5], terms=theory.Terms(decay=0.01))
-    text = describe_runs(judge(problem, [[1.0, -1.0, 0.0]], [0.0, 0.0, 0.0])).splitlines()[1]
-    assert text.startswith("density 0.1 … 0.05, importance 1 … 0.5, values discrete:1@0.05,2@0.05,")
-    assert "sets [0, 1] partial:0.5, terms Terms(decay=0.01)" in text
-    assert len(text) < 200
+def test_the_table_says_in_full_and_in_the_words_of_options_which_problem_it_belongs_to(reference: Reference) -> None:
+    law = "discrete:" + ",".join(f"{k}@0.05" for k in range(1, 21))
+    sets = [[0, 1], [2], [3, 4, 5]]
+    features = theory.FeatureDistribution(sets, [0.2, 0.1, 0.3], ["partial:0.5", "partial:0.5", "exactly-one"], law)
+    problem = Problem(
+        m=1, features=features, importance=[1, 1, 0.5, 1, 1, 1], terms=Terms(decay=0.01, noise=0.1, bias=0)
+    )
+    text = describe_runs(judge(FIVE, *noisy_pentagons(1, 1e-3), reference=reference).assign_attrs(_task(problem)))
+    head = text[: text.index("global optimum")]
+    assert "density 0.1 0.1 0.05 0.1 0.1 0.1, importance 1 1 0.5 1 1 1, values discrete:1@0.05, 2@0.05," in head
+    assert "20@0.05, sets 2:partial:0.5 1 3:exactly-one, bias 0, noise 0.1, weight-decay 0.01" in " ".join(head.split())
+    assert max(map(len, head.splitlines())) <= 110
+    again = sets_of_names(["2:partial:0.5", "1", "3:exactly-one"])
+    assert [size for size, _ in again] == [2, 1, 3]
+
+
+def test_sets_are_told_as_the_option_takes_them_or_by_their_features() -> None:
+    for text in ("2:partial:0.7 3:exactly-one 3:hierarchy:0.5", "2x2:exactly-one", "3x1 2:all-or-none", ""):
+        variant = Variant(sets=sets_of_names(text.split()))
+        assert sets_of(variant.features(np.full(9, 0.2))) == text
+    apart = theory.FeatureDistribution([[0, 2], [1, 3]], 0.1, "exactly-one")
+    assert sets_of(apart) == "[0, 2] exactly-one, [1, 3] exactly-one"
+    assert numbers_told("density", np.linspace(0.4, 0.2, 13)) == "density 0.4 … 0.2 (from 0.2 to 0.4)"
+
+
+def test_a_model_with_other_pairs_is_not_as_predicted() -> None:
+    """Features that come together should not share a dimension: the name of the geometry is the same, not the loss."""
+    features = theory.FeatureDistribution([[0, 1], [2, 3]], 0.2, "partial:0.7")
+    problem = Problem(m=2, features=features)
+    orders = ([0, 2, 1, 3], [0, 3, 1, 2], [0, 1, 2, 3])
+    models = [theory.optimise(problem, "2 digon", order=order) for order in orders]
+    data = judge(problem, np.array([one.W for one in models]), np.array([one.b for one in models]))
+    assert data.geometry.values.tolist() == ["2 digon"] * 3
+    assert data.sharing.values.tolist() == ["0-2, 1-3", "0-3, 1-2", "0-1, 2-3"]
+    assert [ARRANGEMENTS[k] for k in data.arrangement.values] == ["as predicted"] * 2 + ["another"]
+    assert float(data.optimum_gap[2]) > 3
+    text = describe_runs(data)
+    assert "or a relabelling of it, at its loss: 66.7% of the models" in text
+    assert "2 digon with other features in its factors, or at another loss: 33.3%" in text
+
+
+def test_pairs_of_unequal_features_count_although_their_losses_are_near() -> None:
+    problem = Problem(n=4, m=2, density=0.1, importance=0.7 ** np.arange(4))
+    best, near = (theory.optimise(problem, "2 digon", order=order) for order in ([0, 3, 1, 2], [0, 2, 1, 3]))
+    data = judge(problem, np.array([best.W, near.W]), np.array([best.b, near.b]))
+    assert 0 < float(data.local_optimum_gap[1]) < 1e-3
+    assert [ARRANGEMENTS[k] for k in data.arrangement.values] == ["as predicted", "another"]
+
+
+def test_a_loss_of_zero_predicts_no_geometry() -> None:
+    problem = Problem(m=2, features=theory.FeatureDistribution([[0, 1, 2]], 0.6, "exactly-one"))
+    W = np.array([theory.parse_geometry(name).embedding(m=2) for name in ("triangle", "digon + dedicated")])
+    data = judge(problem, W, np.zeros((2, 3)))
+    assert set(data.geometry.values) == {"triangle", "digon + dedicated"}
+    assert [ARRANGEMENTS[k] for k in data.arrangement.values] == ["not determined"] * 2
+    assert [VERDICTS[k] for k in data.verdict.values] == ["optimum"] * 2
+    text = describe_runs(data)
+    assert "zero to rounding" in text
+    assert "a loss of zero need not determine a geometry" in text
+    assert "its local minimum's loss to 0.1% of the zero model's loss" in text
+    assert "predicted" not in text
+    assert "arranged as" not in text
+
+
+def test_losses_where_nothing_is_worth_storing_are_tied() -> None:
+    """Negative values cannot be reconstructed: every model whose outputs are 0 is an optimum."""
+    problem = Problem(n=2, m=1, density=0.2, values="constant:-1")
+    data = judge(problem, [[[0.0, 0.0]], [[1.0, 1.0]]], np.zeros((2, 2)))
+    assert [ARRANGEMENTS[k] for k in data.arrangement.values] == ["as predicted", "another of the same loss"]
+    assert "another arrangement of the same loss: 50.0% of the models" in describe_runs(data)
+
+
+def test_no_more_digits_are_told_than_are_known(reference: Reference) -> None:
+    data = judge(FIVE, *noisy_pentagons(1, 1e-3), reference=reference)
+    assert data.attrs["loss_accuracy"] < 1e-8
+    assert f"loss {reference.loss[0]:#.8g} (summed" in describe_runs(data)
+    text = describe_runs(data.assign_attrs(loss_accuracy=2e-5))
+    assert "loss 0.008904 (summed" in text
+    assert "losses under these values are known to 2.0e-05 of themselves" in text
+
+
+def test_a_miss_within_the_accuracy_of_losses_does_not_refute_the_theory(reference: Reference) -> None:
+    worse = reference._replace(loss=reference.loss * (1 + 1e-5), error=float(2e-5 * reference.loss[0]))
+    W, b = reference.W[:1], reference.b[:1]
+    assert VERDICTS[int(judge(FIVE, W, b, reference=worse).verdict[0])] == "optimum"
+    sure = worse._replace(error=0.0)
+    assert VERDICTS[int(judge(FIVE, W, b, reference=sure).verdict[0])] == "below the theory"
+
+
+@pytest.mark.slow
+def test_what_is_missed_of_the_accuracy_is_told_once_and_not_as_a_warning() -> None:
+    problem = Problem(n=2, m=1, density=0.2, values="scipy:lognorm,1.5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = judge(problem, [[1.0, -1.0]], [0.0, 0.0])
+    text = describe_runs(data)
+    assert data.attrs["loss_accuracy"] > 1e-6
+    assert text.count("known to") == 1
+    assert "rtol" not in text
+
+
+def test_one_is_singular(reference: Reference) -> None:
+    data = judge(FIVE, *noisy_pentagons(2, 1e-3), reference=reference)
+    one, both = (data.copy(deep=True) for _ in range(2))
+    one.local_converged[:] = [True, False]
+    both.local_converged[:] = False
+    assert "1 descent to a local minimum stopped short of its tolerance" in describe_runs(one)
+    assert "2 descents to a local minimum stopped short of their tolerance" in describe_runs(both)
+    assert describe_runs(data.isel(instance=[0])).startswith("n = 5 features, m = 2 dimensions, 1 model\n")
 
 
 def test_wilson_intervals_are_those_of_the_textbook() -> None:
@@ -213,7 +317,7 @@ def test_the_command_judges_a_model_trained_elsewhere(tmp_path: Path, capsys: py
     main(["--weights", str(tmp_path / "model.npz"), "--output", str(tmp_path)])
     told = capsys.readouterr().out
     assert "global optimum: pentagon" in told
-    assert "learned geometry is the predicted one (pentagon) in 100.0%" in told
+    assert "arranged as predicted, pentagon (0-1-2-3-4) or a relabelling of it, at its loss: 100.0%" in told
     saved = load_result(tmp_path / "agreement_weights_n5_m2.nc")
     assert_allclose(saved.exact_loss, theory.population_loss(W, b, FIVE), rtol=1e-12)
 
@@ -290,7 +394,7 @@ def test_only_a_certain_reference_is_called_the_optimum(reference: Reference) ->
     told = describe_runs(judge(FIVE, *noisy_pentagons(2, 1e-4), reference=reference._replace(kind="best known")))
     assert "best known: pentagon" in told
     assert "at the best known: its local minimum's loss" in told
-    assert "learned geometry is the best known one (pentagon)" in told
+    assert "arranged as best known, pentagon" in told
     assert "optimum" not in told
     assert "predicted" not in told
 

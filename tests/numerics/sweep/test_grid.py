@@ -152,7 +152,7 @@ def command(target: Path, *more: str) -> list[str]:
 def test_the_command_writes_a_file_and_prints_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--resolution", "2", "--instances", "2", "--steps", "5", "--output", str(tmp_path)])
     path = tmp_path / "sweep_n2_m1.nc"
-    assert capsys.readouterr().out.strip() == str(path)
+    assert capsys.readouterr().out.splitlines()[-1] == str(path)
     assert load_result(path).sizes["instance"] == 8
 
 
@@ -183,6 +183,21 @@ def test_bad_arguments_end_the_command_with_one_line_and_code_two(
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert not list(tmp_path.glob("*.nc"))
+
+
+@pytest.mark.parametrize(("rate", "diverged"), [("0.01", 0), ("1e6", 4)])
+def test_the_command_says_how_many_were_trained_and_how_many_diverged(
+    rate: str, diverged: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--density", "0.1", "0.5", "--resolution", "2", "--instances", "2", "--steps", "30", "--batch", "64"]
+    main([*options, "--optimiser", "sgd", "--learning-rate", rate, "--output", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    data = load_result(tmp_path / "sweep_n2_m1.nc")
+    for k, density in enumerate(("0.1", "0.5")):
+        loss = data.loss.values[4 * k : 4 * k + 4]
+        ends = ["–", "–"] if diverged else [f"{loss.min():.4g}", f"{loss.max():.4g}"]
+        assert lines[2 + k].split() == [density, "2", "4", str(4 - diverged), str(diverged), *ends]
+    assert "theory.report" in lines[-2]
 
 
 @pytest.mark.slow

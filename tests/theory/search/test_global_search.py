@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numerics import train
 from theory import Problem, global_optimum, loss_estimate, optimise, population_loss
 from theory.geometry.tegum import tegum_products
+from theory.optimum.named_geometry import certified
 from theory.packing.best_product import best_tegum_product
 from theory.search.record import SearchRecord, certainty
 from theory.search.starts import typical_density
@@ -188,3 +189,17 @@ def test_solutions_and_estimates_are_printed_in_a_line() -> None:
     assert len(shown) < 200
     estimate = loss_estimate(best.W, best.b, problem)
     assert str(estimate) == f"{estimate.value:.12g} +- {estimate.error:.1g}"
+
+
+def test_a_message_names_the_limit_that_decides_whether_a_search_converged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Optima of one geometry are held to 1e-7, searches to 1e-6: message and verdict spoke of different ones."""
+    problem = Problem(n=3, m=2, density=0.1)
+    found = global_optimum(problem)
+    near = certified(found.W * (1 + 3e-7), found.b, problem, found.geometry, limit=1e-6)
+    assert 1e-7 < near.gradient_norm < 1e-6
+    assert (near.converged, near.message) == (True, f"The gradient vanishes to {near.gradient_norm:.1e}.")
+    for limit in (1e-6, 0.0):
+        monkeypatch.setattr("theory.search.global_search._FLAT", limit)
+        again = global_optimum(problem)
+        assert again.converged == (again.gradient_norm <= limit) == again.message.startswith("The gradient vanishes")
+        assert again.converged or again.message.endswith("of the zero model's loss, above 0.")

@@ -44,6 +44,17 @@ def test_an_optimum_has_no_gap_and_its_neighbour_has_one() -> None:
     assert "+98.86% against the optimum (pentagon, repeated)" in str(found)
 
 
+def test_a_report_says_which_features_should_share_a_factor_and_when_nothing_does() -> None:
+    problem = Problem(m=2, features=theory.FeatureDistribution([[0, 1], [2, 3]], 0.2, "partial:0.7"))
+    models = [theory.optimise(problem, "2 digon", order=order) for order in ([0, 3, 1, 2], [0, 1, 2, 3])]
+    found = report(np.array([one.W for one in models]), np.array([one.b for one in models]), problem)
+    assert found.data.arrangement.values.tolist() == ["as the best", "other features"]
+    assert str(found).endswith("geometry 2 digon of other features: 0-1, 2-3 instead of 0-2, 1-3")
+    perfect = report(np.eye(2), np.zeros(2), Problem(n=2, m=2, density=0.5))
+    assert perfect.data.arrangement.values.tolist() == ["not determined"]
+    assert "of the zero model's loss against the optimum, which is zero" in str(perfect)
+
+
 def test_instances_have_their_own_problems_and_missing_biases_are_the_best() -> None:
     problems = [Problem(n=2, m=1, density=p) for p in (0.05, 0.4)]
     optima = [theory.optimise(problem, "digon") for problem in problems]

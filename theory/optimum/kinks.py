@@ -14,11 +14,11 @@ from scipy.optimize import nnls
 
 from theory.model.problem import Problem
 
-__all__ = ["RADIUS", "may_have_kinks", "shortest_gradient"]
+__all__ = ["may_have_kinks", "on_a_kink", "shortest_gradient"]
 
 # How far off gradients are sampled; how many, in units of the number of parameters; the weight of the condition that
 # shares sum to 1, in units of the largest gradient.
-RADIUS, _MORE, _FIRM = 1e-6, 3, 1e3
+_RADIUS, _MORE, _FIRM = 1e-6, 3, 1e3
 
 
 def may_have_kinks(problem: Problem) -> bool:
@@ -33,9 +33,27 @@ def may_have_kinks(problem: Problem) -> bool:
     Returns
     -------
     bool
-        Whether values have an atom below 0, and the activation a kink.
+        Whether values have an atom below 0, the activation has a kink, and no noise smooths it.
     """
-    return bool(problem.activation.kinks) and any(v < 0 for v, _ in problem.features.values.atoms)
+    sharp = bool(problem.activation.kinks) and not problem.terms.noise
+    return sharp and any(v < 0 for v, _ in problem.features.values.atoms)
+
+
+def on_a_kink(left: float) -> str:
+    """
+    Say that a point is stationary though no gradient vanishes there.
+
+    Parameters
+    ----------
+    left : float
+        Largest component of ``shortest_gradient``, in units of the zero model's loss.
+
+    Returns
+    -------
+    str
+        A sentence.
+    """
+    return f"The loss has a kink here: gradients around it combine to {left:.1e} of the zero model's loss."
 
 
 def shortest_gradient(
@@ -59,7 +77,7 @@ def shortest_gradient(
     """
     rng, number = np.random.default_rng(0), _MORE * (len(x) + 1)
     steps = rng.normal(size=(number, len(x)))
-    steps *= RADIUS * rng.uniform(size=(number, 1)) ** (1 / len(x)) / np.linalg.norm(steps, axis=1, keepdims=True)
+    steps *= _RADIUS * rng.uniform(size=(number, 1)) ** (1 / len(x)) / np.linalg.norm(steps, axis=1, keepdims=True)
     slopes = gradient(x + np.vstack([np.zeros_like(x), steps]))
     firm = _FIRM * max(float(np.abs(slopes).max()), 1e-300)
     share, _ = nnls(np.vstack([slopes.T, np.full(len(slopes), firm)]), np.append(np.zeros_like(x), firm))

@@ -30,6 +30,7 @@ from theory.model.requirements import require_problem
 from theory.model.terms import PLAIN
 from theory.model.value_units import in_units
 from theory.optimum.arrangements import arrangements
+from theory.optimum.kinks import may_have_kinks, on_a_kink, shortest_gradient
 from theory.optimum.symmetric_start import equal_problem, symmetric_start
 from theory.tools.locking import Locked, locked
 
@@ -320,9 +321,12 @@ def certified(
     miss = 0.0 if errors.error is None else float(problem.importance @ errors.error[0])
     loss, dW, db = errors.pull_back(W[None], problem.importance)
     size = float(max(np.abs(dW).max(), np.abs(db).max()) / problem.zero_loss)
-    name, notes = recognise(W).name, [note] if note else []
+    name, notes, said = recognise(W).name, [note] if note else [], f"The gradient vanishes to {size:.1e}."
     if size > limit:
-        notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {limit:g}")
+        left = _left_on_kink(W, b, problem) if may_have_kinks(problem) else np.inf
+        said = on_a_kink(left)
+        if left > limit:
+            notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {limit:g}")
     if name != geometry:
         notes.append(f"the solution has become what looks like {name!r}")
     return Optimum(
@@ -331,8 +335,21 @@ def certified(
         loss=float(loss[0]),
         geometry=name,
         converged=not notes,
-        message="; ".join(notes).capitalize() + "." if notes else f"The gradient vanishes to {size:.1e}.",
+        message="; ".join(notes).capitalize() + "." if notes else said,
         gradient_norm=size,
         problem=problem,
         loss_error=miss,
     )
+
+
+def _left_on_kink(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem) -> float:
+    """Largest component of the shortest combination of gradients around a point, in units of the zero model's loss."""
+
+    def gradient(x: Float[ndarray, "k d"]) -> Float[ndarray, "k d"]:
+        V, c = x[:, : W.size].reshape(-1, *W.shape), x[:, W.size :]
+        errors = decoupled_errors(V.swapaxes(-1, -2) @ V, c, problem, rtol=_CERTIFIED)
+        _, dW, db = errors.pull_back(V, problem.importance)
+        return np.concatenate([dW.reshape(len(x), -1), db], axis=1)
+
+    found = shortest_gradient(gradient, np.concatenate([W.ravel(), b]))
+    return float(np.abs(found).max() / problem.zero_loss)

@@ -15,6 +15,7 @@ from theory.geometry.recognition import recognise
 from theory.loss.objective import Objective
 from theory.model.problem import Problem
 from theory.optimum import steep_outputs
+from theory.optimum.kinks import may_have_kinks, on_a_kink, shortest_gradient
 from theory.optimum.local_minima import MOST_NODES, NODES_RTOL, LocalMinima, few_nodes
 from theory.optimum.named_geometry import Optimum
 from theory.optimum.steep_outputs import has_steep_outputs
@@ -282,7 +283,14 @@ def certified_with_terms(
         slope = np.where(x == 0, 0.0, slope)
     size = float(np.abs(slope).max() / problem.zero_loss)
     name, notes = recognised(W, W_out), [note] if note else []
-    if size > _GRADIENT:
+    said, left = f"The gradient vanishes to {size:.1e}.", np.inf
+    if (size > _GRADIENT or converged is False) and may_have_kinks(problem):
+        held = (x == 0) & bool(problem.terms.l1)
+        around = shortest_gradient(lambda points: np.where(held, 0.0, objective(points)[1]), x)
+        left = float(np.abs(around).max() / problem.zero_loss)
+    if left <= _GRADIENT:
+        said = on_a_kink(left)
+    elif size > _GRADIENT:
         notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {_GRADIENT:g}")
     elif converged is False:
         notes.append("the descent stopped short of its tolerance at the kinks of the L1 penalty")
@@ -294,7 +302,7 @@ def certified_with_terms(
         loss=float(found.loss[0]),
         geometry=name,
         converged=not notes,
-        message="; ".join(notes).capitalize() + "." if notes else f"The gradient vanishes to {size:.1e}.",
+        message="; ".join(notes).capitalize() + "." if notes else said,
         gradient_norm=size,
         problem=problem,
         loss_error=float(found.error[0]),

@@ -145,10 +145,9 @@ class Labels:
 
     def _label(self, free: Bool[ndarray, "height width"], phase: ndarray, W: ndarray, sketch: bool) -> None:
         """Put name and sketch, or what there is room for, into one region."""
-        if not free.any():
+        middle = _deepest(free, 1, 1) if free.sum() >= _SIDES[-1] ** 2 else None
+        if not middle:
             return
-        middle = _deepest(free, 1, 1)
-        assert middle
         cell = self.column[middle[0]], self.row[middle[1]]
         text, sketch = _name(int(phase[cell]), W[cell]), sketch and phase[cell] != UNDETERMINED
         width, height = _size(text, _NAME_SIZE)

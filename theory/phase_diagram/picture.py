@@ -111,7 +111,7 @@ def draw_phase_diagram(data: "xr.Dataset", zoom: "xr.Dataset | None" = None, ax:
     title = [line for text in (headline(data), variant) for line in _in_lines(text, most)]
     figure.suptitle("\n".join(title), fontsize=11)
     free = any((one[name] == UNDETERMINED).any() for one in shown for name in ("phase", "ideal_phase"))
-    _add_legend(figure, bool(free))
+    _add_legend(figure, bool(free), data.attrs["m"] <= 2)
     if zoom is not None:
         panels[2].spines[:].set(color=EXTRA_COLOUR, linewidth=1.6)
         panels[2].set_title("the frame, on a finer grid", fontsize=10)
@@ -217,8 +217,8 @@ def picture_legend() -> "list[Line2D]":
     ]
 
 
-def _add_legend(figure: "Figure", free: bool) -> None:
-    """Explain colours, lines and sketches, in a column each, and cells of loss zero if there are any."""
+def _add_legend(figure: "Figure", free: bool, sketches: bool) -> None:
+    """Explain colours, lines and, if there are any, sketches, in a column each, and cells of loss zero."""
     from matplotlib.legend_handler import HandlerTuple
     from matplotlib.patches import Patch
 
@@ -228,7 +228,7 @@ def _add_legend(figure: "Figure", free: bool) -> None:
         (Patch(fc=_ABSENT, **frame), "not represented (paler: shorter $W_i$)"),
         (Patch(fc=_DEDICATED, **frame), "dedicated"),
         (blend, "in superposition (bluer: less overlap)"),
-        *((line, str(line.get_label())) for line in picture_legend()),
+        *((line, str(line.get_label())) for line in picture_legend()[: None if sketches else -2]),
         *([(Patch(**_HATCHED | {"lw": 0.5}), "loss zero: not determined")] if free else []),
     ]
     handles, labels = zip(*entries, strict=True)

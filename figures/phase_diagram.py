@@ -253,16 +253,14 @@ def draw(data: xr.Dataset) -> "Figure":
     """
     figure = new_figure(13.0, 8.8)
     rows = figure.subplots(len(PROBLEMS), 3, sharex=True, sharey=True)
-    for (n, m), row in zip(PROBLEMS, rows, strict=True):
-        part = _part(data, n, m).assign_attrs(n=n, m=m)
-        draw_ideal(row[0], part)
-        draw_exact(row[1], part)
+    parts = [_part(data, n, m).assign_attrs(n=n, m=m) for n, m in PROBLEMS]
+    for part, row in zip(parts, rows, strict=True):
         norm, overlap = (_of_best(part, name) for name in ("run_norm", "run_superposition"))
         phase_panel(row[2], part, norm, overlap)
-        for line, order in boundary_segments(part):
-            row[2].plot(*line.T, color=_LINE, lw=1.2, ls="-" if order == 1 else (0, (2.5, 1.5)))
+        for line, order, within in boundary_segments(part):
+            row[2].plot(*line.T, color=_LINE, lw=0.8 if within else 1.4, ls="-" if order == 1 else (0, (2.5, 1.5)))
         _mark_disagreement(row[2], part)
-        row[0].set_ylabel(f"n = {n}, m = {m}\n\nrelative importance of the extra feature")
+        row[0].set_ylabel(f"n = {part.attrs['n']}, m = {part.attrs['m']}\n\nrelative importance of the extra feature")
     runs = data.attrs["instances"]
     titles = ("idealised candidates", "exact optimum", f"gradient descent, best of {runs} runs")
     for axes, title in zip(rows[0], titles, strict=True):
@@ -271,7 +269,11 @@ def draw(data: xr.Dataset) -> "Figure":
         axes.set_xlabel("density  $1-S$      (dense → sparse)")
     headline(figure, _headline(data))
     handles = [*picture_legend(), rows[0][2].get_legend_handles_labels()[0][0]]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.draw_without_rendering()  # labels are placed in panels of their final size
+    for part, row in zip(parts, rows, strict=True):
+        draw_ideal(row[0], part)
+        draw_exact(row[1], part)
     return figure
 
 

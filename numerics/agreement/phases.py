@@ -23,7 +23,7 @@ from numerics.agreement.verdicts import CONVERGED, EQUAL, ROUNDING
 from numerics.training.run import train
 from numerics.training.settings import Settings, settled
 from theory.geometry.metrics import feature_norms, superposition
-from theory.geometry.phases import PHASES, phase_of
+from theory.geometry.phases import PHASES, UNDETERMINED, phase_of
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
 from theory.model.variant import STANDARD, Variant
@@ -150,7 +150,8 @@ def compare_phases(
         local minimum, ``run_bare_phase`` of W itself, ``run_norm`` and ``run_superposition`` of the extra feature; per
         cell, of the ``best`` run (of the lowest exact loss): ``learned_phase``, ``learned_bare_phase``, ``learned_gap``
         = loss / optimum - 1, ``learned_local_gap`` of its local minimum to the optimum, ``agrees`` (converged, and in
-        the predicted phase); ``share`` of the runs per phase, ``near_boundary``, and ``cause``: an index into the
+        the predicted phase); where the loss is zero and no phase is determined, gaps are parts of the zero model's loss
+        and every phase agrees; ``share`` of the runs per phase, ``near_boundary``, and ``cause``: an index into the
         attribute ``causes``. Diverged runs have phase -1 and an infinite loss.
     """
     shape = exact["phase"].shape
@@ -166,12 +167,16 @@ def compare_phases(
         return np.take_along_axis(by_cell[name], best[..., None], -1)[..., 0]
 
     optimum = exact["loss"].values
-    gap, local_gap = of_best("loss") / optimum - 1, of_best("local_loss") / optimum - 1
     phase = exact["phase"].values
-    lowest = np.minimum(by_cell["local_loss"], by_cell["loss"]).min(-1) / optimum - 1
-    converged = of_best("loss") <= of_best("local_loss") * (1 + CONVERGED)
+    free = phase == UNDETERMINED  # of loss zero: only the loss can be right, in units of the zero model's
+    zero_model = np.asarray(problem.zero_loss)
+    unit = np.where(free, zero_model, optimum)
+    gap, local_gap = (of_best("loss") - optimum) / unit, (of_best("local_loss") - optimum) / unit
+    lowest = (np.minimum(by_cell["local_loss"], by_cell["loss"]).min(-1) - optimum) / unit
+    local = of_best("local_loss")
+    converged = of_best("loss") <= local + CONVERGED * np.where(free, zero_model, local)
     learned = np.where(converged, of_best("phase"), of_best("bare_phase"))
-    agrees = converged & (learned == phase)
+    agrees = converged & ((learned == phase) | free)
     share = np.stack([(by_cell["phase"] == k).mean(-1) for k in range(len(PHASES))], -1)
     chosen = best.ravel() + count * np.arange(best.size)
     return exact.assign(
@@ -299,7 +304,8 @@ def agreement_shares(data: xr.Dataset) -> Shares:
         Counts, far from boundaries and near.
     """
     near = data["near_boundary"].values.astype(bool)
-    agree, bare = data["agrees"].values.astype(bool), data["learned_bare_phase"].values == data["phase"].values
+    agree, phase, learned = data["agrees"].values.astype(bool), data["phase"].values, data["learned_bare_phase"].values
+    bare = np.where(phase == UNDETERMINED, agree, learned == phase)
     return Shares(
         far_cells=int((~near).sum()),
         near_cells=int(near.sum()),

@@ -8,7 +8,7 @@ from numerics.agreement.basins import basin_statistics
 from numerics.agreement.phases import CAUSES, NEAR, agreement_shares
 from numerics.agreement.references import ASKED
 from numerics.agreement.verdicts import ARRANGEMENTS, CONVERGED, EQUAL, TINY, VERDICTS
-from theory.geometry.phases import PHASES
+from theory.geometry.phases import CELL_PHASES, UNDETERMINED
 
 __all__ = ["describe_comparison", "describe_grid", "describe_runs"]
 
@@ -276,10 +276,14 @@ def describe_grid(data: xr.Dataset) -> str:
         f"{'phase of the extra feature':28}{'predicted':>11}{'best run':>11}{'all runs':>11}{'runs that find it':>20}",
     ]
     predicted, learned, every = (data[name].values for name in ("phase", "learned_phase", "run_phase"))
-    for k, name in enumerate(PHASES):
+    for k, name in enumerate(CELL_PHASES):
         here = predicted == k
+        if k == UNDETERMINED and not here.any():
+            continue
         found = f"{(every[here] == k).mean():.1%}" if here.any() else "–"
         shares_of = [f"{(values == k).mean():.1%}" for values in (predicted, learned, every)]
+        if k == UNDETERMINED:  # no phase of a model
+            found, shares_of[1:] = "–", ["–", "–"]
         lines.append(f"{name:28}" + "".join(f"{share:>11}" for share in shares_of) + f"{found:>20}")
     gap = data["learned_gap"].values
     lines += [
@@ -298,21 +302,27 @@ def _agreement_line(label: str, cells: int, agree: int, bare: int) -> str:
     return f"{label:38}{cells:>8}{agree:>8}{agree / cells:>9.2%}{bare:>8}{bare / cells:>8.2%}"
 
 
+def _named(phase: int) -> str:
+    """A cell's phase, or that of its best run, which may have diverged."""
+    return CELL_PHASES[phase] if phase >= 0 else "diverged"
+
+
 def _disagreements(data: xr.Dataset) -> list[str]:
     """Every cell whose best run is in another phase or minimum than predicted, not converged, or beats the theory."""
     cause = data["cause"].values
     cells = np.argwhere(cause > 0)
     if not len(cells):
         return ["the best run is at the exact optimum in every cell, and no run is below it"]
+    width = max(18, 2 + max(len(_named(k)) for k in data["phase"].values[cause > 0]))
     lines = [
-        f"{'density':>9}{'importance':>12}  {'predicted':18}{'learned':18}{'loss gap':>10}{'its minimum':>13}  "
+        f"{'density':>9}{'importance':>12}  {'predicted':{width}}{'learned':18}{'loss gap':>10}{'its minimum':>13}  "
         f"{'boundary':9}cause"
     ]
     for i, j in cells:
         one = data.isel(density=i, importance=j)
         lines.append(
             f"{float(one['density']):>9.4f}{float(one['importance']):>12.4f}  "
-            f"{PHASES[int(one['phase'])]:18}{PHASES[int(one['learned_phase'])]:18}"
+            f"{_named(int(one['phase'])):{width}}{_named(int(one['learned_phase'])):18}"
             f"{float(one['learned_gap']):>10.1e}{float(one['learned_local_gap']):>13.1e}  "
             f"{'near' if one['near_boundary'] else 'far':9}{CAUSES[int(one['cause'])]}"
         )

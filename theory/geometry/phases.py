@@ -21,7 +21,7 @@ from theory.model.problem import Problem
 from theory.model.values import ValueLike
 from theory.tools.locking import Locked, locked
 
-__all__ = ["PHASES", "Candidate", "Phase", "ideal_candidates", "phase_of"]
+__all__ = ["CELL_PHASES", "PHASES", "UNDETERMINED", "Candidate", "Phase", "ideal_candidates", "phase_of"]
 
 # A norm, or an overlap with the other features' embeddings, below this counts as none. Where the optimum is exactly
 # zero the search leaves about 1e-6; where a feature fades in continuously this sets where it counts as there.
@@ -29,6 +29,9 @@ _NEGLIGIBLE = 0.01
 
 Phase = Literal["not represented", "dedicated", "superposition"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
+# What a cell of a diagram can be: its optimum has one of the phases, or several solutions have no loss at all.
+CELL_PHASES: tuple[str, ...] = (*PHASES, "not determined: loss zero")
+UNDETERMINED = len(PHASES)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ line in ``Variant.problem``.
 """
 
 import argparse
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -25,7 +26,9 @@ from theory.model.values import UNIFORM, ValueLaw, value_law
 __all__ = ["STANDARD", "Variant", "add_variant", "shortened", "variant_of"]
 
 # Characters of a law in a title.
-_LONGEST = 44
+_LONGEST = 56
+# A table of values or patterns in a law's name.
+_TABLE = re.compile(r"(discrete|table):((?:[^\s,@]+@[^\s,@]+,?)+)")
 
 
 @dataclass(frozen=True)
@@ -166,9 +169,33 @@ def shortened(text: str) -> str:
     Returns
     -------
     str
-        At most 44 characters of it.
+        At most 56 characters: lists of values or patterns with probabilities in words, and what is longer even so
+        without its end.
+
+    Examples
+    --------
+    >>> shortened("discrete:" + ",".join(f"{0.25 * k}@0.1" for k in range(1, 11)))
+    'discrete law of 10 values, 0.25 to 2.5'
+    >>> shortened("2x2:partial:0.7 3:exactly-one 4:exactly:2 2:correlated:0.25")
+    '2x2:partial:0.7 3:exactly-one 4:exactly:2 …'
     """
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
+    if len(text) <= _LONGEST:
+        return text
+    told = _TABLE.sub(_in_words, text)
+    if len(told) <= _LONGEST:
+        return told
+    end = max(told.rfind(sign, 0, _LONGEST - 1) for sign in " ,")  # not within a number
+    return f"{told[: end if end > 0 else _LONGEST - 2].rstrip(' ,')} …"
+
+
+def _in_words(table: re.Match[str]) -> str:
+    """How many values or patterns a table has, and from where to where its values go."""
+    kind, entries = table.groups()
+    named = [entry.partition("@")[0] for entry in entries.rstrip(",").split(",")]
+    if kind == "table":
+        return f"table of {len(named)} patterns"
+    values = [float(value) for value in named]
+    return f"{kind} law of {len(values)} values, {min(values):.2g} to {max(values):.2g}"
 
 
 STANDARD = Variant()

@@ -80,7 +80,7 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: Workers = 1
     grid : Grid
         Global optimum in every cell.
     phase : ndarray of int, shape (P, R)
-        Phase of every cell, as ``phase_of`` gives it.
+        Phase of every cell, as ``phase_of`` gives it, or ``UNDETERMINED``.
     workers : int or str
         Processes to use, or the address of a Dask scheduler; the result does not depend on it.
 

@@ -82,10 +82,11 @@ def exact_phase_diagram(
     -------
     xarray.Dataset
         Over (density, importance), both spaced evenly in the logarithm: ``loss``, ``W``, ``b``, ``phase`` (index
-        into the attribute ``phases``), ``norm`` and ``superposition`` of the extra feature, ``geometry`` of the
-        whole W, for the exact optimum; ``ideal_loss`` per idealised candidate and ``ideal_phase``. Over
-        ``boundary``: where the exact optimum changes phase, between which phases, the ``boundary_order`` (1 for a
-        crossing of branches, 2 for a continuous change) and the jump of the slope dL*/d log(parameter).
+        into the attribute ``phases``; the last, 3, where the loss is zero and several geometries attain it, of which W
+        is one), ``norm`` and ``superposition`` of the extra feature, ``geometry`` of the whole W, for the exact
+        optimum; ``ideal_loss`` per idealised candidate and ``ideal_phase``, in the same numbers. Over ``boundary``:
+        where the exact optimum changes phase, between which phases, the ``boundary_order`` (1 for a crossing of
+        branches, 2 for a continuous change) and the jump of the slope dL*/d log(parameter).
 
     Raises
     ------
@@ -101,7 +102,7 @@ def exact_phase_diagram(
     >>> import theory
     >>> data = theory.exact_phase_diagram(2, 1, resolution=3)
     >>> data.attrs["phases"]
-    'not represented; dedicated; superposition'
+    'not represented; dedicated; superposition; not determined: loss zero'
     >>> data["phase"].values.tolist()
     [[2, 2, 2], [2, 2, 2], [0, 2, 1]]
     """
@@ -111,17 +112,18 @@ def exact_phase_diagram(
     number = seed_number(seed)
     variant.terms.refuse("the phase diagram, in which a feature may be left out,", ("bias", "noise", "decay", "l1"))
     variant.check(n, density[1])
-    from theory.geometry.phases import phase_of
+    from theory.geometry.phases import UNDETERMINED, phase_of
     from theory.model.value_units import variant_in_units
     from theory.phase_diagram.boundaries import find_boundaries
     from theory.phase_diagram.grid import search_grid
+    from theory.phase_diagram.zero_loss import undetermined_cells
     from theory.tools.threads import one_blas_thread
 
     p, r = np.geomspace(*density, resolution).clip(max=1.0), np.geomspace(*importance, resolution)
     inner, size = variant_in_units(variant)
     with one_blas_thread():  # matrices of a few columns: BLAS threads would only get in each other's way
         grid = search_grid(n, m, p, r, number, workers, **_effort(n), variant=inner)
-        phase = phase_of(grid.W)
+        phase = np.where(undetermined_cells(grid), UNDETERMINED, phase_of(grid.W))
         boundary = find_boundaries(grid, phase, workers)
         from theory.phase_diagram.results import assemble  # all of xarray, for which other processes need not wait
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from theory.geometry.phases import phase_of
+from theory.geometry.phases import UNDETERMINED, phase_of
 from theory.loss.objective import losses
 from theory.loss.outputs import output_errors
 from theory.model.extra_feature import extra_feature_problem
@@ -196,11 +196,13 @@ class Edges:
 
     @classmethod
     def between(cls, grid: Grid, phase: Int[ndarray, "P R"]) -> "Edges":
-        """Build the edges of a grid on which a transition is suspected."""
+        """Build the edges of a grid on which a transition is suspected; where nothing is determined, there is none."""
         number = np.arange(phase.size).reshape(phase.shape)
         pairs = [(number[:-1].ravel(), number[1:].ravel()), (number[:, :-1].ravel(), number[:, 1:].ravel())]
         cell, neighbour = (np.concatenate(part) for part in zip(*pairs, strict=True))
         label = phase.ravel()
+        determined = (label[cell] != UNDETERMINED) & (label[neighbour] != UNDETERMINED)
+        cell, neighbour = cell[determined], neighbour[determined]
         logs = np.stack(
             [
                 np.repeat(np.log(grid.density), phase.shape[1]),

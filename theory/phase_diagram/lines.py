@@ -121,7 +121,7 @@ def uprights(data: "xr.Dataset") -> Iterator[tuple[float, float, float]]:
             yield float(np.median(p[rows])), float(r[rows].min()), float(r[rows].max())
 
 
-def boundary_segments(data: "xr.Dataset") -> Iterator[tuple[Float[ndarray, "2 2"], int]]:
+def boundary_segments(data: "xr.Dataset") -> Iterator[tuple[Float[ndarray, "2 2"], int, bool]]:
     """
     Join the transitions found on the edges between cells by straight pieces, square by square of four cells.
 
@@ -138,6 +138,8 @@ def boundary_segments(data: "xr.Dataset") -> Iterator[tuple[Float[ndarray, "2 2"
         Density and importance of both ends of a piece.
     order : int
         1 where branches cross, 2 where the optimum changes continuously.
+    within : bool
+        Whether the phase is the same on both sides.
     """
     columns = data.sizes["importance"]
     names = ("density", "importance", "order", "solution_jump", "phase_before", "phase_after", "cell", "neighbour")
@@ -157,7 +159,7 @@ def boundary_segments(data: "xr.Dataset") -> Iterator[tuple[Float[ndarray, "2 2"
 _Point = tuple[ndarray, int, tuple[int, int, float]]
 
 
-def _joined(sides: "list[list[_Point]]") -> Iterator[tuple[ndarray, int]]:
+def _joined(sides: "list[list[_Point]]") -> Iterator[tuple[ndarray, int, bool]]:
     """The pieces within one square, whose four sides hold some transitions."""
     left = [(side, point) for side, found in enumerate(sides) for point in found]
     while len(left) > 3:  # two boundaries at least: the two transitions that are most alike belong to one of them
@@ -176,13 +178,13 @@ def _joined(sides: "list[list[_Point]]") -> Iterator[tuple[ndarray, int]]:
         yield _piece(*found)
     elif len(found) > 2:
         centre = np.exp(np.mean([np.log(place) for place, *_ in found], axis=0))
-        for place, order, _ in found:
-            yield np.array([place, centre]), order
+        for place, order, kind in found:
+            yield np.array([place, centre]), order, kind[0] == kind[1]
 
 
 def _unlike(one: "_Point", two: "_Point") -> float:
     return abs(one[2][2] - two[2][2]) if one[2][:2] == two[2][:2] else np.inf
 
 
-def _piece(one: "_Point", two: "_Point") -> tuple[ndarray, int]:
-    return np.array([one[0], two[0]]), min(one[1], two[1])
+def _piece(one: "_Point", two: "_Point") -> tuple[ndarray, int, bool]:
+    return np.array([one[0], two[0]]), min(one[1], two[1]), all(kind[0] == kind[1] for _, _, kind in (one, two))

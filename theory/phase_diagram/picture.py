@@ -4,13 +4,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from theory.geometry.metrics import feature_norms, superposition
-from theory.geometry.phases import ideal_candidates
+from theory.geometry.phases import UNDETERMINED, ideal_candidates
 from theory.model.variant import Variant
+from theory.phase_diagram.labels import EXTRA_COLOUR, OTHERS_COLOUR, Labels
 from theory.phase_diagram.lines import boundary_segments, ideal_boundaries, ideal_uprights, uprights
+from theory.phase_diagram.text import headline
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,21 +23,22 @@ __all__ = [
     "draw_exact",
     "draw_ideal",
     "draw_phase_diagram",
-    "headline",
     "phase_colours",
     "phase_panel",
     "picture_legend",
 ]
 
 _ABSENT, _DEDICATED, _SHARED = (np.array(c) for c in ((0.93, 0.93, 0.92), (0.17, 0.42, 0.69), (0.92, 0.55, 0.14)))
-_PHASES = np.array([_ABSENT, _DEDICATED, _SHARED])
-_LINE, _EXTRA, _OTHER = "#1a1a1a", "#C2185B", "#444444"
-# Line styles by order of the transition.
+_LINE = "#1a1a1a"
+# Line styles by order of the transition; widths of lines between phases and within one.
 _STYLES: dict[int, Any] = {1: "-", 2: (0, (2.5, 1.5))}
-# Points; norms below which a feature is not drawn as stored.
-_SKETCH, _FAINT = 32.0, 0.05
-# Regions so many cells deep, as shares of the grid, hold a name and a sketch, or a small sketch alone.
-_WIDE, _NARROW = 0.08, 0.04
+_BETWEEN, _WITHIN = 1.6, 0.8
+# Cells whose loss is zero.
+_HATCHED: dict[str, Any] = {"fc": "white", "ec": "#BBBBBB", "lw": 0, "hatch": "////", "zorder": 1.5}
+# Upright lines at least so long, as a part of the axis, have their density beside them.
+_LONG = 0.2
+# Characters of a title per inch.
+_CHARACTERS = 12.2
 
 
 def phase_colours(
@@ -94,62 +96,43 @@ def draw_phase_diagram(data: "xr.Dataset", zoom: "xr.Dataset | None" = None, ax:
         draw_exact(ax, data)
         ax.set(xlabel="density  $1-S$      (dense → sparse)", ylabel="relative importance of the extra feature")
         return whole_figure(ax)
-    figure = ShownFigure(figsize=(9.6 if zoom is None else 13.6, 5.2), layout="constrained", dpi=150)
+    figure = ShownFigure(figsize=(9.6 if zoom is None else 13.6, 5.4), layout="constrained", dpi=150)
     panels = figure.subplots(1, 2 if zoom is None else 3)
-    draw_ideal(panels[0], data)
-    draw_exact(panels[1], data)
+    shown = [data, data, *(() if zoom is None else (zoom,))]
+    for axes, one in zip(panels, shown, strict=True):
+        _set_axes(axes, one)
+        axes.set_xlabel("density  $1-S$      (dense → sparse)")
+    panels[0].set_ylabel("relative importance of the extra feature")
     panels[0].set_title("idealised candidates (norm 1, bias fixed)", fontsize=10)
     panels[1].set_title("exact optimum over all $(W, b)$", fontsize=10)
     panels[1].tick_params(labelleft=False)
-    if zoom is not None:
-        draw_exact(panels[2], zoom)
-        (p_low, p_high), (r_low, r_high) = (zoom[name].values[[0, -1]] for name in ("density", "importance"))
-        frame = Rectangle((p_low, r_low), p_high - p_low, r_high - r_low, fill=False, ec=_EXTRA, lw=1.2, zorder=4)
-        panels[1].add_patch(frame)
-        panels[2].spines[:].set(color=_EXTRA, linewidth=1.6)
-        panels[2].set_title("the frame, on a finer grid", fontsize=10)
-        _label_short_axes(panels[2], zoom)
-    for axes in panels[:2]:
-        _label_short_axes(axes, data)
-    panels[0].set_ylabel("relative importance of the extra feature")
-    for axes in panels:
-        axes.set_xlabel("density  $1-S$      (dense → sparse)")
     variant = Variant.read(data.attrs)
-    figure.suptitle(
-        headline(data if zoom is None else zoom) + (f"\n{variant}" if variant else ""),
-        fontsize=12,
-    )
-    figure.legend(handles=_whole_legend(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    most = int(_CHARACTERS * figure.get_figwidth())
+    title = [line for text in (headline(data), variant) for line in _in_lines(text, most)]
+    figure.suptitle("\n".join(title), fontsize=11)
+    free = any((one[name] == UNDETERMINED).any() for one in shown for name in ("phase", "ideal_phase"))
+    _add_legend(figure, bool(free), data.attrs["m"] <= 2)
+    if zoom is not None:
+        panels[2].spines[:].set(color=EXTRA_COLOUR, linewidth=1.6)
+        panels[2].set_title("the frame, on a finer grid", fontsize=10)
+    figure.draw_without_rendering()  # labels are placed in panels of their final size
+    draw_ideal(panels[0], data)
+    if zoom is not None:
+        (p_low, p_high), (r_low, r_high) = (zoom[name].values[[0, -1]] for name in ("density", "importance"))
+        frame = Rectangle((p_low, r_low), p_high - p_low, r_high - r_low, fill=False, ec=EXTRA_COLOUR, lw=1.2, zorder=4)
+        panels[1].add_patch(frame)
+        draw_exact(panels[2], zoom)
+    draw_exact(panels[1], data)
     return figure
 
 
-def headline(data: "xr.Dataset") -> str:
-    """
-    Say in one line what the diagram shows.
-
-    Parameters
-    ----------
-    data : xarray.Dataset
-        As ``exact_phase_diagram`` returns it.
-
-    Returns
-    -------
-    str
-        Up to which density the extra feature is in superposition, exactly and idealised.
-    """
-    shared = data.attrs["phases"].split("; ").index("superposition")
-    low, high = data["importance"].values[[0, -1]]
-    ends = [data[f"boundary_phase_{side}"].values == shared for side in ("before", "after")]
-    exact = data["boundary_density"].values[ends[0] | ends[1]]
-    curves = [p[(r >= low) & (r <= high)] for p, r, phases in ideal_boundaries(data) if shared in phases]
-    ideal = np.concatenate([np.empty(0), *curves])
-    reach, told = (
-        f"up to p = {p.max():.2f}" if len(p) else "everywhere" if (data[which] == shared).all() else "nowhere"
-        for p, which in ((exact, "phase"), (ideal, "ideal_phase"))
-    )
-    return (
-        f"n = {data.attrs['n']}, m = {data.attrs['m']}: an extra feature is in superposition {reach}; idealised, {told}"
-    )
+def _in_lines(text: str, most: int) -> list[str]:
+    """Break a title that is longer than this after semicolons or, without them, commas."""
+    if len(text) <= most:
+        return [text] if text else []
+    sign = "; " if "; " in text else ", "
+    first, found, rest = text.partition(sign)
+    return [first + found.rstrip(), *_in_lines(rest, most)] if rest else [text]
 
 
 def draw_ideal(axes: "Axes", data: "xr.Dataset", sketches: bool = True) -> None:
@@ -165,16 +148,20 @@ def draw_ideal(axes: "Axes", data: "xr.Dataset", sketches: bool = True) -> None:
     sketches : bool
         Whether to sketch the W of every candidate.
     """
-    norm, superposition = _ideal_looks(data)
-    phase_panel(axes, data, norm, superposition)
-    for curve, r, _ in ideal_boundaries(data):
-        axes.plot(curve, r, color=_LINE, lw=1.4)
-    for p, low, high in ideal_uprights(data):
-        axes.plot([p, p], [low, high], color=_LINE, lw=1.4)
-        _label_upright(axes, p, low, high, _as_fraction(p))
+    phase = data["ideal_phase"].values
+    colours = phase_panel(axes, data, *_ideal_looks(phase), phase == UNDETERMINED)
+    curves = [np.stack([p, r], 1) for p, r, _ in ideal_boundaries(data)]
+    uprights = [(p, low, high) for p, low, high in ideal_uprights(data)]
+    for curve in curves:
+        axes.plot(*curve.T, color=_LINE, lw=_BETWEEN)
+    for p, low, high in uprights:
+        axes.plot([p, p], [low, high], color=_LINE, lw=_WITHIN)
+    lines = [*curves, *(np.array([[p, low], [p, high]]) for p, low, high in uprights)]
+    labels = Labels(axes, data["density"].values, data["importance"].values, colours, lines)
+    _label_uprights(labels, data, [(*line, _as_fraction(line[0])) for line in uprights])
     winner = data["ideal_winner"].values
     embeddings = [candidate.embedding for candidate in ideal_candidates(data.attrs["n"], data.attrs["m"]).values()]
-    _name_regions(axes, data, winner, data["ideal_phase"].values, np.array(embeddings)[winner], sketches)
+    labels.regions(np.where(phase == UNDETERMINED, -1, winner), phase, np.array(embeddings)[winner], sketches)
 
 
 def draw_exact(axes: "Axes", data: "xr.Dataset", sketches: bool = True) -> None:
@@ -190,12 +177,23 @@ def draw_exact(axes: "Axes", data: "xr.Dataset", sketches: bool = True) -> None:
     sketches : bool
         Whether to sketch the W in the middle of every region.
     """
-    phase_panel(axes, data, data["norm"].values, data["superposition"].values)
-    for line, order in boundary_segments(data):
-        axes.plot(*line.T, color=_LINE, lw=1.4, ls=_STYLES[order], solid_capstyle="round")
-    for p, low, high in uprights(data):
-        _label_upright(axes, p, low, high, f"{p:.3f}")
-    _name_regions(axes, data, _regions(data), data["phase"].values, data["W"].values, sketches)
+    phase = data["phase"].values
+    colours = phase_panel(axes, data, data["norm"].values, data["superposition"].values, phase == UNDETERMINED)
+    lines = []
+    for line, order, within in boundary_segments(data):
+        axes.plot(*line.T, color=_LINE, lw=_WITHIN if within else _BETWEEN, ls=_STYLES[order], solid_capstyle="round")
+        lines.append(line)
+    labels = Labels(axes, data["density"].values, data["importance"].values, colours, lines)
+    _label_uprights(labels, data, [(p, low, high, f"{p:.3f}") for p, low, high in uprights(data)])
+    labels.regions(_regions(data), phase, data["W"].values, sketches)
+
+
+def _label_uprights(labels: Labels, data: "xr.Dataset", lines: list[tuple[float, float, float, str]]) -> None:
+    """Say at which densities the others go from one arrangement to another."""
+    bottom, top = data["importance"].values[[0, -1]]
+    for p, low, high, value in lines:
+        if np.log(high / low) >= _LONG * np.log(top / bottom):
+            labels.density(p, low, high, f"p = {value}")
 
 
 def picture_legend() -> "list[Line2D]":
@@ -211,41 +209,44 @@ def picture_legend() -> "list[Line2D]":
 
     dot: dict[str, Any] = {"ls": "-", "marker": "o", "ms": 5, "lw": 1.4}
     return [
-        Line2D([], [], color=_LINE, lw=1.4, label="first-order transition: branches cross"),
-        Line2D([], [], color=_LINE, lw=1.4, ls=_STYLES[2], label="continuous transition"),
-        Line2D([], [], color=_EXTRA, label="the extra feature's $W_i$", **dot),
-        Line2D([], [], color=_OTHER, label="the others'", **dot),
+        Line2D([], [], color=_LINE, lw=_BETWEEN, label="first order: the optimum jumps to another phase"),
+        Line2D([], [], color=_LINE, lw=_WITHIN, label="first order within a phase; ends where $W$ no longer jumps"),
+        Line2D([], [], color=_LINE, lw=_BETWEEN, ls=_STYLES[2], label="continuous transition"),
+        Line2D([], [], color=EXTRA_COLOUR, label="the extra feature's $W_i$", **dot),
+        Line2D([], [], color=OTHERS_COLOUR, label="the others'", **dot),
     ]
 
 
-def _whole_legend() -> "list[Line2D]":
-    """Colours in the upper row, lines and sketches in the lower: a legend is filled column by column."""
-    from matplotlib.lines import Line2D
+def _add_legend(figure: "Figure", free: bool, sketches: bool) -> None:
+    """Explain colours, lines and, if there are any, sketches, in a column each, and cells of loss zero."""
+    from matplotlib.legend_handler import HandlerTuple
+    from matplotlib.patches import Patch
 
-    colours = [
-        Line2D([], [], ls="", marker="s", ms=9, mfc=tuple(colour), mec="#999999", mew=0.5, label=label)
-        for colour, label in zip(
-            _PHASES, ("not represented (paler: shorter $W_i$)", "dedicated", "in superposition"), strict=True
-        )
+    frame: dict[str, Any] = {"ec": "#999999", "lw": 0.5}
+    blend = tuple(Patch(fc=phase_colours(np.array(1.0), np.array(mix))) for mix in np.linspace(0, 1, 9))
+    entries: list[tuple[Any, str]] = [
+        (Patch(fc=_ABSENT, **frame), "not represented (paler: shorter $W_i$)"),
+        (Patch(fc=_DEDICATED, **frame), "dedicated"),
+        (blend, "in superposition (bluer: less overlap)"),
+        *((line, str(line.get_label())) for line in picture_legend()[: None if sketches else -2]),
+        *([(Patch(**_HATCHED | {"lw": 0.5}), "loss zero: not determined")] if free else []),
     ]
-    upper = [*colours, Line2D([], [], ls="", label=" ")]
-    return [handle for pair in zip(upper, picture_legend(), strict=True) for handle in pair]
-
-
-def _label_upright(axes: "Axes", p: float, low: float, high: float, value: str) -> None:
-    """Say at which density the others go from one arrangement to another, where there is room."""
-    bottom, top = axes.get_ylim()
-    if np.log(high / low) < 0.2 * np.log(top / bottom):
-        return
-    place = low**0.3 * high**0.7
-    axes.annotate(f"p = {value}", (p, place), (3, 0), textcoords="offset points", rotation=90, fontsize=8.5,
-                  color="white", va="center", zorder=6)  # fmt: skip
+    handles, labels = zip(*entries, strict=True)
+    drawn = {tuple: HandlerTuple(ndivide=None, pad=0)}
+    figure.legend(handles, labels, handler_map=drawn, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
 
 
 def _as_fraction(p: float) -> str:
     """A density as a fraction, if it is one of small numbers."""
     fraction = Fraction(p).limit_denominator(20)
     return str(fraction) if abs(float(fraction) - p) < 1e-4 else f"{p:.3f}"
+
+
+def _set_axes(axes: "Axes", data: "xr.Dataset") -> None:
+    """Logarithmic axes, dense to sparse; those of less than two decades have labels of their own."""
+    p, r = data["density"].values, data["importance"].values
+    axes.set(xscale="log", yscale="log", xlim=(p.max(), p.min()), ylim=(r.min(), r.max()))
+    _label_short_axes(axes, data)
 
 
 def _label_short_axes(axes: "Axes", data: "xr.Dataset") -> None:
@@ -268,7 +269,7 @@ def _round_ticks(low: float, high: float) -> ndarray:
 
 
 def _regions(data: "xr.Dataset") -> Int[ndarray, "P R"]:
-    """Number the regions: cells with no transition between them belong together."""
+    """Number the regions: cells with no transition between them belong together, if both are determined or neither."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -277,73 +278,10 @@ def _regions(data: "xr.Dataset") -> Int[ndarray, "P R"]:
     high = np.concatenate([number[1:].ravel(), number[:, 1:].ravel()])
     crossed = set(zip(data["boundary_cell"].values.tolist(), data["boundary_neighbour"].values.tolist(), strict=True))
     free = np.array([edge not in crossed for edge in zip(low.tolist(), high.tolist(), strict=True)], dtype=bool)
+    known = data["phase"].values.ravel() != UNDETERMINED
+    free &= known[low] == known[high]
     graph = coo_array((np.ones(free.sum()), (low[free], high[free])), shape=(number.size,) * 2)
     return np.asarray(connected_components(graph, directed=False)[1]).reshape(number.shape)
-
-
-def _name_regions(
-    axes: "Axes", data: "xr.Dataset", region: ndarray, phase: ndarray, W: Float[ndarray, "P R m n"], sketches: bool
-) -> None:
-    """Name the phase of every region that is wide enough, and sketch the W in its middle."""
-    p, r = data["density"].values, data["importance"].values
-    names = data.attrs["phases"].split("; ")
-    named: set[int] = set()
-    places = {int(k): _widest_place(region == k) for k in np.unique(region)}
-    typical = {k: _looks_like(W[place], int(phase[place])) for k, (place, _) in places.items()}
-    for k in sorted(places, key=lambda k: (not typical[k], -int((region == k).sum()))):
-        place, depth = places[k]
-        wide = depth >= max(2, _WIDE * len(region))
-        if not (wide or (sketches and depth >= max(2, _NARROW * len(region)))):
-            continue
-        at = (float(p[place[0]]), float(r[place[1]]))
-        drawn = sketches and W.shape[-2] <= 2
-        inward = 1 if at[1] ** 2 > r[0] * r[-1] else -1  # names are nearer to the middle than their sketches
-        aside = 6 if np.log(p[-1] / at[0]) < 0.12 * np.log(p[-1] / p[0]) else 0  # off the left edge
-        above = 7 if inward < 0 and np.log(at[1] / r[0]) < 0.12 * np.log(r[-1] / r[0]) else 0  # off the lower edge
-        if drawn:
-            moved = (aside, 10 * inward + above) if wide else (0, 0)
-            _sketch(axes, W[place], at, _SKETCH if wide else 0.75 * _SKETCH, moved)
-        which = int(phase[place])
-        if wide and which not in named:  # the regions of one phase have one colour
-            named.add(which)
-            text = {"superposition": "in superposition"}.get(names[which], names[which]).replace(" ", "\n", 1)
-            side = ("top" if inward > 0 else "bottom") if drawn else "center"
-            axes.annotate(text, at, (aside, inward * (9 - _SKETCH / 2) + above if drawn else 0),
-                          textcoords="offset points", ha="center", va=side, fontsize=9, zorder=6,
-                          color="white" if names[which] == "dedicated" else "black")  # fmt: skip
-
-
-def _looks_like(W: Float[ndarray, "m n"], phase: int) -> bool:
-    """Whether the extra feature's colour is nearest to that of its phase: a faint or slight overlap is not orange."""
-    (colour,) = phase_colours(feature_norms(W)[-1:], superposition(W)[-1:])
-    return int(np.abs(_PHASES - colour).sum(1).argmin()) == phase
-
-
-def _sketch(
-    axes: "Axes", W: Float[ndarray, "m n"], at: tuple[float, float], size: float, moved: tuple[float, float]
-) -> None:
-    """Draw the columns of W as lines from the origin, the extra feature to the right; what is not stored is a ring."""
-    from matplotlib.lines import Line2D
-    from matplotlib.offsetbox import AnnotationBbox, DrawingArea
-
-    planar = np.concatenate([W, np.zeros((2 - len(W), W.shape[1]))])
-    norms = np.linalg.norm(planar, axis=0)
-    strongest = planar[:, -1 if norms[-1] > _FAINT else norms.argmax()]
-    angle = np.arctan2(strongest[1], strongest[0])
-    planar = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ planar
-    area = DrawingArea(size, size)
-    for i in range(W.shape[1]):
-        colour = _EXTRA if i == W.shape[1] - 1 else _OTHER
-        x, y = size / 2 + size * 0.36 * planar[:, i]
-        stored = np.linalg.norm(planar[:, i]) > _FAINT
-        area.add_artist(Line2D([size / 2, x], [size / 2, y], color=colour, lw=1.5))
-        area.add_artist(
-            Line2D([x], [y], color=colour, marker="o", ms=4.5 if stored else 6.5, mfc=colour if stored else "none")
-        )
-    style = {"boxstyle": "round,pad=0.02", "fc": "white", "ec": "none", "alpha": 0.92}
-    box = AnnotationBbox(area, at, moved, boxcoords="offset points", pad=0.0, bboxprops=style)
-    box.set_zorder(5)
-    axes.add_artist(box)
 
 
 def phase_panel(
@@ -351,7 +289,8 @@ def phase_panel(
     data: "xr.Dataset",
     norm: Float[ndarray, "P R"],
     superposition: Float[ndarray, "P R"],
-) -> None:
+    undetermined: Bool[ndarray, "P R"] | None = None,
+) -> Float[ndarray, "P R 3"]:
     """
     Fill one panel with coloured cells.
 
@@ -363,14 +302,27 @@ def phase_panel(
         Gives the axes ``density`` and ``importance``.
     norm, superposition : ndarray, shape (P, R)
         What the extra feature looks like in every cell.
+    undetermined : ndarray of bool, shape (P, R), optional
+        Cells that are hatched: those where nothing is determined.
+
+    Returns
+    -------
+    ndarray, shape (P, R, 3)
+        The cells' colours.
     """
-    p, r = data["density"].values, data["importance"].values
-    colours = phase_colours(norm, superposition).swapaxes(0, 1)
-    axes.pcolormesh(_edges(p), _edges(r), colours, shading="flat", rasterized=True)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(p.max(), p.min())
-    axes.set_ylim(r.min(), r.max())
+    from matplotlib.patches import Rectangle
+
+    p, r = (_edges(data[name].values) for name in ("density", "importance"))
+    colours = phase_colours(norm, superposition)
+    if undetermined is not None:
+        colours[undetermined] = 1.0
+        for i, row in enumerate(undetermined):
+            ends = np.flatnonzero(np.diff(row, prepend=False, append=False))
+            for low, high in zip(ends[::2], ends[1::2], strict=True):
+                axes.add_patch(Rectangle((p[i], r[low]), p[i + 1] - p[i], r[high] - r[low], **_HATCHED))
+    axes.pcolormesh(p, r, colours.swapaxes(0, 1), shading="flat", rasterized=True)
+    _set_axes(axes, data)
+    return colours
 
 
 def _edges(centres: Float[ndarray, " k"]) -> Float[ndarray, " k+1"]:
@@ -380,17 +332,6 @@ def _edges(centres: Float[ndarray, " k"]) -> Float[ndarray, " k+1"]:
     return np.exp(np.concatenate([logs - half, logs[-1:] + half]))
 
 
-def _widest_place(region: ndarray) -> tuple[tuple[int, int], int]:
-    """The cell that lies deepest inside a region, and how many cells deep."""
-    from scipy.ndimage import distance_transform_cdt
-
-    depth = distance_transform_cdt(np.pad(region, 1), metric="chessboard")[1:-1, 1:-1]
-    places = np.argwhere(depth >= 0.9 * depth.max())
-    middle = places[np.abs(places - places.mean(0)).sum(1).argmin()]
-    return (int(middle[0]), int(middle[1])), int(depth.max())
-
-
-def _ideal_looks(data: "xr.Dataset") -> tuple[ndarray, ndarray]:
+def _ideal_looks(phase: Int[ndarray, "P R"]) -> tuple[ndarray, ndarray]:
     """Norm and superposition of the extra feature in the best idealised candidate: 0 or 1 each."""
-    phase = data["ideal_phase"].values
     return (phase > 0).astype(float), (phase == 2).astype(float)

@@ -8,16 +8,22 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from theory.geometry.metrics import feature_norms, superposition
-from theory.geometry.phases import PHASES, ideal_candidates
+from theory.geometry.phases import CELL_PHASES, PHASES, UNDETERMINED, ideal_candidates
 from theory.geometry.recognition import recognise_many
 from theory.loss.outputs import output_errors
 from theory.loss.terms import hidden_l1
+from theory.model.extra_feature import extra_feature_problem
 from theory.phase_diagram.boundaries import Boundary
 from theory.phase_diagram.grid import Grid
+from theory.phase_diagram.zero_loss import ZERO_LOSS
 
 __all__ = ["assemble"]
 
 _CELL = ("density", "importance")
+# Part of the zero model's loss by which losses differ that rounding alone keeps apart.
+_TIED = 1e-13
+# What the numbers of phases mean.
+_FLAGS = {"flag_values": np.arange(len(CELL_PHASES)), "flag_meanings": "; ".join(CELL_PHASES)}
 
 
 def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: int) -> xr.Dataset:
@@ -29,7 +35,7 @@ def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: i
     grid : Grid
         Global optimum in every cell.
     phase : ndarray of int, shape (P, R)
-        Phase of the extra feature in every cell.
+        Phase of the extra feature in every cell, or ``UNDETERMINED``.
     boundary : Boundary
         Transitions between cells.
     seed : int
@@ -47,7 +53,14 @@ def assemble(grid: Grid, phase: Int[ndarray, "P R"], boundary: Boundary, seed: i
             "density": ("density", grid.density, {"long_name": "density p = 1 - S of every feature"}),
             "importance": ("importance", grid.importance, {"long_name": "relative importance of the extra feature"}),
         },
-        attrs={"n": n, "m": m, "seed": seed, "phases": "; ".join(PHASES), "version": _version(), **grid.variant.told()},
+        attrs={
+            "n": n,
+            "m": m,
+            "seed": seed,
+            "phases": "; ".join(CELL_PHASES),
+            "version": _version(),
+            **grid.variant.told(),
+        },
     )
     return data.merge(_ideal(n, m, grid))
 
@@ -58,14 +71,15 @@ def _described(dims: str | tuple[str, ...], values: ndarray, long_name: str) -> 
 
 def _cells(grid: Grid, phase: Int[ndarray, "P R"]) -> dict[str, tuple[object, ...]]:
     """What is known of every cell's optimum."""
+    geometry = np.where(phase == UNDETERMINED, CELL_PHASES[UNDETERMINED], recognise_many(grid.W).astype(str))
     return {
         "loss": _described(_CELL, grid.loss, "population loss of the exact optimum"),
         "W": _described((*_CELL, "dimension", "feature"), grid.W, "embedding"),
         "b": _described((*_CELL, "feature"), grid.b, "output bias"),
-        "phase": (_CELL, phase, {"flag_values": np.arange(len(PHASES)), "flag_meanings": "; ".join(PHASES)}),
+        "phase": (_CELL, phase, _FLAGS),
         "norm": _described(_CELL, feature_norms(grid.W)[..., -1], "norm of the extra feature"),
         "superposition": _described(_CELL, superposition(grid.W)[..., -1], "sum over j of (W_extra_hat . W_j)^2"),
-        "geometry": _described(_CELL, recognise_many(grid.W).astype(str), "geometry of the whole W"),
+        "geometry": _described(_CELL, geometry, "geometry of the whole W"),
     }
 
 
@@ -115,6 +129,10 @@ def _ideal(n: int, m: int, grid: Grid) -> xr.Dataset:
             others[k] += terms.l1 * hidden_l1(W, problem)[0]
     loss = others[..., None] + extra[..., None] * grid.importance
     kinds = np.array([PHASES.index(candidate.phase) for candidate in candidates])
+    unit = np.asarray(extra_feature_problem(n, m, grid.density[:, None], grid.importance, grid.variant).zero_loss)
+    winner = (loss <= loss.min(0) + _TIED * unit).argmax(0)  # of candidates that tie the first
+    free = loss <= ZERO_LOSS * unit  # several phases without loss: none is the best
+    several = np.ptp(np.where(free, kinds[:, None, None], kinds[winner]), axis=0) > 0
     return xr.Dataset(
         {
             "ideal_loss": (
@@ -124,8 +142,8 @@ def _ideal(n: int, m: int, grid: Grid) -> xr.Dataset:
             ),
             "ideal_loss_of_others": (("candidate", "density"), others),
             "ideal_loss_of_extra": (("candidate", "density"), extra, {"long_name": "at importance 1"}),
-            "ideal_winner": (_CELL, loss.argmin(0), {"long_name": "number of the best candidate"}),
-            "ideal_phase": (_CELL, kinds[loss.argmin(0)]),
+            "ideal_winner": (_CELL, winner, {"long_name": "number of the best candidate"}),
+            "ideal_phase": (_CELL, np.where(several, UNDETERMINED, kinds[winner]), _FLAGS),
             "candidate_phase": ("candidate", kinds),
         },
         coords={"candidate": [candidate.name for candidate in candidates]},

@@ -4,11 +4,17 @@ from collections import Counter
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Bool
+from numpy import ndarray
 
-from theory.geometry.phases import PHASES
+from theory.geometry.phases import CELL_PHASES, PHASES, UNDETERMINED
 from theory.model.variant import Variant
+from theory.phase_diagram.lines import ideal_boundaries
 
-__all__ = ["closed_forms", "summary"]
+__all__ = ["closed_forms", "headline", "summary"]
+
+# Decimals of log importance to which boundaries of idealised candidates are known.
+_DIGITS = 6
 
 # Boundaries between idealised candidates of n features in m dimensions, as theory.symbolic.derive_boundaries derives
 # them; SymPy, which takes a second to start, is not needed to say them again.
@@ -72,8 +78,10 @@ def summary(data: xr.Dataset) -> str:
         "",
         f"{'phase of the extra feature':28}{'idealised':>10}{'exact':>10}",
     ]
-    for k, name in enumerate(PHASES):
+    for k, name in enumerate(CELL_PHASES):
         shares = [float((data[which] == k).mean()) for which in ("ideal_phase", "phase")]
+        if k == UNDETERMINED and not any(shares):
+            continue
         lines.append(f"{name:28}{shares[0]:>10.1%}{shares[1]:>10.1%}")
     lines += ["", f"{'geometry of the exact optimum':28}{'':>10}{'cells':>9}"]
     names = Counter(str(name) for name in data["geometry"].values.ravel())
@@ -93,8 +101,62 @@ def summary(data: xr.Dataset) -> str:
                 sides = " | ".join(dict.fromkeys((str(PHASES[low]), str(PHASES[high]))))
                 kind = f"{'within ' if low == high else ''}{sides}, {word}"
                 lines.append(f"{kind:46}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
+    if not len(pairs):
+        lines.append("none")
     standard = not Variant.read(data.attrs)
     return "\n".join([*lines, "", *closed_forms(n, m)] if standard else lines)
+
+
+def headline(data: xr.Dataset) -> str:
+    """
+    Say in one line what the diagram shows.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        As ``exact_phase_diagram`` returns it.
+
+    Returns
+    -------
+    str
+        Up to which density the extra feature is in superposition, exactly and idealised, and at which importances it is
+        there at that density; or that the loss is zero.
+    """
+    sizes = f"n = {data.attrs['n']}, m = {data.attrs['m']}"
+    undetermined = float((data["phase"] == UNDETERMINED).mean())
+    if undetermined == 1:
+        return f"{sizes}: the loss is zero everywhere, which determines no geometry"
+    shared = data.attrs["phases"].split("; ").index("superposition")
+    before, after = (data[f"boundary_phase_{side}"].values == shared for side in ("before", "after"))
+    ends = data.isel(boundary=before != after)
+    p, r = ends["boundary_density"].values, ends["boundary_importance"].values
+    across = (ends["boundary_along"].values == "importance") & (p == data["density"].values[-1])
+    reach = _reach(data, data["phase"].values == shared, p, r[across])
+    if reach.startswith("up to"):
+        reach += f" (at importance {r[p.argmax()]:.2g})" if len(p) else ""
+    low, high = data["importance"].values[[0, -1]]
+    curves = [
+        np.stack([q, s])[:, (s >= low) & (s <= high)] for q, s, phases in ideal_boundaries(data) if shared in phases
+    ]
+    q, s = np.concatenate([np.empty((2, 0)), *curves], axis=1)
+    ideal = _reach(data, data["ideal_phase"].values == shared, q, s[np.isclose(q, data["density"].values[-1])])
+    zero = f"; loss zero in {undetermined:.0%} of the cells" if undetermined else ""
+    return f"{sizes}: an extra feature is in superposition {reach}; idealised, {ideal}{zero}"
+
+
+def _reach(data: xr.Dataset, shared: Bool[ndarray, "P R"], p: ndarray, across: ndarray) -> str:
+    """Up to which density a feature is in superposition; densities of its boundaries, importances at the highest."""
+    if shared.all() or not shared.any():
+        return "everywhere" if shared.all() else "nowhere"
+    last = shared[-1]
+    if not last.any():
+        return f"up to p = {p.max(initial=data['density'].values[shared.any(1)].max()):.2f}"
+    low, high = data["importance"].values[[0, -1]]  # the diagram ends before superposition does
+    places = np.array([*([low] if last[0] else []), *across, *([high] if last[-1] else [])])
+    places = np.unique(np.exp(np.log(places).round(_DIGITS)))  # curves that tie are one
+    one = len(places) == 2 and not last.all()
+    where = f"importance {places[0]:.2g} to {places[1]:.2g}" if one else f"{'any' if last.all() else 'some'} importance"
+    return f"even at p = {data['density'].values[-1]:.2g} (at {where})"
 
 
 def closed_forms(n: int, m: int) -> tuple[str, ...]:

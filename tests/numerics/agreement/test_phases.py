@@ -12,6 +12,8 @@ from numerics.agreement.phases import CAUSES, agreement_shares, compare_phases, 
 from numerics.agreement.tables import describe_grid
 from theory.geometry.phases import PHASES
 from theory.model.extra_feature import extra_feature_problem
+from theory.model.set_names import sets_of_names
+from theory.model.variant import Variant
 from theory.phase_diagram.diagram import exact_phase_diagram
 
 pytestmark = pytest.mark.usefixtures("at_full_speed")
@@ -137,3 +139,20 @@ def test_predicted_and_learned_phase_agree_in_95_percent_of_the_cells_away_from_
     assert shares.far_cells > 150
     assert shares.far >= 0.95 * shares.far_cells
     assert shares.theory_wrong == 0
+
+
+def test_where_the_loss_is_zero_every_phase_agrees_that_has_none() -> None:
+    variant = Variant(sets=sets_of_names(["3:exactly-one"]))
+    exact = exact_phase_diagram(3, 2, 2, (0.05, 0.3), variant=variant)
+    problem = extra_feature_problem(3, 2, exact["density"].values[:, None], exact["importance"].values, variant)
+    dedicated, short = np.array([[1.0, -1, 0], [0, 0, 1]]), np.array([[0.9, -0.9, 0], [0, 0, 1]])
+    data = compare_phases(exact, problem, np.stack([dedicated, dedicated, short, short]), np.zeros((4, 3)))
+    assert data.agrees.values.tolist() == [[True, True], [False, False]]
+    assert_allclose(data.learned_gap.values[0], 0, atol=1e-12)
+    # Outputs of two features are 0.81 of what they should be; in units of the zero model's loss.
+    r = exact["importance"].values
+    assert_allclose(data.learned_gap.values[1], 2 * (1 - 0.9**2) ** 2 / (2 + r), rtol=1e-6)
+    assert agreement_shares(data).far_bare == 2
+    text = describe_grid(data)
+    assert "not determined: loss zero  " in text
+    assert f"{'not determined: loss zero':28}{'100.0%':>11}{'–':>11}" in text

@@ -81,8 +81,9 @@ def loss_estimate(
 
     Notes
     -----
-    On a kink that an output meets with positive probability, as outputs of unrepresented features without bias do, the
-    gradient is the derivative below it: ReLU' is 0 there.
+    On a kink that an output meets with positive probability while its feature is active, as outputs of unrepresented
+    features with a bias of 0 do, the gradient has one of the two one-sided derivatives (see
+    ``population_loss_and_gradient``), and ``gradient_error`` is that of this one.
 
     Examples
     --------

@@ -73,7 +73,7 @@ class _Forward:
     slopes: ndarray  # (2, s, r): their derivatives in theta, x_0 at u0 held fixed, times the level + 1 and + 2
     weights: tuple[ndarray, ...]  # per level (s, level, r): u0, the weight of the face at 0
     residual: ndarray  # (s, r): E (x_0 - z)
-    positive: ndarray  # (s, r): z >= 0 on the whole cube, and not 0 throughout
+    positive: ndarray  # (s, r): z >= 0 on the whole cube
     mixed: ndarray  # (s, r): z changes sign
     theta: ndarray  # (s, r): where z vanishes on the diagonal from the cube's lowest vertex to its highest
     width: ndarray  # (s, r): sum of |couplings| integrated over; infinite where z keeps its sign
@@ -97,9 +97,8 @@ def _forward(c: Float[ndarray, "r n"], b: Float[ndarray, " r"], target: float) -
     low = integrated @ np.minimum(ct, 0)
     low += y
     width = integrated @ np.abs(ct)
-    changes_sign = low + width > 0  # until those that do not are taken out; 0 everywhere counts as below the kink
     at_least = low >= 0
-    at_least &= changes_sign
+    changes_sign = low + width > 0
     changes_sign &= ~at_least
     np.copyto(width, np.inf, where=~changes_sign)
     theta = np.negative(low, out=low)

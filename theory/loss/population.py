@@ -141,8 +141,9 @@ def population_loss_and_gradient(
     -----
     The gradient is that in all entries, also in those that a given bias or unit norms hold.
 
-    An output that lies on its kink, z = 0, with positive probability has two derivatives, one to either side; as in the
-    usual libraries the one returned is that below the kink, where ReLU is 0.
+    Where an output lies on its kink, z = 0, with positive probability while its feature is active, as outputs of
+    unrepresented features with a bias of 0 do, the loss has two one-sided derivatives, 0 and -2 E x for the bias; the
+    gradient has one of them, above the kink where losses of uniform values are enumerated, below it elsewhere.
 
     Examples
     --------

@@ -20,7 +20,15 @@ from numerics.agreement.basins import basin_statistics, wilson_interval
 from numerics.agreement.compare import train_and_judge
 from numerics.agreement.references import Reference, nearest_minima, reference_minima
 from numerics.agreement.tables import describe_runs
-from numerics.agreement.verdicts import ARRANGEMENTS, VERDICTS, _nearest_branches, _task, judge, run_verdicts
+from numerics.agreement.verdicts import (
+    ARRANGEMENTS,
+    VERDICTS,
+    _arrangements,
+    _nearest_branches,
+    _task,
+    judge,
+    run_verdicts,
+)
 from numerics.agreement.weights import arrange_weights, read_weights
 from tests.strategies import seeds
 from theory import Problem, optimise_polytope
@@ -191,6 +199,12 @@ def test_a_model_with_other_pairs_is_not_as_predicted() -> None:
     text = describe_runs(data)
     assert "or a relabelling of it, at its loss: 66.7% of the models" in text
     assert "2 digon with other features in its factors, or at another loss: 33.3%" in text
+
+
+def test_the_loss_decides_where_the_same_features_share_a_factor() -> None:
+    """Vertices of one polygon that were exchanged are seen by the loss alone."""
+    same, gap = np.array([True, True, False, False]), np.array([0.0, 0.01, 1e-8, 0.01])
+    assert _arrangements(same, gap, rounding=1e-7).tolist() == [0, 2, 1, 2]
 
 
 def test_pairs_of_unequal_features_count_although_their_losses_are_near() -> None:

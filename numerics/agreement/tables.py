@@ -126,7 +126,7 @@ def _optimum_lines(data: xr.Dataset) -> list[str]:
     lines = [f"{kind}: {_arrangement(data)}, loss {_told(loss, data, 8)} (summed over features)"]
     accuracy = float(data.attrs["loss_accuracy"])
     if accuracy > ASKED:
-        lines.append(f"losses under these values are known to {accuracy:.1e} of themselves, and told to so many digits")
+        lines.append(f"losses are known to {accuracy:.1e} of themselves, and told to so many digits")
     return lines
 
 

@@ -36,7 +36,7 @@ _CROWDED, _CROWDED_RESOLUTION, _PACKED = (0.4, 2.0), 30, (0.7, 1.25)
 # as far converged as a search of many goes, by less than the second.
 _SAME, _TIED = 1e-11, 1e-9
 # Cells that are polished together where errors are integrated to an accuracy.
-_POLISHED = 40
+_POLISHED = 160
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,7 +95,7 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: Workers = 1
     count = 1 if undivided else max(_PARTS, dear)
     rows = [np.arange(k, len(edges.cell), count) for k in range(count)]
     jobs = spread(_locate, [(edges.part(some),) for some in rows], workers)
-    parts = list(progress(jobs, total=len(rows), label=f"{len(edges.cell)} transitions"))
+    parts = list(progress(jobs, label="edges between cells", sizes=[len(some) for some in rows]))
     return _joined(parts)
 
 

@@ -159,7 +159,7 @@ def _by_chunks(
         for k, rows in enumerate(chunks)
     ]
     found = pool.map(search, jobs)
-    joined = LocalMinima.joined(list(progress(found, total=len(chunks), label=f"{len(cells)} searches")))
+    joined = LocalMinima.joined(list(progress(found, label="searches", sizes=[len(rows) for rows in chunks])))
     return joined.at(np.argsort(np.concatenate(chunks)))
 
 

@@ -268,7 +268,8 @@ def _polish(problem: Problem, best: LocalMinima, pool: Pool) -> LocalMinima:
     count = max(2, math.ceil(len(best.loss) / _POLISHED)) if few_nodes(problem) else 2
     parts = np.array_split(np.arange(len(best.loss)), count)
     jobs = [(problem.take(rows), best.W[rows], best.b[rows], best.inverse[rows]) for rows in parts]
-    return LocalMinima.joined(list(progress(pool.map(_polish_part, jobs), total=count, label="polishing")))
+    found = pool.map(_polish_part, jobs)
+    return LocalMinima.joined(list(progress(found, label="polishing cells", sizes=[len(rows) for rows in parts])))
 
 
 def _polish_part(problem: Problem, W: ndarray, b: ndarray, inverse: ndarray) -> LocalMinima:

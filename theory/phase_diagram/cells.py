@@ -32,7 +32,7 @@ _KEPT_SEEDS = 10
 # Starts are sent to the workers in an even number of chunks of at most so many: where starts are cheap, calls that few
 # of them still need cost most, and chunks are large. Up to so many cells of two features are not even divided.
 # Where errors are integrated to an accuracy every start costs much: chunks are done in seconds.
-_CHEAP, _CHUNK_OF_CHEAP, _CHUNK, _UNDIVIDED, _CHUNK_OF_DEAR = 3, 4000, 100, 5000, 160
+_CHEAP, _CHUNK_OF_CHEAP, _CHUNK, _UNDIVIDED, _CHUNK_OF_DEAR = 3, 4000, 100, 5000, 80
 # While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
 _ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
 _RANKED = 1e-4

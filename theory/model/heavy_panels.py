@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Complex, Float
 from numpy import ndarray
 
-from theory.model.panels import Panels, oscillating
+from theory.model.panels import Panels, oscillating, piecewise
 
 __all__ = ["HeavyPanels"]
 
@@ -29,6 +29,8 @@ _TO_CHEBYSHEV = (
     (2 - (np.arange(_POINTS) == 0))[:, None] / _POINTS * np.polynomial.chebyshev.chebvander(_X, _POINTS - 1).T
 )
 _LEAST = 1e-300
+# Cells are cut into so many equal ones, on which polynomials of so few terms are as accurate.
+_CUTS, _TERMS = 8, 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,27 +103,41 @@ class HeavyPanels(Panels):
         by_order = np.ascontiguousarray(coefficients[order].transpose(2, 1, 0))
         return np.append(start[order], first * 2.0**octaves), by_order
 
+    @cached_property
+    def polynomials(self) -> Complex[ndarray, "orders terms parts"]:
+        """Coefficients of the powers of y, from -1 to 1 on every part of a cell."""
+        x = np.cos(np.pi * (np.arange(_TERMS) + 0.5) / _TERMS)
+        y = (2 * np.arange(_CUTS)[:, None] + 1 + x) / _CUTS - 1
+        to_powers = np.linalg.inv(np.vander(x, increasing=True))
+        at_points = to_powers @ np.polynomial.chebyshev.chebvander(y, _POINTS - 1)  # cuts, terms, points
+        found = np.einsum("stj,ojk->otks", at_points, self.cells[1])
+        return found.reshape(*found.shape[:2], -1)
+
     def of(self, a: Float[ndarray, "*shape"], orders: tuple[int, ...]) -> tuple[Complex[ndarray, "*shape"], ...]:
         """Some of what ``lost`` gives, for arguments of any sign."""
-        ends, coefficients = self.cells
+        ends, polynomials = self.cells[0], self.polynomials
         mean, square, cube = self.totals[1:4].sum(1).tolist()
         size = np.abs(a).ravel()
-        cell = np.clip(np.searchsorted(ends, size, side="right") - 1, 0, coefficients.shape[2] - 1)
-        far = size > ends[-1]
-        y = np.clip((2 * size - ends[cell] - ends[cell + 1]) / (ends[cell + 1] - ends[cell]), -1, 1)
-        beyond = self.lost(size[far], orders) if far.any() else np.empty((len(orders), 0))
+        cell = np.clip(np.searchsorted(ends, size, side="right") - 1, 0, len(ends) - 2)
+        y = np.clip(_CUTS * (size - ends[cell]) / (ends[cell + 1] - ends[cell]), 0, _CUTS)
+        cut = np.minimum(y.astype(int), _CUTS - 1)
+        cell, y = _CUTS * cell + cut, 2 * (y - cut) - 1
+        far, near, negative = (np.flatnonzero(some) for some in (size > ends[-1], size < ends[0], a.ravel() < 0))
+        beyond = self.lost(size[far], orders) if len(far) else np.empty((len(orders), 0))
+        below = size[near]
         out = []
         for place, order in enumerate(orders):
-            value = _clenshaw(coefficients[order], cell, y)
+            value = piecewise(polynomials[order], cell, y)
             value[far] = beyond[place]
             if order < 3:  # below all cells the law that was kept has its moments' series
-                series = (1j * mean - size * square / 2, -square - 1j * size * cube / 2, -square - 1j * size * cube)
-                value = np.where(size < ends[0], series[order], value)
+                series = (1j * mean - below * square / 2, -square - 1j * below * cube / 2, -square - 1j * below * cube)
+                value[near] = series[order]
             else:
-                value = np.where(size < ends[0], value.real * size / ends[0] + 1j * value.imag, value)
+                value[near] = value[near].real * below / ends[0] + 1j * value[near].imag
             # what was divided by a is odd where the derivative itself is even
             sign = (-1) ** (order + 1) if order < 2 else (-1) ** order
-            out.append(np.where(a.ravel() < 0, sign * value.conj(), value).reshape(a.shape))
+            value[negative] = sign * value[negative].conj()
+            out.append(value.reshape(a.shape))
         return tuple(out)
 
     def losses(self, a: Float[ndarray, "*shape"]) -> tuple[Complex[ndarray, "*shape"], Complex[ndarray, "*shape"]]:
@@ -137,16 +153,3 @@ class HeavyPanels(Panels):
         found = self.of(a, orders)
         whole = {0: lambda x: 1 + a * x, 1: lambda x: 1j * mean + a * x}
         return tuple(whole[order](x) if order in whole else x for order, x in zip(orders, found, strict=True))
-
-
-def _clenshaw(
-    c: Complex[ndarray, "points cells"], cell: Int[ndarray, " k"], y: Float[ndarray, " k"]
-) -> Complex[ndarray, " k"]:
-    """Sum of c_j T_j(y), each y with its cell's coefficients."""
-    later, last = np.zeros(len(y), dtype=complex), np.zeros(len(y), dtype=complex)
-    twice = np.repeat(2 * y, 2)  # real and imaginary parts are multiplied as real numbers
-    for row in c[:0:-1]:
-        np.subtract(row.take(cell), last, out=last)
-        last.view(float)[:] += twice * later.view(float)
-        later, last = last, later
-    return np.asarray(c[0].take(cell) + y * later - last)

@@ -155,8 +155,7 @@ class Numerical(ValueLaw):
         edges = self._panels.edges
         if not self.heavy:
             return (float(edges[0]), float(edges[-1]))
-        low, high = self._frozen.support()
-        return (float(low), float(high))
+        return _support_of(self)
 
     @property
     def strip(self) -> float:
@@ -251,6 +250,12 @@ class Numerical(ValueLaw):
 def _panels_of(law: Numerical) -> Panels:
     with np.errstate(all="ignore"):  # SciPy's densities may overflow at the ends of their support
         return fitted_panels(law.name, law._frozen)
+
+
+@lru_cache(maxsize=32)
+def _support_of(law: Numerical) -> tuple[float, float]:
+    low, high = law._frozen.support()
+    return (float(low), float(high))
 
 
 def scipy_law(distribution: str, parameters: tuple[float, ...] = ()) -> ValueLaw:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Complex, Float, Int
 from numpy import ndarray
 
-__all__ = ["ORDERS", "POINTS", "TABLE_END", "TABLE_ERROR", "WEIGHTS", "Panels", "oscillating"]
+__all__ = ["ORDERS", "POINTS", "TABLE_END", "TABLE_ERROR", "WEIGHTS", "Panels", "oscillating", "piecewise"]
 
 # Arguments aw up to which nodes are summed instead of Bessel functions, whose upward recursion needs aw > degree; up to
 # 1 a power series of so many terms does.
@@ -120,15 +120,22 @@ class Panels:
 
     def beyond(self, k: int, x: Float[ndarray, "*shape"]) -> Float[ndarray, "*shape"]:
         """Integral of u^k times the density from x on."""
-        sums = np.append(np.cumsum(self.totals[k][::-1])[::-1], 0.0)
+        sums, rising = self.integrals[k]
         panel = np.clip(np.searchsorted(self.edges, x, side="right") - 1, 0, len(self.half) - 1)
         out = sums[panel + 1]
         y = np.clip((x - self.middle[panel]) / self.half[panel], -1, 1)
         for p in np.unique(panel):
             here = panel == p
-            rising = np.polynomial.legendre.legint(self.coefficients[k, p], lbnd=1)
-            out[here] -= self.half[p] * np.polynomial.legendre.legval(y[here], rising)
+            out[here] -= self.half[p] * np.polynomial.legendre.legval(y[here], rising[:, p])
         return out
+
+    @cached_property
+    def integrals(self) -> list[tuple[Float[ndarray, " ends"], Float[ndarray, "terms K"]]]:
+        """By order: integrals of u^k times the density from every edge on, and their polynomials' coefficients."""
+        from_on = (np.append(np.cumsum(total[::-1])[::-1], 0.0) for total in self.totals)
+        with np.errstate(over="ignore"):  # of powers that heavy laws do not use
+            rising = np.polynomial.legendre.legint(self.coefficients, lbnd=1, axis=2)
+        return [(sums, c.T) for sums, c in zip(from_on, rising, strict=True)]
 
     @cached_property
     def steps(self) -> tuple[ndarray, ndarray, ndarray]:
@@ -201,7 +208,7 @@ class Panels:
         negative = np.flatnonzero(a.ravel() < 0)
         found = []
         for k, order in enumerate(orders):
-            value = _piecewise(self.table.polynomial(order, step), cell, y)
+            value = piecewise(self.table.polynomial(order, step), cell, y)
             value[far] = beyond[k]
             value[negative] = (-1) ** order * value[negative].conj()
             found.append(value.reshape(a.shape))
@@ -255,7 +262,7 @@ def oscillating(c: Float[ndarray, "orders terms"], x: Float[ndarray, " k"]) -> C
     return total
 
 
-def _piecewise(
+def piecewise(
     polynomials: Complex[ndarray, "terms cells"], cell: Int[ndarray, " k"], y: Float[ndarray, " k"]
 ) -> Complex[ndarray, " k"]:
     """Value of each y's polynomial, by Horner's rule, block by block."""

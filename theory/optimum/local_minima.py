@@ -174,7 +174,7 @@ def refine(
         loss, dV, dc = errors(V.swapaxes(-1, -2) @ V, c, which).pull_back(V, weight)
         return loss, np.concatenate([dV.reshape(len(x), -1), dc], axis=1)
 
-    noise = _NOISE if search_nodes(problem) else ROUNDING
+    noise = _NOISE if search_nodes(problem) or few_nodes(problem) else ROUNDING
     found = minimise(objective, np.concatenate([W.reshape(k, -1), b], axis=1), tolerance, iterations, inverse, noise)
     V, c = found.x[:, : m * n].reshape(k, m, n), found.x[:, m * n :]
     loss = found.value * scale

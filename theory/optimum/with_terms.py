@@ -35,7 +35,7 @@ _NEAR_KINK, _PUSH = 0.02, 0.02
 _STEP, _FALLING = 1e-5, 1e-6
 _ROUNDS = 8
 # Accuracy and iterations of the descent before.
-_ROUGH, _ROUGH_ITERATIONS = 1e-4, 80
+_ROUGH, _ROUGH_ITERATIONS = 1e-4, 25
 
 
 def refine_with_terms(

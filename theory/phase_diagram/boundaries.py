@@ -29,7 +29,7 @@ _EQUAL_SLOPES = 1e-5
 # number of workers. Each has every so many-th edge: those side by side take about as long.
 _PARTS = 2
 # Where errors are integrated to an accuracy, parts have no more edges than this, which take some seconds each.
-_DEAR_EDGES = 8
+_DEAR_EDGES = 32
 # A crossing may lie at the very end of a piece: so far beyond Newton's method may point.
 _MARGIN = 1e-6
 # Part of a piece by which a crossing, found by Newton's method, moves at most when it is not looked for any further.
@@ -95,7 +95,7 @@ def find_boundaries(grid: Grid, phase: Int[ndarray, "P R"], workers: Workers = 1
     count = 1 if undivided else max(_PARTS, dear)
     rows = [np.arange(k, len(edges.cell), count) for k in range(count)]
     jobs = spread(_locate, [(edges.part(some),) for some in rows], workers)
-    parts = list(progress(jobs, total=len(rows), label=f"{len(edges.cell)} transitions"))
+    parts = list(progress(jobs, label="edges between cells", sizes=[len(some) for some in rows]))
     return _joined(parts)
 
 

@@ -32,11 +32,11 @@ _KEPT_SEEDS = 10
 # Starts are sent to the workers in an even number of chunks of at most so many: where starts are cheap, calls that few
 # of them still need cost most, and chunks are large. Up to so many cells of two features are not even divided.
 # Where errors are integrated to an accuracy every start costs much: chunks are done in seconds.
-_CHEAP, _CHUNK_OF_CHEAP, _CHUNK, _UNDIVIDED, _CHUNK_OF_DEAR = 3, 4000, 100, 5000, 40
+_CHEAP, _CHUNK_OF_CHEAP, _CHUNK, _UNDIVIDED, _CHUNK_OF_DEAR = 3, 4000, 100, 5000, 80
 # While branches compete a gradient of 1e-6 (in units of the zero model's loss) ranks them; the winners are polished.
 _ROUGH, _ROUGH_ITERATIONS = 1e-6, 150
 _RANKED = 1e-4
-# Until the gradient is this small, half the nodes show the way where errors are integrated. Of a cell's many starts the
+# Until the gradient is this small, half the nodes show the way where their number is fixed. Of a cell's many starts the
 # best so many that still differ then are followed to the end.
 _FAR, _FOLLOWED = 1e-3, 6
 
@@ -159,27 +159,31 @@ def _by_chunks(
         for k, rows in enumerate(chunks)
     ]
     found = pool.map(search, jobs)
-    joined = LocalMinima.joined(list(progress(found, total=len(chunks), label=f"{len(cells)} searches")))
+    joined = LocalMinima.joined(list(progress(found, label="searches", sizes=[len(rows) for rows in chunks])))
     return joined.at(np.argsort(np.concatenate(chunks)))
 
 
 def _search_chunk(
     problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int], inverse: ndarray | None
 ) -> LocalMinima:
-    if search_nodes(problem):
+    if _approached(problem):
         there = _approach_chunk(problem, W, b, seed, inverse)
         W, b, inverse = there.W, there.b, there.inverse
     found = refine(problem, W, b, _ROUGH, _ROUGH_ITERATIONS, inverse)
     return revive(problem, found, np.random.default_rng(seed), _ROUGH, _ROUGH_ITERATIONS)
 
 
+def _approached(problem: Problem) -> bool:
+    """Whether searches are dear, and go on from their most promising ends only."""
+    return bool(search_nodes(problem)) or (problem.terms.plain and few_nodes(problem))
+
+
 def _approach_chunk(
     problem: Problem, W: ndarray, b: ndarray, seed: Sequence[int], inverse: ndarray | None
 ) -> LocalMinima:
-    """Show the way with half the nodes that searches have."""
+    """Show the way, with half the nodes where their number is fixed."""
     nodes = search_nodes(problem)
-    assert nodes
-    return refine(problem, W, b, _FAR, _ROUGH_ITERATIONS, inverse, nodes=nodes // 2)
+    return refine(problem, W, b, _FAR, _ROUGH_ITERATIONS, inverse, nodes=nodes and nodes // 2)
 
 
 def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: Pool) -> tuple[LocalMinima, int]:
@@ -216,7 +220,7 @@ def many_starts(problem: Problem, cells: ndarray, random: int, seed: int, pool: 
     b = np.concatenate([b_seed, b_random.reshape(len(cells), random, n)], axis=1)
     starts = W.shape[1]
     start, cell = (W.reshape(-1, m, n), b.reshape(-1, n)), np.repeat(cells, starts)
-    if not search_nodes(problem):
+    if not _approached(problem):
         return search_cells(pool, problem, cell, *start, seed), starts
     there = _by_chunks(pool, _approach_chunk, problem, cell, *start, seed, None)
     order = np.argsort(there.loss.reshape(len(cells), starts), axis=1)

@@ -10,11 +10,10 @@ from numpy import ndarray
 
 from theory.geometry.phases import UNDETERMINED, phase_of
 from theory.loss.objective import losses
-from theory.loss.outputs import output_errors
 from theory.model.extra_feature import extra_feature_problem
 from theory.model.problem import Problem
 from theory.model.variant import STANDARD, Variant
-from theory.optimum.local_minima import LocalMinima, few_nodes, refine, search_nodes
+from theory.optimum.local_minima import LocalMinima, few_nodes, refine, row_errors, search_nodes
 from theory.phase_diagram.grid import Grid
 from theory.phase_diagram.solutions import signature
 
@@ -124,10 +123,9 @@ def _searched_losses(problem: Problem, W: Float[ndarray, "k m n"], b: Float[ndar
 
     What is cut off then changes smoothly, so that differences are known far better than losses.
     """
-    nodes = search_nodes(problem)
-    if nodes is None:
+    if not problem.terms.plain or not (search_nodes(problem) or few_nodes(problem)):
         return losses(problem, W, b)
-    values = output_errors(W.swapaxes(-1, -2) @ W, b, problem, nodes=nodes).value
+    values = row_errors(problem)(W.swapaxes(-1, -2) @ W, b, np.arange(len(b))).value
     return np.asarray((problem.importance * values).sum(-1))
 
 

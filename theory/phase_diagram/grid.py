@@ -36,7 +36,7 @@ _CROWDED, _CROWDED_RESOLUTION, _PACKED = (0.4, 2.0), 30, (0.7, 1.25)
 # as far converged as a search of many goes, by less than the second.
 _SAME, _TIED = 1e-11, 1e-9
 # Cells that are polished together where errors are integrated to an accuracy.
-_POLISHED = 40
+_POLISHED = 160
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +268,8 @@ def _polish(problem: Problem, best: LocalMinima, pool: Pool) -> LocalMinima:
     count = max(2, math.ceil(len(best.loss) / _POLISHED)) if few_nodes(problem) else 2
     parts = np.array_split(np.arange(len(best.loss)), count)
     jobs = [(problem.take(rows), best.W[rows], best.b[rows], best.inverse[rows]) for rows in parts]
-    return LocalMinima.joined(list(progress(pool.map(_polish_part, jobs), total=count, label="polishing")))
+    found = pool.map(_polish_part, jobs)
+    return LocalMinima.joined(list(progress(found, label="polishing cells", sizes=[len(rows) for rows in parts])))
 
 
 def _polish_part(problem: Problem, W: ndarray, b: ndarray, inverse: ndarray) -> LocalMinima:

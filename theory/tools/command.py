@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -35,6 +36,12 @@ _LIBRARIES = ("numpy", "scipy", "sympy", "xarray", "pandas", "matplotlib")
 _DELAY, _TICK = 2.0, 1.0
 # What is one piece of work has no steps to count.
 _NO_STEPS = "{desc} [{elapsed}]"
+# A terminal that does not know its size counts as one of so many columns and rows: tqdm hides bars below the last row.
+_COLUMNS, _ROWS = 80, 24
+# In a file or pipe a line says now and then how far the work is: the first when a command has run for so many seconds
+# and the work for so many, the next when the work has taken twice as long, but after so many seconds at most.
+_STARTED = time.monotonic()
+_QUIET, _BRIEF, _SILENCE = 60.0, 20.0, 600.0
 
 
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -138,9 +145,11 @@ def _drop_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def progress(items: Iterable[Item], total: int | None = None, label: str = "") -> Iterable[Item]:
+def progress(
+    items: Iterable[Item], total: int | None = None, label: str = "", sizes: Sequence[int] | None = None
+) -> Iterable[Item]:
     """
-    Go through items with a bar on stderr, as ``ticking_bar`` shows it.
+    Go through items and say on stderr how far they are, as ``ticking_bar`` does.
 
     Parameters
     ----------
@@ -150,6 +159,8 @@ def progress(items: Iterable[Item], total: int | None = None, label: str = "") -
         Their number, where it cannot be asked of the items.
     label : str
         What is being done.
+    sizes : sequence of int, optional
+        How much of what is counted every item is; by default each counts as one.
 
     Returns
     -------
@@ -157,18 +168,19 @@ def progress(items: Iterable[Item], total: int | None = None, label: str = "") -
         The same items.
     """
     counted = len(items) if total is None and isinstance(items, Sized) else total
-    with ticking_bar(label, counted) as step:
-        for item in items:
+    with ticking_bar(label, counted if sizes is None else sum(sizes)) as step:
+        for k, item in enumerate(items):
             yield item
-            step()
+            step(1 if sizes is None else sizes[k])
 
 
 @contextmanager
-def ticking_bar(label: str, total: int | None = None, wanted: bool = True) -> Iterator[Callable[[], object]]:
+def ticking_bar(label: str, total: int | None = None, wanted: bool = True) -> Iterator[Callable[..., object]]:
     """
-    Show a bar on stderr, if the work takes more than two seconds and stderr is a terminal.
+    Say on stderr how far long work is: by a bar where it is a terminal, else by a line now and then.
 
-    Its clock moves every second: long work without steps, too, says what is being done.
+    The bar comes after two seconds, and its clock moves every second: long work without steps, too, says what is being
+    done. The first line comes after a minute.
 
     Parameters
     ----------
@@ -177,31 +189,105 @@ def ticking_bar(label: str, total: int | None = None, wanted: bool = True) -> It
     total : int, optional
         The number of steps, if it is known; 1 for work without steps.
     wanted : bool
-        Whether to show one at all.
+        Whether to say anything at all.
 
     Yields
     ------
     callable
-        To be called after every step.
+        To be called after every step, or with the number of steps that were made.
     """
+    if not wanted or sys.stderr is None:
+        yield _not_counted
+    elif "ipykernel" in sys.modules or sys.stderr.isatty():
+        with _bar(label, total) as step:
+            yield step
+    else:
+        with _lines(label, total) as step:
+            yield step
+
+
+def _not_counted(_: int = 1) -> None:
+    """Make a step that nobody asks for."""
+
+
+@contextmanager
+def _bar(label: str, total: int | None) -> Iterator[Callable[..., object]]:
+    """Show a bar."""
     from tqdm.auto import tqdm
 
-    terminal = "ipykernel" in sys.modules or bool(sys.stderr and sys.stderr.isatty())
-    form = _NO_STEPS if total == 1 else None
-    with tqdm(
-        total=total, desc=label, delay=_DELAY, leave=False, disable=not (wanted and terminal), bar_format=form
-    ) as bar:
-        if bar.disable:
-            yield bar.update
-            return
-        done = threading.Event()
-        clock = threading.Thread(target=_tick, args=(bar, done), daemon=True)
-        clock.start()
-        try:
-            yield bar.update
-        finally:
-            done.set()
-            clock.join()
+    form, (columns, rows) = _NO_STEPS if total == 1 else None, _unknown_size()
+    bar = tqdm(total=total, desc=label, delay=_DELAY, leave=False, bar_format=form, ncols=columns, nrows=rows)
+    with bar, _beside(partial(_tick, bar)):
+        yield bar.update
+
+
+def _unknown_size() -> tuple[int, int] | tuple[None, None]:
+    """What to take for the size of the terminal that stderr is, if it does not know."""
+    try:
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):  # no terminal of the system's own, such as a notebook's
+        known = True
+    return (None, None) if known else (_COLUMNS, _ROWS)
+
+
+@contextmanager
+def _lines(label: str, total: int | None) -> Iterator[Callable[..., object]]:
+    """Print lines."""
+    count = _Count()
+    with _beside(partial(_report, label, total, count)):
+        yield count.add
+
+
+@contextmanager
+def _beside(say: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Let a thread speak until the work is done."""
+    done = threading.Event()
+    speaker = threading.Thread(target=say, args=(done,), daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        speaker.join()
+
+
+@dataclass
+class _Count:
+    """How many steps have been made."""
+
+    steps: int = 0
+
+    def add(self, steps: int = 1) -> None:
+        self.steps += steps
+
+
+def _report(label: str, total: int | None, count: _Count, done: threading.Event) -> None:
+    """Print a line now and then."""
+    start = time.monotonic()
+    pause = max(_QUIET - (start - _STARTED), _BRIEF)
+    while not done.wait(pause):
+        elapsed = time.monotonic() - start
+        with suppress(OSError, ValueError):  # a file that was closed
+            print(_told(label, total, count.steps, elapsed), file=sys.stderr, flush=True)  # noqa: T201
+        pause = min(elapsed, _SILENCE)
+
+
+def _told(label: str, total: int | None, steps: int, elapsed: float) -> str:
+    """How far work is, in a line."""
+    if total == 1:
+        return f"{label}: not done after {_duration(elapsed)}"
+    known = f"{label}: {steps}{'' if total is None else f' of {total}'} done after {_duration(elapsed)}"
+    if total is None or not 0 < steps < total:
+        return known
+    return f"{known}, about {_duration(elapsed * (total - steps) / steps)} left"
+
+
+def _duration(seconds: float) -> str:
+    """A time in one unit."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _tick(bar: Any, done: threading.Event) -> None:

@@ -322,7 +322,7 @@ def test_where_errors_are_integrated_a_search_has_many_steps_to_show(monkeypatch
     def told(_: object, given: list[tuple[Any, ...]]) -> Iterator[tuple[int, LocalMinima]]:
         jobs.append(len(given))
         for k, (_problem, W, b, *_) in enumerate(given):
-            assert len(W) <= 40
+            assert len(W) <= 80
             zero = np.zeros(len(W))
             yield k, LocalMinima(W, b, zero, zero == 0, zero, np.zeros((len(W), 4, 4)))
 
@@ -330,4 +330,4 @@ def test_where_errors_are_integrated_a_search_has_many_steps_to_show(monkeypatch
         problem = extra_feature_problem(2, 1, np.geomspace(0.05, 0.9, 23), 1.0, variant)
         W, b = random_starts(problem, 23 * 40, np.random.default_rng(0))
         search_cells(Pool(told), problem, np.repeat(np.arange(23), 40), W, b, seed=0)
-    assert jobs == [24, 24]
+    assert jobs == [12, 12]

@@ -53,6 +53,13 @@ _ELEMENTS = 60_000
 _PANEL, _SLOPE, _HALVINGS = 1e-3, 10.0, 12
 # Low octaves that are added at once, and the most of them: frequencies whose squares are numbers.
 _AT_ONCE, _MOST_OCTAVES = 8, 400
+# Up to so many nodes panels are the same at all points, so that losses of neighbouring points differ smoothly: below a
+# row's first high octave so many, each so many octaves wide, and one from 0 on; above, so many of every octave.
+_FEW_NODES, _WIDE, _OCTAVES_OF_ONE, _PARTS = 600, 6, 3, (1, 1, 1, 2, 2, 4)
+_BELOW = np.append(0.0, 2.0 ** (-_OCTAVES_OF_ONE * np.arange(_WIDE, -1, -1)))
+_ABOVE = np.append(
+    np.concatenate([2.0**octave * (1 + np.arange(k) / k) for octave, k in enumerate(_PARTS)]), 2.0 ** len(_PARTS)
+)
 # What is left when octaves end may be this part of what is allowed.
 _LEFT = 0.1
 # Measured terms are trusted to stay at this multiple of their ratio to the bounds, as in theory.loss.engine.integrate.
@@ -133,12 +140,17 @@ def integrate_octaves(
     value, dG, db, rounded, unsure = closed_part(
         f, 4 / (np.pi * start)
     )  # half of it is (2/pi) Int dt / t^2 from there on
-    low, left, slope_left = _low(panels, rtol * scale * _LEFT)
+    few, nothing = max_nodes <= _FEW_NODES, np.zeros(count)
+    low, left, slope_left = (
+        (panels.same(_BELOW, low=True), nothing, nothing) if few else _low(panels, rtol * scale * _LEFT)
+    )
     edge = low_sums(f, m, start[:, None], np.zeros((count, 1)))
     spread = np.sqrt(np.maximum((rows.G * m.cov_z).sum(1), 0) + rows.noise)
     bound = tails(f, 2 * np.pi * FIRST_NODES / start, spread, rtol * scale)
     now = value + base + low.value - edge.signed[:, 0]
-    high, truncation, slope_ratio, reached = _high(panels, bound, now, rtol, max_nodes)
+    high, truncation, slope_ratio, reached = (
+        _few_high(panels, bound) if few else _high(panels, bound, now, rtol, max_nodes)
+    )
     reach = 1 + np.abs(rows.G).max(1)
     lost = 4 * law.neglected * (m.active[np.arange(count), rows.own] + (m.active * rows.G**2).sum(1))
     slope_lost = 4 * law.neglected * (m.active * (1 + np.abs(rows.G))).sum(1)
@@ -184,6 +196,13 @@ def _low(
         if not len(todo):
             break
     return total, left, slope_left
+
+
+def _few_high(panels: "_Panels", bound: Tails) -> tuple[_Sums, ndarray, ndarray, Int[ndarray, " rows"]]:
+    """Add the same panels for all rows; what follows is as large as its bound, for all that is known."""
+    count = len(panels.start)
+    reached = np.full(count, FIRST_NODES * 2 ** len(_PARTS))
+    return panels.same(_ABOVE, low=False), bound.beyond(reached), np.ones(count), reached
 
 
 def _geometric(terms: Float[ndarray, "rows octaves"]) -> Float[ndarray, " rows"]:
@@ -234,6 +253,13 @@ class _Panels:
     start: ndarray
     allowed: ndarray
 
+    def same(self, ends: Float[ndarray, " ends"], low: bool) -> _Sums:
+        """Integrate panels between the same multiples of every row's start, none of them halved."""
+        count, each = len(self.start), len(ends) - 1
+        row = np.repeat(np.arange(count), each)
+        a, b = (self.start[row] * np.tile(some, count) for some in (ends[:-1], ends[1:]))
+        return self.integrate(row, row, a, b, low, count, halvings=0)
+
     def integrate(
         self,
         row: Int[ndarray, " panels"],
@@ -242,18 +268,19 @@ class _Panels:
         b: Float[ndarray, " panels"],
         low: bool,
         labels: int | None = None,
+        halvings: int = _HALVINGS,
     ) -> _Sums:
         """Integrate panels, halved where need be, and add them up by label."""
         n = self.f.rows.G.shape[1]
         total = _Sums.zeros(len(row) if labels is None else labels, n)
         step = max(1, _ELEMENTS // (n * len(_X)))
-        for halving in range(_HALVINGS + 1):
+        for halving in range(halvings + 1):
             again = []
             for first in range(0, len(row), step):
                 some = slice(first, first + step)
                 part = self._rule(row[some], a[some], b[some], low)
                 rough = np.maximum(part.miss, part.slope_miss / _SLOPE) > self.allowed[row[some]]
-                rough &= halving < _HALVINGS
+                rough &= halving < halvings
                 total.add(label[some], **_only(part, ~rough))
                 again.append(first + np.flatnonzero(rough))
             rest = np.concatenate(again) if again else np.zeros(0, dtype=int)

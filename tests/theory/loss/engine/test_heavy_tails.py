@@ -155,6 +155,21 @@ def test_octaves_and_the_midpoint_rule_agree(sets, noise):
             assert np.abs(base.dnoise + found.dnoise - usual.dnoise).max() < 3e-5 * scale
 
 
+def test_few_nodes_are_as_many_for_all_rows_and_state_their_error():
+    """Losses of neighbouring points then differ smoothly."""
+    rng = np.random.default_rng(0)
+    G, b, own = 0.8 * rng.standard_normal((16, 2)), -0.1 * rng.random(16), np.arange(16) % 2
+    G[:4] *= [0.02, 1.0]
+    rows = Rows(G, b, own, np.zeros(16))
+    features = Features(value_law(LAWS["lognormal"][0]), np.full(2, 0.2))
+    few, exact = (row_errors(rows, features, rtol=rtol, max_nodes=most) for rtol, most in ((1e-10, 512), (1e-7, 2**14)))
+    assert len(np.unique(few.nodes[few.path == "single"])) == 1
+    assert (np.abs(few.value - exact.value) <= few.error + exact.error).all()
+    unit = 0.2 * features.values.square
+    assert np.abs(few.value - exact.value).max() < 1e-5 * unit
+    assert np.median(np.abs(few.dG - exact.dG).max(1)) < 1e-6 * unit
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["weibull", "lognormal", "pareto", "student"])
 def test_gradient_and_hessian_of_heavy_tails_are_differences(name):

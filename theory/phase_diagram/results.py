@@ -15,7 +15,7 @@ from theory.loss.terms import hidden_l1
 from theory.model.extra_feature import extra_feature_problem
 from theory.phase_diagram.boundaries import Boundary
 from theory.phase_diagram.grid import Grid
-from theory.phase_diagram.zero_loss import ZERO_LOSS
+from theory.search.record import ZERO
 
 __all__ = ["assemble"]
 
@@ -131,7 +131,7 @@ def _ideal(n: int, m: int, grid: Grid) -> xr.Dataset:
     kinds = np.array([PHASES.index(candidate.phase) for candidate in candidates])
     unit = np.asarray(extra_feature_problem(n, m, grid.density[:, None], grid.importance, grid.variant).zero_loss)
     winner = (loss <= loss.min(0) + _TIED * unit).argmax(0)  # of candidates that tie the first
-    free = loss <= ZERO_LOSS * unit  # several phases without loss: none is the best
+    free = loss <= ZERO * unit  # several phases without loss: none is the best
     several = np.ptp(np.where(free, kinds[:, None, None], kinds[winner]), axis=0) > 0
     return xr.Dataset(
         {

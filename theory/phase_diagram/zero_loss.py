@@ -13,11 +13,10 @@ from theory.model.extra_feature import extra_feature_problem
 from theory.optimum.local_minima import refine
 from theory.phase_diagram.grid import Grid
 from theory.phase_diagram.solutions import signature
+from theory.search.record import ZERO
 
-__all__ = ["ZERO_LOSS", "undetermined_cells"]
+__all__ = ["undetermined_cells"]
 
-# Of the zero model's loss, what rounding and the last steps of a search leave of a loss of zero.
-ZERO_LOSS = 1e-12
 # How far solutions of loss zero are kicked, and by how much others then differ from them: isolated ones come back as
 # far as a search converges.
 _KICK, _ANOTHER = 0.3, 0.01
@@ -41,7 +40,7 @@ def undetermined_cells(grid: Grid) -> Bool[ndarray, "P R"]:
     m, n = grid.W.shape[-2:]
     p, r = np.meshgrid(grid.density, grid.importance, indexing="ij")
     problem = extra_feature_problem(n, m, p.ravel(), r.ravel(), grid.variant)
-    limit = ZERO_LOSS * np.asarray(problem.zero_loss)
+    limit = ZERO * np.asarray(problem.zero_loss)
     cells = np.flatnonzero(grid.loss.ravel() <= limit)
     zero = grid.loss <= limit.reshape(p.shape)
     if not len(cells):

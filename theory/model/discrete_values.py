@@ -3,6 +3,7 @@
 import math
 import reprlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ __all__ = ["Discrete", "discrete_from", "refused_parameters", "table_from"]
 
 # Shares that sum to 1 up to this are typed decimals.
 _SUM = 1e-9
+# Transforms are polynomials from so many values on, if a lattice has at most so many places for each of them, and they
+# lie so many places from the first on average at most: rounding grows with that.
+_FEW_ATOMS, _SPARSEST, _MEAN_PLACE = 4, 3, 10.0
 # Of a distribution of SciPy: part of all probability, or of E u^2, that a value must have to be kept; how much further
 # from the median than its outermost quantiles values are looked for; most that are kept, and that are looked through.
 _NEGLIGIBLE, _FURTHER, _MOST_VALUES, _MOST_LISTED = 1e-16, 0.5, 256, 1_000_000
@@ -103,7 +107,44 @@ class Discrete(ValueLaw):
 
     def transform(self, a: Float[ndarray, "*shape"], order: int = 0) -> Complex[ndarray, "*shape"]:
         """Give the derivative of that order of the sum of q exp(iav)."""
-        return np.asarray(sum(q * (1j * v) ** order * np.exp(1j * np.asarray(a) * v) for v, q in self.atoms))
+        return self._sums(a, (order,))[0]
+
+    def transforms(self, a: Float[ndarray, "*shape"], order: int) -> tuple[Complex[ndarray, "*shape"], ...]:
+        """Give the transform and its derivatives."""
+        return self._sums(a, tuple(range(order + 1)))
+
+    def _sums(self, a: Float[ndarray, "*shape"], orders: tuple[int, ...]) -> tuple[Complex[ndarray, "*shape"], ...]:
+        """Derivatives of these orders: polynomials in exp(iah) where values are multiples of h, else atom by atom."""
+        turns = 1j * np.asarray(a, dtype=float)
+        found = tuple(np.zeros(turns.shape, dtype=complex) for _ in orders)
+        if self._lattice is None:
+            for v, q in self.atoms:
+                turned = np.exp(turns * v)
+                for sums, order in zip(found, orders, strict=True):
+                    sums += q * (1j * v) ** order * turned
+            return found
+        step, places, shares = self._lattice
+        turned, first = np.exp(turns * step), np.exp(turns * (step * places[0]))
+        for sums, order in zip(found, orders, strict=True):
+            for c in ((1j * step * places) ** order * shares)[::-1]:
+                sums *= turned
+                sums += c
+            sums *= first
+        return found
+
+    @cached_property
+    def _lattice(self) -> tuple[float, Float[ndarray, " places"], Float[ndarray, " places"]] | None:
+        """A step, whole numbers in a row, and the probabilities of step times these; None if values are others."""
+        values = np.array(self.values)
+        step = float(np.diff(values).min(initial=np.inf))
+        if len(values) < _FEW_ATOMS or not (values / step == np.rint(values / step)).all():
+            return None
+        places = np.arange(round(values[0] / step), round(values[-1] / step) + 1.0)
+        shares = np.zeros(len(places))
+        shares[np.rint(values / step - places[0]).astype(int)] = self.probabilities
+        # Horner's rule on the unit circle is wrong by less than twice the mean place, in units of rounding
+        dense = len(places) <= _SPARSEST * len(values)
+        return (step, places, shares) if dense and shares @ (places - places[0]) <= _MEAN_PLACE else None
 
     def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""

@@ -259,17 +259,18 @@ class HalfNormal(ValueLaw):
         from scipy.special import wofz
 
         unit = self.scale / math.sqrt(2)
-        z = unit * np.asarray(a, dtype=float)
+        z = np.asarray(unit * np.asarray(a, dtype=float))
         far = np.abs(z) > _FAR
-        w = [wofz(z)]
+        near = z[~far]
+        w = [wofz(near)]
         if order:
-            w.append(-2 * z * w[0] + 2j / math.sqrt(math.pi))
+            w.append(-2 * near * w[0] + 2j / math.sqrt(math.pi))
         for k in range(2, order + 1):
-            w.append(-2 * (z * w[k - 1] + (k - 1) * w[k - 2]))
-        if far.any():
-            for k in range(order + 1):
-                w[k][far] = _far_faddeeva(z[far], k)
-        return tuple(unit**k * one for k, one in enumerate(w))
+            w.append(-2 * (near * w[k - 1] + (k - 1) * w[k - 2]))
+        found = tuple(np.empty(z.shape, dtype=complex) for _ in w)
+        for k, (one, whole) in enumerate(zip(w, found, strict=True)):
+            whole[~far], whole[far] = unit**k * one, unit**k * _far_faddeeva(z[far], k)
+        return found
 
     def partial(self, k: int, x: ArrayLike) -> ndarray:
         """Give E u^k 1(u > x)."""
@@ -299,10 +300,14 @@ class HalfNormal(ValueLaw):
 
 
 def _far_faddeeva(z: Float[ndarray, " far"], order: int) -> Complex[ndarray, " far"]:
-    """Derivative of i / sqrt(pi) sum of (2m-1)!! / (2^m z^(2m+1)), term by term."""
-    total, factor = np.zeros(z.shape), 1.0
+    """Derivative of i / sqrt(pi) sum of (2m-1)!! / (2^m z^(2m+1)), by Horner's rule in 1 / z^2."""
+    coefficients, factor = [], (-1.0) ** order / math.sqrt(math.pi)
     for m in range(_FAR_TERMS):
-        power = 2 * m + 1
-        total += (-1) ** order * factor * math.prod(range(power, power + order)) / z ** (power + order)
+        coefficients.append(factor * math.prod(range(2 * m + 1, 2 * m + 1 + order)))
         factor *= (2 * m + 1) / 2
-    return 1j / math.sqrt(math.pi) * total
+    inverse = 1 / z
+    square, total = inverse * inverse, np.zeros(z.shape)
+    for c in reversed(coefficients):
+        total *= square
+        total += c
+    return 1j * total * inverse ** (order + 1)

@@ -308,3 +308,25 @@ def test_refusals_do_not_repeat_a_whole_sample(values: object) -> None:
     with pytest.raises((TypeError, ValueError)) as refusal:
         value_law(values)
     assert len(str(refusal.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["scipy:poisson,2", "scipy:geom,0.3", "scipy:binom,10,0.3", "scipy:randint,-3,4", "scipy:poisson,0.5,-1",
+     "discrete:0.5@0.2,1@0.3,1.5@0.4,3@0.1", "discrete:0.1@0.2,0.2@0.3,0.3@0.4,0.7@0.1", "scipy:randint,0,100"],
+)  # fmt: skip
+def test_transforms_of_counts_are_the_sums_over_their_values(name: str) -> None:
+    law = value_law(name)
+    a = np.random.default_rng(0).uniform(-100, 100, (3, 40)) * np.array([[1e-6], [1e-2], [1.0]])
+    for k, found in enumerate(law.transforms(a, 3)):
+        direct = sum(q * (1j * v) ** k * np.exp(1j * v * a) for v, q in law.atoms)
+        size = sum(q * abs(v) ** k for v, q in law.atoms) * (1 + np.abs(a) * max(map(abs, law.support)))
+        assert (np.abs(found - direct) <= 16 * np.finfo(float).eps * size).all()
+        assert_allclose(law.transform(a, k), found, rtol=0, atol=0)
+
+
+def test_half_normal_transforms_take_single_arguments_near_and_far() -> None:
+    law = value_law("half-normal:1.3")
+    for a in (0.0, 3.0, 30.0, -30.0, 1e4):
+        for one, many in zip(law.transforms(np.array(a), 2), law.transforms(np.array([a, 1.0]), 2), strict=True):
+            assert one == many[0]

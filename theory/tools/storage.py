@@ -313,7 +313,7 @@ def load_result(path: str | os.PathLike[str]) -> "xr.Dataset":
     >>> path = Path(mkdtemp()) / "diagram.nc"
     >>> theory.save_result(theory.exact_phase_diagram(2, 1, resolution=2), path)
     >>> theory.load_result(path).attrs["phases"]
-    'not represented; dedicated; superposition'
+    'not represented; dedicated; superposition; not determined: loss zero'
     """
     import xarray as xr
 

@@ -32,7 +32,7 @@ def describe_runs(data: xr.Dataset) -> str:
     """
     runs = data.sizes["instance"]
     lines = [
-        f"{_sizes(data)}, {counted(runs, 'model')}",
+        f"{_sizes(data)}, {_counted(runs, 'model')}",
         *wrapped(
             [
                 *(numbers_told(name, np.atleast_1d(data.attrs[name])) for name in ("density", "importance")),
@@ -62,35 +62,21 @@ def describe_runs(data: xr.Dataset) -> str:
     unfinished = int((~data["local_converged"].values.astype(bool)).sum())
     if unfinished:
         whose = "its" if unfinished == 1 else "their"
-        lines.append(f"{counted(unfinished, 'descent')} to a local minimum stopped short of {whose} tolerance")
+        lines.append(f"{_counted(unfinished, 'descent')} to a local minimum stopped short of {whose} tolerance")
     lines += _verdict_lines(data)
     if runs <= _MOST_ROWS:
         lines += ["", *_single_models(data)]
     return "\n".join(lines)
 
 
-def counted(number: int, what: str) -> str:
-    """
-    Say how many there are.
-
-    Parameters
-    ----------
-    number : int
-        How many.
-    what : str
-        Of what, in the singular.
-
-    Returns
-    -------
-    str
-        Such as "1 model" or "2 models".
-    """
+def _counted(number: int, what: str) -> str:
+    """Say how many there are, such as "1 model" or "2 models"."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _sizes(data: xr.Dataset) -> str:
     n, m = int(data.attrs["n"]), int(data.attrs["m"])
-    return f"n = {counted(n, 'feature')}, m = {counted(m, 'dimension')}"
+    return f"n = {_counted(n, 'feature')}, m = {_counted(m, 'dimension')}"
 
 
 def _nothing_left(data: xr.Dataset) -> bool:
@@ -235,7 +221,7 @@ def describe_comparison(sampled: xr.Dataset, exact: xr.Dataset) -> str:
     low_noise, low_exact = int((~same & (one < two)).sum()), int((~same & (two < one)).sum())
     lines = [
         "the same initial parameters, trained on samples and on the exact loss",
-        f"{same.mean():.1%} of {counted(same.size, 'run')} end at a minimum of the same loss (to {EQUAL:.1%}) either "
+        f"{same.mean():.1%} of {_counted(same.size, 'run')} end at a minimum of the same loss (to {EQUAL:.1%}) either "
         f"way; noise leads to a lower one in {low_noise}, to a higher one in {low_exact}",
         f"median gap to the local minimum: {np.median(sampled['local_gap']):.1e} with noise, "
         f"{np.median(exact['local_gap']):.1e} without",
@@ -266,7 +252,7 @@ def describe_grid(data: xr.Dataset) -> str:
     shares = agreement_shares(data)
     runs = data.sizes["run"]
     lines = [
-        f"{_sizes(data)}, {counted(data['phase'].size, 'cell')}, best of {counted(runs, 'run')} per cell",
+        f"{_sizes(data)}, {_counted(data['phase'].size, 'cell')}, best of {_counted(runs, 'run')} per cell",
         *wrapped([data.attrs.get("asked", "")]),
         "",
         f"{'cells':38}{'number':>8}{'agree':>8}{'':>9}{'agree, bare W':>16}",

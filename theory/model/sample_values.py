@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from theory.model.discrete_values import Discrete
 
-__all__ = ["MOST_GROUPS", "sample_law", "sample_law_of_file"]
+__all__ = ["sample_law", "sample_law_of_file"]
 
-_GROUPS = 20
-MOST_GROUPS = 256
+# Values of a law, and the most of them.
+_GROUPS, _MOST_GROUPS = 20, 256
 # Steps of Lloyd's iteration at most; it ends by itself after some hundred.
 _ROUNDS = 10_000
 
@@ -51,8 +51,8 @@ def sample_law(sample: ArrayLike, groups: int = _GROUPS) -> Discrete:
     >>> sample_law([0.0, 1.0, 2.0, 3.0, 4.0], groups=2).values
     (1.5, 3.5)
     """
-    if not 1 <= groups <= MOST_GROUPS:
-        raise ValueError(f"a sample is cut into 1 to {MOST_GROUPS} groups, got {groups}")
+    if not 1 <= groups <= _MOST_GROUPS:
+        raise ValueError(f"a sample is cut into 1 to {_MOST_GROUPS} groups, got {groups}")
     numbers = np.asarray(sample)
     if numbers.dtype.kind not in "biuf":
         raise ValueError(f"a sample of values must be real numbers, got an array of {numbers.dtype}")

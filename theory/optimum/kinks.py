@@ -8,13 +8,14 @@ kinks. Clarke's condition takes the place of a vanishing gradient: 0 is a convex
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 from scipy.optimize import nnls
 
+from theory.loss.objective import Objective
 from theory.model.problem import Problem
 
-__all__ = ["may_have_kinks", "on_a_kink", "shortest_gradient"]
+__all__ = ["left_on_kink", "may_have_kinks", "on_a_kink", "shortest_gradient"]
 
 # How far off gradients are sampled; how many, in units of the number of parameters; the weight of the condition that
 # shares sum to 1, in units of the largest gradient.
@@ -46,7 +47,7 @@ def on_a_kink(left: float) -> str:
     Parameters
     ----------
     left : float
-        Largest component of ``shortest_gradient``, in units of the zero model's loss.
+        What ``left_on_kink`` gives.
 
     Returns
     -------
@@ -54,6 +55,31 @@ def on_a_kink(left: float) -> str:
         A sentence.
     """
     return f"The loss has a kink here: gradients around it combine to {left:.1e} of the zero model's loss."
+
+
+def left_on_kink(objective: Objective, x: Float[ndarray, " d"], held: Bool[ndarray, " d"] | None = None) -> float:
+    """
+    Say how far from stationary a point is that may lie on kinks.
+
+    Parameters
+    ----------
+    objective : Objective
+        The loss of a single problem.
+    x : ndarray, shape (d,)
+        The point.
+    held : ndarray of bool, shape (d,), optional
+        Parameters that do not count.
+
+    Returns
+    -------
+    float
+        Largest component of ``shortest_gradient``, in units of the zero model's loss; infinity if there are no kinks.
+    """
+    if not may_have_kinks(objective.problem):
+        return np.inf
+    free = np.ones(len(x), dtype=bool) if held is None else ~held
+    found = shortest_gradient(lambda points: np.where(free, objective(points)[1], 0.0), x)
+    return float(np.abs(found).max() / objective.problem.zero_loss)
 
 
 def shortest_gradient(

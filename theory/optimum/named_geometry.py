@@ -24,13 +24,14 @@ from theory.geometry.pictures import solution_html
 from theory.geometry.recognition import recognise
 from theory.geometry.tegum import TegumProduct, parse_geometry
 from theory.loss.decoupled import decoupled_errors
+from theory.loss.objective import Objective
 from theory.loss.population import AccuracyWarning
 from theory.model.problem import Problem
 from theory.model.requirements import require_problem
 from theory.model.terms import PLAIN
 from theory.model.value_units import in_units
 from theory.optimum.arrangements import arrangements
-from theory.optimum.kinks import may_have_kinks, on_a_kink, shortest_gradient
+from theory.optimum.kinks import left_on_kink, on_a_kink
 from theory.optimum.symmetric_start import equal_problem, symmetric_start
 from theory.tools.locking import Locked, locked
 
@@ -323,7 +324,8 @@ def certified(
     size = float(max(np.abs(dW).max(), np.abs(db).max()) / problem.zero_loss)
     name, notes, said = recognise(W).name, [note] if note else [], f"The gradient vanishes to {size:.1e}."
     if size > limit:
-        left = _left_on_kink(W, b, problem) if may_have_kinks(problem) else np.inf
+        objective = Objective(problem, _CERTIFIED, exact=True)
+        left = left_on_kink(objective, objective.join(W, b))
         said = on_a_kink(left)
         if left > limit:
             notes.append(f"the largest gradient component is {size:.1e} of the zero model's loss, above {limit:g}")
@@ -340,16 +342,3 @@ def certified(
         problem=problem,
         loss_error=miss,
     )
-
-
-def _left_on_kink(W: Float[ndarray, "m n"], b: Float[ndarray, " n"], problem: Problem) -> float:
-    """Largest component of the shortest combination of gradients around a point, in units of the zero model's loss."""
-
-    def gradient(x: Float[ndarray, "k d"]) -> Float[ndarray, "k d"]:
-        V, c = x[:, : W.size].reshape(-1, *W.shape), x[:, W.size :]
-        errors = decoupled_errors(V.swapaxes(-1, -2) @ V, c, problem, rtol=_CERTIFIED)
-        _, dW, db = errors.pull_back(V, problem.importance)
-        return np.concatenate([dW.reshape(len(x), -1), db], axis=1)
-
-    found = shortest_gradient(gradient, np.concatenate([W.ravel(), b]))
-    return float(np.abs(found).max() / problem.zero_loss)

@@ -15,7 +15,7 @@ from theory.geometry.recognition import recognise
 from theory.loss.objective import Objective
 from theory.model.problem import Problem
 from theory.optimum import steep_outputs
-from theory.optimum.kinks import may_have_kinks, on_a_kink, shortest_gradient
+from theory.optimum.kinks import left_on_kink, on_a_kink
 from theory.optimum.local_minima import MOST_NODES, NODES_RTOL, LocalMinima, few_nodes
 from theory.optimum.named_geometry import Optimum
 from theory.optimum.steep_outputs import has_steep_outputs
@@ -284,10 +284,8 @@ def certified_with_terms(
     size = float(np.abs(slope).max() / problem.zero_loss)
     name, notes = recognised(W, W_out), [note] if note else []
     said, left = f"The gradient vanishes to {size:.1e}.", np.inf
-    if (size > _GRADIENT or converged is False) and may_have_kinks(problem):
-        held = (x == 0) & bool(problem.terms.l1)
-        around = shortest_gradient(lambda points: np.where(held, 0.0, objective(points)[1]), x)
-        left = float(np.abs(around).max() / problem.zero_loss)
+    if size > _GRADIENT or converged is False:
+        left = left_on_kink(objective, x, (x == 0) & bool(problem.terms.l1))
     if left <= _GRADIENT:
         said = on_a_kink(left)
     elif size > _GRADIENT:

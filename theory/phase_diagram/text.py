@@ -103,8 +103,7 @@ def summary(data: xr.Dataset) -> str:
                 lines.append(f"{kind:46}{p.min():>8.4f} – {p.max():.4f}{r.min():>9.4f} – {r.max():.4f}{jump:>19.2e}")
     if not len(pairs):
         lines.append("none")
-    standard = not Variant.read(data.attrs)
-    return "\n".join([*lines, "", *closed_forms(n, m)] if standard else lines)
+    return "\n".join(lines if variant else [*lines, "", *closed_forms(n, m)])
 
 
 def headline(data: xr.Dataset) -> str:
